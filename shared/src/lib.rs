@@ -1,1 +1,27 @@
-//! What both services use.
+//! What both services use, in the order of the flow.
+//!
+//! | module | holds |
+//! |---|---|
+//! | [`slot`] | the rules of a parking slot: `decide` and `evolve`, pure |
+//! | [`event`] | an event as it stands in the log, and its JSON form on the wire |
+//! | [`topology`] | the broker's exchange and queues, every option with its reason |
+//! | [`retry`] | the pauses between two attempts to reach a part |
+//! | [`broker`] | a connection to RabbitMQ with a deadline on each step |
+//! | [`postgres`] | a connection to PostgreSQL that says when it is lost |
+//! | [`columns`] | how the domain's types are read from columns |
+//! | [`migration`] | schema migrations, one process at a time |
+//! | [`parts`] | which of the parts around a service are up, for `/readyz` |
+//! | [`settings`] | settings from the environment, each error in one line |
+//! | [`telemetry`] | logs on standard error |
+
+pub mod slot;
+pub mod event;
+pub mod topology;
+pub mod retry;
+pub mod broker;
+pub mod postgres;
+pub mod columns;
+pub mod migration;
+pub mod parts;
+pub mod settings;
+pub mod telemetry;

@@ -1,0 +1,168 @@
+//! The leader's session on the primary. Leading is a session-level advisory lock; the cursor moves on that same
+//! session, so that who has lost the lock cannot move it.
+
+use std::sync::Arc;
+
+use shared::{
+    event::{EventType, LoggedEvent, Position},
+    postgres::{ConnectError, DatabaseUrl, Session, SessionKind},
+    slot::{Slot, SlotEvent},
+};
+use tokio::sync::Notify;
+use tokio_postgres::{Row, Statement};
+use uuid::Uuid;
+
+/// The session-level advisory lock of the process that relays.
+const LEADER_LOCK: i64 = 0x7061_726b_7265_6c61;
+
+const TRY_TO_LEAD: &str = "SELECT pg_try_advisory_lock($1)";
+
+const START: &str = "SELECT confirmed_position, epoch FROM relay_cursor, epoch";
+
+const AFTER_CURSOR: &str = "
+    SELECT position, version, committed_at, created_at, id, slot_uuid, type, status, name, changed, traceparent
+    FROM parking_slot_events WHERE position > $1 ORDER BY position LIMIT $2";
+
+/// The cursor only rises.
+const ADVANCE: &str = "UPDATE relay_cursor SET confirmed_position = $1 WHERE confirmed_position < $1";
+
+/// Every statement of the relay, for the test that prepares them against the schema.
+pub const STATEMENTS: [&str; 4] = [TRY_TO_LEAD, START, AFTER_CURSOR, ADVANCE];
+
+/// A lost move of the cursor only makes the relay publish again, so its commits do not wait for the disk. A leader
+/// that says nothing for 10 s (a paused process) loses the session and thereby the lead.
+const KIND: SessionKind = SessionKind {
+    step: "relay",
+    options: "-c statement_timeout=5s -c lock_timeout=2s -c synchronous_commit=off -c idle_session_timeout=10s",
+};
+
+/// Why the log could not be read or the cursor not moved.
+#[derive(Debug, thiserror::Error)]
+pub enum LogError {
+    /// The primary is away.
+    #[error(transparent)]
+    Connect(#[from] ConnectError),
+    /// The primary refused, or the connection was lost.
+    #[error("the log could not be read")]
+    Sql(#[from] tokio_postgres::Error),
+    /// The log does not go on where the cursor stands. Nothing is published past a gap.
+    #[error("the log goes on at {found} where {expected} was expected")]
+    Gap {
+        /// The position after the cursor.
+        expected: i64,
+        /// The position that came.
+        found: i64,
+    },
+}
+
+/// The session of the process that leads.
+#[derive(Debug)]
+pub struct RelaySession {
+    session: Session,
+    after_cursor: Statement,
+    advance: Statement,
+    epoch: Uuid,
+    confirmed: i64,
+}
+
+impl RelaySession {
+    /// Connects and takes the lead, or finds that another process leads (`None`).
+    ///
+    /// # Errors
+    /// [`LogError`].
+    pub async fn open(primary: &DatabaseUrl) -> Result<Option<Self>, LogError> {
+        let session = primary.connect(KIND).await?;
+        let leads: bool = session
+            .query_one(TRY_TO_LEAD, &[&LEADER_LOCK])
+            .await?
+            .try_get(0)?;
+        if !leads {
+            return Ok(None);
+        }
+        session.batch_execute("LISTEN parking_slot_events").await?;
+        let start = session.query_one(START, &[]).await?;
+        let (confirmed, epoch) = (start.try_get("confirmed_position")?, start.try_get("epoch")?);
+        let (after_cursor, advance) = (
+            session.prepare(AFTER_CURSOR).await?,
+            session.prepare(ADVANCE).await?,
+        );
+        Ok(Some(Self {
+            session,
+            after_cursor,
+            advance,
+            epoch,
+            confirmed,
+        }))
+    }
+
+    /// Wakes when a process commits.
+    #[must_use]
+    pub fn notified(&self) -> Arc<Notify> {
+        self.session.notified()
+    }
+
+    /// Waits until the connection is lost, and the lead with it.
+    pub async fn lost(&self) {
+        self.session.lost().await;
+    }
+
+    /// The next events after the cursor, at most `limit`, consecutive.
+    ///
+    /// # Errors
+    /// [`LogError`].
+    pub async fn after_cursor(&self, limit: i64) -> Result<Vec<LoggedEvent>, LogError> {
+        let rows = self
+            .session
+            .query(&self.after_cursor, &[&self.confirmed, &limit])
+            .await?;
+        let mut events = Vec::with_capacity(rows.len());
+        for (row, expected) in rows.iter().zip(self.confirmed + 1..) {
+            let event = logged_event(row, self.epoch)?;
+            let found = event.position.get();
+            if found != expected {
+                return Err(LogError::Gap { expected, found });
+            }
+            events.push(event);
+        }
+        Ok(events)
+    }
+
+    /// Remembers that the broker has confirmed everything up to `position`.
+    ///
+    /// # Errors
+    /// [`LogError`]; what was confirmed will then be published again.
+    pub async fn advance(&mut self, position: Position) -> Result<(), LogError> {
+        self.session.execute(&self.advance, &[&position.get()]).await?;
+        self.confirmed = position.get();
+        Ok(())
+    }
+}
+
+fn logged_event(row: &Row, epoch: Uuid) -> Result<LoggedEvent, tokio_postgres::Error> {
+    let (uuid, version) = (row.try_get("slot_uuid")?, row.try_get("version")?);
+    let slot = || -> Result<Slot, tokio_postgres::Error> {
+        Ok(Slot {
+            uuid,
+            name: row.try_get("name")?,
+            status: row.try_get("status")?,
+            version,
+        })
+    };
+    let event = match row.try_get("type")? {
+        EventType::Create => SlotEvent::Created(slot()?),
+        EventType::Update => SlotEvent::Updated {
+            slot: slot()?,
+            changed: row.try_get("changed")?,
+        },
+        EventType::Delete => SlotEvent::Deleted { uuid, version },
+    };
+    Ok(LoggedEvent {
+        position: row.try_get("position")?,
+        id: row.try_get("id")?,
+        epoch,
+        committed_at: row.try_get("committed_at")?,
+        created_at: row.try_get("created_at")?,
+        traceparent: row.try_get("traceparent")?,
+        event,
+    })
+}

@@ -1,0 +1,187 @@
+//! The relay: publishes the log to the broker, in order of position, and remembers how far the broker has confirmed.
+//!
+//! | module | holds |
+//! |---|---|
+//! | [`log`] | the leader's session on the primary: the log and the cursor |
+//! | [`messages`] | events grouped into messages |
+//! | [`publisher`] | the only publisher |
+//!
+//! One process leads; the others stand by. What is published twice is applied once, so every doubt ends in
+//! publishing again.
+
+pub mod log;
+pub mod messages;
+pub mod publisher;
+
+use std::{sync::Arc, time::Duration};
+
+use futures_util::FutureExt;
+use shared::{broker::BrokerUrl, parts::Part, postgres::DatabaseUrl, retry::Pauses};
+use tokio::{sync::Notify, time::sleep};
+use tokio_util::sync::CancellationToken;
+
+use self::{
+    log::{LogError, RelaySession},
+    publisher::{PublishError, Publisher},
+};
+
+/// The most events taken from the log in one go; also bounds what is unconfirmed at any time.
+pub const TAKE_MAX_EVENTS: i64 = 1024;
+
+/// How often an idle relay looks without being woken: the safety net under the notifications.
+const POLL: Duration = Duration::from_secs(1);
+
+/// What one step did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Relayed {
+    /// The broker had confirmed everything already.
+    Nothing,
+    /// It has now confirmed this many events more.
+    Events(usize),
+}
+
+/// Why the relay has to start again.
+#[derive(Debug, thiserror::Error)]
+pub enum RelayError {
+    /// The primary is away, or the log is not as it must be.
+    #[error(transparent)]
+    Log(#[from] LogError),
+    /// The broker did not confirm.
+    #[error(transparent)]
+    Publish(#[from] PublishError),
+}
+
+/// The step: publishes what comes after the cursor, awaits every confirm, moves the cursor.
+///
+/// # Errors
+/// [`RelayError`]; the cursor has not moved.
+pub async fn relay_batch(log: &mut RelaySession, publisher: &Publisher) -> Result<Relayed, RelayError> {
+    let events = log.after_cursor(TAKE_MAX_EVENTS).await?;
+    let Some(last) = events.last().map(|event| event.position) else {
+        return Ok(Relayed::Nothing);
+    };
+    publisher.publish(&messages::group(&events)).await?;
+    log.advance(last).await?;
+    Ok(Relayed::Events(events.len()))
+}
+
+/// What the relay works with.
+#[derive(Debug)]
+pub struct Relay {
+    /// Where the log is.
+    pub primary: DatabaseUrl,
+    /// Where the events go.
+    pub broker: BrokerUrl,
+    /// Poked by the committer of this process.
+    pub committed: Arc<Notify>,
+    /// Reports whether the broker answers.
+    pub broker_part: Part,
+    /// Reports whether events are being relayed, by this process or by the one that leads.
+    pub relay_part: Part,
+}
+
+/// The connections that a relay holds between steps.
+#[derive(Debug, Default)]
+struct Connections {
+    publisher: Option<Publisher>,
+    log: Option<RelaySession>,
+}
+
+/// How the loop goes on after a step.
+enum Next {
+    /// There may be more.
+    AtOnce,
+    /// When woken.
+    WhenWoken,
+    /// After a while: another process leads.
+    LookAgain,
+}
+
+impl Relay {
+    /// The loop: leads when it can, relays, starts again after any failure. Ends, after the step in hand, when
+    /// `shutdown` is cancelled.
+    pub async fn run(self, shutdown: CancellationToken) {
+        let mut connections = Connections::default();
+        let mut pauses = Pauses::new();
+        while !shutdown.is_cancelled() {
+            let wait = match self.step(&mut connections).await {
+                Ok(next) => {
+                    self.relay_part.up();
+                    pauses = Pauses::new();
+                    self.wait_for(next, connections.log.as_ref()).boxed()
+                }
+                Err(error) => {
+                    self.report(&error, &mut connections);
+                    sleep(pauses.next_pause()).boxed()
+                }
+            };
+            shutdown.run_until_cancelled(wait).await;
+        }
+        if let Some(publisher) = connections.publisher {
+            publisher.close().await;
+        }
+    }
+
+    async fn step(&self, connections: &mut Connections) -> Result<Next, RelayError> {
+        let publisher = match connections
+            .publisher
+            .take_if(|publisher| publisher.is_connected())
+        {
+            Some(publisher) => publisher,
+            None => Publisher::open(&self.broker).await.map_err(PublishError::from)?,
+        };
+        let publisher = connections.publisher.insert(publisher);
+        self.broker_part.up();
+        let log = match &mut connections.log {
+            Some(log) => log,
+            none => match RelaySession::open(&self.primary).await? {
+                Some(log) => none.insert(log),
+                None => return Ok(Next::LookAgain),
+            },
+        };
+        match relay_batch(log, publisher).await? {
+            Relayed::Events(_) => Ok(Next::AtOnce),
+            Relayed::Nothing => Ok(Next::WhenWoken),
+        }
+    }
+
+    async fn wait_for(&self, next: Next, log: Option<&RelaySession>) {
+        match (next, log) {
+            (Next::AtOnce, _) => {}
+            (Next::WhenWoken, Some(log)) => {
+                let elsewhere = log.notified();
+                tokio::select! {
+                    () = self.committed.notified() => {}
+                    () = elsewhere.notified() => {}
+                    () = log.lost() => {}
+                    () = sleep(POLL) => {}
+                }
+            }
+            (Next::WhenWoken | Next::LookAgain, _) => sleep(POLL).await,
+        }
+    }
+
+    /// Says what is missing, and lets go of what failed. Who has no broker does not lead either: another process may
+    /// have one.
+    fn report(&self, error: &RelayError, connections: &mut Connections) {
+        match error {
+            RelayError::Publish(PublishError::Unroutable) => {
+                self.relay_part.away("no replica's queue is bound yet", error)
+            }
+            RelayError::Publish(failure) => {
+                *connections = Connections::default();
+                self.broker_part.away("not connected, or not confirming", failure);
+                self.relay_part.away("waiting for the broker", error);
+            }
+            RelayError::Log(LogError::Gap { .. }) => {
+                connections.log = None;
+                self.relay_part
+                    .away("the log has a gap: see the log of this service", error);
+            }
+            RelayError::Log(_) => {
+                connections.log = None;
+                self.relay_part.away("waiting for the primary", error);
+            }
+        }
+    }
+}

@@ -1,0 +1,127 @@
+//! The only publisher. It has a connection of its own: a broker that runs out of memory or disk blocks connections
+//! that publish, and must not thereby block the consumer's.
+
+use std::time::Duration;
+
+use futures_util::future::try_join_all;
+use lapin::{
+    BasicProperties, Channel, Confirmation, Connection, PublisherConfirm,
+    options::{BasicPublishOptions, ConfirmSelectOptions},
+};
+use shared::{
+    broker::{BrokerError, BrokerUrl, within_deadline},
+    event::BATCH_CONTENT_TYPE,
+    topology::{EVENTS_EXCHANGE, declare_events_exchange},
+};
+use tokio::time::timeout;
+
+use super::messages::Message;
+
+/// How long the broker may take to confirm everything that was published in one go.
+const CONFIRM_DEADLINE: Duration = Duration::from_secs(10);
+
+/// A message survives a restart of the broker.
+const PERSISTENT: u8 = 2;
+
+/// Why messages were not confirmed. All of them are to be published again.
+#[derive(Debug, thiserror::Error)]
+pub enum PublishError {
+    /// The connection or the channel failed.
+    #[error(transparent)]
+    Broker(#[from] BrokerError),
+    /// The broker did not confirm in time, for instance because an alarm blocks the connection.
+    #[error("the broker did not confirm in time")]
+    Deadline,
+    /// No queue is bound for such messages.
+    #[error("no replica's queue is bound yet")]
+    Unroutable,
+    /// The broker could not store a message.
+    #[error("the broker refused a message")]
+    Refused,
+}
+
+/// A connection with a channel in confirm mode.
+pub struct Publisher {
+    connection: Connection,
+    channel: Channel,
+}
+
+impl std::fmt::Debug for Publisher {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Publisher")
+            .field("connected", &self.is_connected())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Publisher {
+    /// Connects and declares the exchange.
+    ///
+    /// # Errors
+    /// The broker is away.
+    pub async fn open(broker: &BrokerUrl) -> Result<Self, BrokerError> {
+        let connection = broker.connect("relay").await?;
+        let channel = within_deadline(connection.create_channel()).await?;
+        within_deadline(declare_events_exchange(&channel)).await?;
+        within_deadline(channel.confirm_select(ConfirmSelectOptions { nowait: false })).await?;
+        Ok(Self { connection, channel })
+    }
+
+    /// Whether the connection holds, as far as is known.
+    #[must_use]
+    pub fn is_connected(&self) -> bool {
+        self.connection.status().connected() && self.channel.status().connected()
+    }
+
+    /// Publishes and awaits the confirm of each message.
+    ///
+    /// # Errors
+    /// [`PublishError`]: at least one was not confirmed. After a failed connection the publisher is of no more use.
+    pub async fn publish(&self, messages: &[Message]) -> Result<(), PublishError> {
+        let confirmations = timeout(CONFIRM_DEADLINE, async {
+            let sent = try_join_all(messages.iter().map(|message| self.send(message))).await?;
+            try_join_all(sent).await
+        })
+        .await
+        .map_err(|_| PublishError::Deadline)?
+        .map_err(BrokerError::from)?;
+        confirmations.into_iter().try_for_each(check)
+    }
+
+    async fn send(&self, message: &Message) -> lapin::Result<PublisherConfirm> {
+        let options = BasicPublishOptions {
+            mandatory: true,  // a message that no queue takes must come back, or it would be lost
+            immediate: false, // RabbitMQ does not know it
+        };
+        let properties = BasicProperties::default()
+            .with_delivery_mode(PERSISTENT)
+            .with_content_type(BATCH_CONTENT_TYPE.into())
+            .with_message_id(message.id().into())
+            .with_type(message.kind.as_str().into())
+            .with_app_id("command-service".into());
+        self.channel
+            .basic_publish(
+                EVENTS_EXCHANGE.into(),
+                message.kind.as_str().into(),
+                options,
+                &message.body,
+                properties,
+            )
+            .await
+    }
+
+    /// Says goodbye, within a bound.
+    pub async fn close(self) {
+        let _ = within_deadline(self.connection.close(200, "done".into())).await;
+    }
+}
+
+/// A returned message can come attached to another's confirm; since all are published again after any return, it
+/// does not matter to which.
+fn check(confirmation: Confirmation) -> Result<(), PublishError> {
+    match confirmation {
+        Confirmation::Ack(None) => Ok(()),
+        Confirmation::Ack(Some(_)) | Confirmation::Nack(Some(_)) => Err(PublishError::Unroutable),
+        Confirmation::Nack(None) | Confirmation::NotRequested => Err(PublishError::Refused),
+    }
+}

@@ -1,0 +1,308 @@
+//! The step: one batch of commands, one transaction.
+
+use std::time::Duration;
+
+use futures_util::future::join4;
+use shared::{
+    event::EventType,
+    postgres::Fault,
+    slot::{Slot, SlotEvent, evolve},
+};
+use tokio::time::timeout;
+use tokio_postgres::{Row, error::SqlState};
+use uuid::Uuid;
+
+use super::{
+    draft::{Draft, Slots, Stamps, StoredSlot, Verdict},
+    session::{COMMIT_LOCK, PrimarySession},
+};
+use crate::{commands::Ask, record::SlotRecord};
+
+/// How long one exchange with the primary may take before the connection is given up: longer than the server's own
+/// bounds, which end it first unless the server hangs.
+const EXCHANGE_DEADLINE: Duration = Duration::from_millis(3_500);
+
+/// Why a batch was not committed.
+#[derive(Debug)]
+pub enum Failure {
+    /// The connection was lost before the write was sent: nothing happened.
+    Interrupted,
+    /// The connection was lost after the write was sent: it may have been committed, or may yet be.
+    Unsettled(Box<Draft>),
+    /// Rolled back because of others; the same may succeed when tried again.
+    Retryable(tokio_postgres::Error),
+    /// Rolled back because the primary cannot work now.
+    Unable(tokio_postgres::Error),
+    /// Rolled back because of a command in it.
+    Culprit(tokio_postgres::Error),
+}
+
+/// How a batch ended whose outcome was not known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Settled {
+    /// It stands in the log from here on, once.
+    Committed(Stamps),
+    /// It is not in the log and never will be: its slots have moved on. To be decided again.
+    Overtaken,
+}
+
+/// Decides the commands and commits what they come to, in one transaction.
+///
+/// # Errors
+/// [`Failure`] says whether something may have happened; only after [`Failure::Unsettled`] it may.
+pub async fn commit_batch(primary: &PrimarySession, asks: &[&Ask]) -> Result<Vec<Verdict>, Failure> {
+    let referenced: Vec<Uuid> = asks
+        .iter()
+        .filter_map(|ask| ask.command.existing_slot())
+        .collect();
+    if referenced.is_empty() {
+        let draft = Draft::decide(asks, &Slots::default());
+        let stamps = write(primary, "BEGIN", &draft)
+            .await
+            .map_err(|lost| lost.before_answer(draft.clone()))?;
+        return Ok(draft.verdicts(Some(stamps)));
+    }
+    let slots = lock_slots(primary, &referenced).await?;
+    let draft = Draft::decide(asks, &slots);
+    if draft.events.is_empty() {
+        rollback(primary).await?;
+        return Ok(draft.verdicts(None));
+    }
+    // The transaction is open: an empty statement takes the place of BEGIN in the pipeline.
+    let stamps = write(primary, "", &draft)
+        .await
+        .map_err(|lost| lost.before_answer(draft.clone()))?;
+    Ok(draft.verdicts(Some(stamps)))
+}
+
+/// Runs an unsettled batch again, identical, on a new connection. Its ids are unique in the log, so that it waits
+/// for the first attempt if that still runs, and exactly one of the two commits.
+///
+/// # Errors
+/// Still unsettled: the primary is away again, or somebody holds a lock. To be run again.
+pub async fn rerun(primary: &PrimarySession, draft: &Draft) -> Result<Settled, Failure> {
+    let slots = draft.changed_slots();
+    let locking = async {
+        primary.session.batch_execute("BEGIN").await?;
+        primary.session.query(&primary.lock_slots, &[&slots]).await
+    };
+    let locked = exchange(primary, locking).await;
+    locked.map_err(|fault| fault.before_write())?;
+    match write(primary, "", draft).await {
+        Ok(stamps) => Ok(Settled::Committed(stamps)),
+        Err(WriteFault::RolledBack(error)) if error.code() == Some(&SqlState::UNIQUE_VIOLATION) => {
+            find(primary, draft).await
+        }
+        Err(fault) => Err(fault.before_answer(draft.clone())),
+    }
+}
+
+/// Why an exchange with the primary brought no result.
+#[derive(Debug)]
+enum WriteFault {
+    ConnectionLost,
+    RolledBack(tokio_postgres::Error),
+}
+
+impl WriteFault {
+    fn before_write(self) -> Failure {
+        match self {
+            Self::ConnectionLost => Failure::Interrupted,
+            Self::RolledBack(error) => Failure::of_rollback(error),
+        }
+    }
+
+    fn before_answer(self, draft: Draft) -> Failure {
+        match self {
+            Self::ConnectionLost => Failure::Unsettled(Box::new(draft)),
+            Self::RolledBack(error) => Failure::of_rollback(error),
+        }
+    }
+}
+
+impl Failure {
+    fn of_rollback(error: tokio_postgres::Error) -> Self {
+        match Fault::of_rollback(&error) {
+            Fault::Retryable => Self::Retryable(error),
+            Fault::Unable => Self::Unable(error),
+            Fault::ConnectionLost | Fault::Data | Fault::Other => Self::Culprit(error),
+        }
+    }
+}
+
+/// Bounds an exchange and tells a lost connection from a rolled-back transaction.
+async fn exchange<T>(
+    primary: &PrimarySession,
+    work: impl Future<Output = Result<T, tokio_postgres::Error>>,
+) -> Result<T, WriteFault> {
+    match timeout(EXCHANGE_DEADLINE, work).await {
+        Ok(Ok(done)) => Ok(done),
+        Ok(Err(error)) if Fault::of(&error, &primary.session) != Fault::ConnectionLost => {
+            Err(WriteFault::RolledBack(error))
+        }
+        Ok(Err(_)) | Err(_) => Err(WriteFault::ConnectionLost),
+    }
+}
+
+async fn rollback(primary: &PrimarySession) -> Result<(), Failure> {
+    exchange(primary, primary.session.batch_execute("ROLLBACK"))
+        .await
+        .map_err(WriteFault::before_write)
+}
+
+/// Begins a transaction and locks those of the slots that are free, so that one slot which somebody else holds
+/// stalls only its own commands.
+async fn lock_slots(primary: &PrimarySession, uuids: &[Uuid]) -> Result<Slots, Failure> {
+    let session = &primary.session;
+    let work = async {
+        let params: [&(dyn tokio_postgres::types::ToSql + Sync); 1] = [&uuids];
+        let (begun, locked, existing) = tokio::join!(
+            biased;
+            session.batch_execute("BEGIN"),
+            session.query(&primary.lock_free_slots, &params),
+            session.query(&primary.existing_slots, &params),
+        );
+        begun?;
+        let (locked, existing) = (locked?, existing?);
+        let mut slots = Slots::default();
+        for row in &locked {
+            let stored = stored_slot(row)?;
+            slots.locked.insert(stored.record.slot.uuid, stored);
+        }
+        for row in &existing {
+            let uuid = row.try_get(0)?;
+            if !slots.locked.contains_key(&uuid) {
+                slots.held.insert(uuid);
+            }
+        }
+        Ok(slots)
+    };
+    match exchange(primary, work).await {
+        Ok(slots) => Ok(slots),
+        Err(WriteFault::ConnectionLost) => Err(Failure::Interrupted),
+        Err(WriteFault::RolledBack(error)) => {
+            rollback(primary).await?;
+            Err(Failure::of_rollback(error))
+        }
+    }
+}
+
+/// Takes the commit lock, appends, commits: one pipelined exchange, so that nothing waits for this process while the
+/// lock is held.
+///
+/// The append's own result decides: a COMMIT of a failed transaction reports success, though it rolled back.
+async fn write(primary: &PrimarySession, begin: &str, draft: &Draft) -> Result<Stamps, WriteFault> {
+    let session = &primary.session;
+    let columns = Columns::of(draft);
+    let work = async {
+        let lock_key: [&(dyn tokio_postgres::types::ToSql + Sync); 1] = [&COMMIT_LOCK];
+        let params = columns.params();
+        // Requests leave in the order in which these futures are polled first, which is the order written here.
+        let (begun, locked, appended, committed) = join4(
+            session.batch_execute(begin),
+            session.query(&primary.take_commit_lock, &lock_key),
+            session.query_one(&primary.append, &params),
+            session.batch_execute("COMMIT"),
+        )
+        .await;
+        begun?;
+        locked?;
+        let row = appended?;
+        committed?;
+        Ok(row)
+    };
+    let row = exchange(primary, work).await?;
+    // A result that cannot be read is as good as none: running the batch again will tell.
+    stamps(&row).map_err(|_| WriteFault::ConnectionLost)
+}
+
+/// Looks for a batch whose ids turned out to be taken: it is in the log as a whole, or it was overtaken.
+async fn find(primary: &PrimarySession, draft: &Draft) -> Result<Settled, Failure> {
+    let ids: Vec<Uuid> = draft.events.iter().map(|event| event.id).collect();
+    let row = exchange(primary, primary.session.query_one(&primary.find_events, &[&ids]))
+        .await
+        .map_err(|_| Failure::Interrupted)?;
+    let found: i64 = row.try_get("events").map_err(Failure::Culprit)?;
+    if found == 0 {
+        return Ok(Settled::Overtaken);
+    }
+    stamps(&row).map(Settled::Committed).map_err(Failure::Culprit)
+}
+
+fn stamps(row: &Row) -> Result<Stamps, tokio_postgres::Error> {
+    Ok(Stamps {
+        position: row.try_get("first_position")?,
+        time: row.try_get("first_time")?,
+    })
+}
+
+fn stored_slot(row: &Row) -> Result<StoredSlot, tokio_postgres::Error> {
+    let slot = Slot {
+        uuid: row.try_get("uuid")?,
+        name: row.try_get("name")?,
+        status: row.try_get("status")?,
+        version: row.try_get("version")?,
+    };
+    let record = SlotRecord {
+        slot,
+        created_at: row.try_get("created_at")?,
+        updated_at: row.try_get("updated_at")?,
+    };
+    Ok(StoredSlot {
+        record,
+        position: row.try_get("position")?,
+    })
+}
+
+/// The batch as the columns that `append.sql` takes.
+#[derive(Default)]
+struct Columns<'d> {
+    ids: Vec<Uuid>,
+    types: Vec<&'static str>,
+    slots: Vec<Uuid>,
+    versions: Vec<i64>,
+    names: Vec<Option<&'d str>>,
+    statuses: Vec<Option<&'static str>>,
+    created_at: Vec<Option<jiff::Timestamp>>,
+    changed: Vec<Option<&'static str>>,
+    traceparents: Vec<Option<&'d str>>,
+    last_of_slot: Vec<bool>,
+}
+
+impl<'d> Columns<'d> {
+    fn of(draft: &'d Draft) -> Self {
+        let mut columns = Self::default();
+        for drafted in &draft.events {
+            let after = evolve(&drafted.event);
+            columns.ids.push(drafted.id);
+            columns.types.push(EventType::of(&drafted.event).as_str());
+            columns.slots.push(drafted.event.uuid());
+            columns.versions.push(drafted.event.version().get());
+            columns.names.push(after.map(|slot| slot.name.as_str()));
+            columns.statuses.push(after.map(|slot| slot.status.as_str()));
+            columns.created_at.push(drafted.created_at);
+            columns.changed.push(match &drafted.event {
+                SlotEvent::Updated { changed, .. } => Some(changed.as_str()),
+                SlotEvent::Created(_) | SlotEvent::Deleted { .. } => None,
+            });
+            columns.traceparents.push(drafted.traceparent.as_deref());
+            columns.last_of_slot.push(drafted.is_last_of_slot);
+        }
+        columns
+    }
+
+    fn params(&self) -> [&(dyn tokio_postgres::types::ToSql + Sync); 10] {
+        [
+            &self.ids,
+            &self.types,
+            &self.slots,
+            &self.versions,
+            &self.names,
+            &self.statuses,
+            &self.created_at,
+            &self.changed,
+            &self.traceparents,
+            &self.last_of_slot,
+        ]
+    }
+}

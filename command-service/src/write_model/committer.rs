@@ -1,0 +1,307 @@
+//! The loop: takes what waits, has it committed as one batch, answers. The busier the service, the larger the
+//! batches; there is no timer.
+
+use std::{mem, sync::Arc, time::Duration};
+
+use shared::{parts::Part, postgres::DatabaseUrl, retry::Pauses};
+use tokio::{
+    sync::{Notify, mpsc},
+    time::{Instant, sleep, timeout},
+};
+
+use super::{
+    commit::{Failure, Settled, commit_batch, rerun},
+    draft::{Draft, Verdict},
+    session::{OpenError, PrimarySession},
+};
+use crate::commands::{Answer, Refusal, Submission, Taken};
+
+/// The most commands that are taken from the queue for one batch.
+const BATCH_MAX_COMMANDS: usize = 256;
+
+/// The most commands that wait for slots which others hold; one more is refused as [`Refusal::Overloaded`].
+const HELD_MAX_COMMANDS: usize = 1024;
+
+/// How soon commands on held slots are tried again when no other command comes first.
+const HELD_PAUSE: Duration = Duration::from_millis(5);
+
+/// How often a batch is tried that was rolled back because of others.
+const TRIES_MAX: u8 = 2;
+
+/// The one who commits. One per process; it owns the connection to the primary.
+#[derive(Debug)]
+pub struct Committer {
+    primary: DatabaseUrl,
+    part: Part,
+    queue: mpsc::Receiver<Submission>,
+    committed: Arc<Notify>,
+    session: Option<PrimarySession>,
+    held: Vec<Taken>,
+}
+
+impl Committer {
+    /// A committer of what comes out of `queue`. It reports the primary's state to `part` and pokes `committed`
+    /// after each commit.
+    #[must_use]
+    pub fn new(
+        primary: DatabaseUrl,
+        part: Part,
+        queue: mpsc::Receiver<Submission>,
+        committed: Arc<Notify>,
+    ) -> Self {
+        Self {
+            primary,
+            part,
+            queue,
+            committed,
+            session: None,
+            held: Vec::new(),
+        }
+    }
+
+    /// Commits until the last entrance to the queue is closed and everything taken is answered.
+    pub async fn run(mut self) {
+        while let Some(batch) = self.next_batch().await {
+            self.settle(batch).await;
+        }
+        self.answer_held(Refusal::PrimaryUnavailable);
+    }
+
+    /// Waits for commands and keeps the connection up meanwhile. `None`: no more will come.
+    async fn next_batch(&mut self) -> Option<Vec<Taken>> {
+        loop {
+            let Some(session) = &self.session else {
+                if !self.reconnect().await {
+                    return None;
+                }
+                continue;
+            };
+            let first = if self.held.is_empty() {
+                tokio::select! {
+                    biased;
+                    submission = self.queue.recv() => Some(submission?),
+                    () = session.lost() => { self.session = None; None }
+                }
+            } else {
+                match timeout(HELD_PAUSE, self.queue.recv()).await {
+                    Ok(Some(submission)) => Some(submission),
+                    Ok(None) => {
+                        sleep(HELD_PAUSE).await;
+                        None
+                    }
+                    Err(_) => None,
+                }
+            };
+            let batch = self.fill(first);
+            if !batch.is_empty() {
+                return Some(batch);
+            }
+        }
+    }
+
+    /// The commands on held slots first, in their old order, then what waits in the queue.
+    fn fill(&mut self, first: Option<Submission>) -> Vec<Taken> {
+        let (late, mut batch): (Vec<_>, Vec<_>) =
+            mem::take(&mut self.held).into_iter().partition(Taken::is_late);
+        late.into_iter()
+            .for_each(|taken| taken.answer(Err(Refusal::Overloaded)));
+        let room = batch.len() + BATCH_MAX_COMMANDS;
+        batch.extend(first.and_then(Submission::take));
+        while batch.len() < room {
+            let Ok(submission) = self.queue.try_recv() else {
+                break;
+            };
+            batch.extend(submission.take());
+        }
+        batch
+    }
+
+    /// Commits a batch, or finds those of its commands that can be committed, and answers them all.
+    async fn settle(&mut self, batch: Vec<Taken>) {
+        // Halving a batch of n leaves at most n groups in all.
+        let mut groups = vec![batch];
+        while let Some(group) = groups.pop() {
+            groups.extend(self.settle_group(group).await);
+        }
+    }
+
+    /// Commits a group. What it returns is the two halves of a group in which one command is at fault.
+    async fn settle_group(&mut self, mut group: Vec<Taken>) -> Vec<Vec<Taken>> {
+        for attempt in 1..=TRIES_MAX {
+            let Some(session) = &self.session else { break };
+            let asks: Vec<_> = group.iter().map(|taken| &taken.ask).collect();
+            match commit_batch(session, &asks).await {
+                Ok(verdicts) => {
+                    self.committed.notify_one();
+                    self.answer(group, verdicts);
+                    return Vec::new();
+                }
+                Err(Failure::Interrupted) => self.session = None,
+                Err(Failure::Unsettled(draft)) => {
+                    self.session = None;
+                    self.resolve(group, &draft).await;
+                    return Vec::new();
+                }
+                Err(Failure::Retryable(error)) => {
+                    tracing::info!(
+                        error = &error as &dyn std::error::Error,
+                        attempt,
+                        "batch rolled back"
+                    );
+                    if attempt == TRIES_MAX {
+                        answer_all(group, Err(Refusal::Overloaded));
+                        return Vec::new();
+                    }
+                }
+                Err(Failure::Unable(error)) => {
+                    self.part.away("the primary cannot write", &error);
+                    self.session = None;
+                    answer_all(group, Err(Refusal::PrimaryUnavailable));
+                    return Vec::new();
+                }
+                Err(Failure::Culprit(error)) if group.len() == 1 => {
+                    tracing::error!(
+                        error = &error as &dyn std::error::Error,
+                        "command refused by the primary"
+                    );
+                    answer_all(group, Err(Refusal::Internal));
+                    return Vec::new();
+                }
+                Err(Failure::Culprit(_)) => {
+                    let second_half = group.split_off(group.len() / 2);
+                    return vec![second_half, group];
+                }
+            }
+        }
+        // Nothing was sent, or nothing came of it: these commands go into the next batch.
+        self.hold(group);
+        Vec::new()
+    }
+
+    /// Runs a batch again whose outcome is not known, until it is known or its commands are late.
+    async fn resolve(&mut self, group: Vec<Taken>, draft: &Draft) {
+        let mut waiting: Vec<Option<Taken>> = group.into_iter().map(Some).collect();
+        let mut pauses = Pauses::new();
+        loop {
+            for taken in waiting
+                .iter_mut()
+                .filter(|taken| taken.as_ref().is_some_and(Taken::is_late))
+            {
+                taken
+                    .take()
+                    .into_iter()
+                    .for_each(|late| late.answer(Err(Refusal::OutcomeUnknown)));
+            }
+            if waiting.iter().all(Option::is_none) {
+                tracing::error!(events = draft.events.len(), "outcome of a batch is unknown");
+                return;
+            }
+            if self.session.is_none() && !self.connect_once().await {
+                self.refuse_newcomers(pauses.next_pause()).await;
+                continue;
+            }
+            let Some(session) = &self.session else { continue };
+            match rerun(session, draft).await {
+                Ok(Settled::Committed(stamps)) => {
+                    self.committed.notify_one();
+                    for (taken, verdict) in waiting.into_iter().zip(draft.verdicts(Some(stamps))) {
+                        taken
+                            .into_iter()
+                            .for_each(|taken| self.answer_one(taken, verdict.clone()));
+                    }
+                    return;
+                }
+                Ok(Settled::Overtaken) => {
+                    self.hold(waiting.into_iter().flatten());
+                    return;
+                }
+                Err(failure) => {
+                    tracing::warn!(?failure, "batch is not settled yet");
+                    self.session = None;
+                    self.refuse_newcomers(pauses.next_pause()).await;
+                }
+            }
+        }
+    }
+
+    fn answer(&mut self, group: Vec<Taken>, verdicts: Vec<Verdict>) {
+        for (taken, verdict) in group.into_iter().zip(verdicts) {
+            self.answer_one(taken, verdict);
+        }
+    }
+
+    fn answer_one(&mut self, taken: Taken, verdict: Verdict) {
+        match verdict {
+            Verdict::Done(outcome) => taken.answer(Ok(outcome)),
+            Verdict::Rejected(rejection) => taken.answer(Err(rejection.into())),
+            Verdict::Held => self.hold([taken]),
+        }
+    }
+
+    fn hold(&mut self, group: impl IntoIterator<Item = Taken>) {
+        for taken in group {
+            if self.held.len() < HELD_MAX_COMMANDS {
+                self.held.push(taken);
+            } else {
+                taken.answer(Err(Refusal::Overloaded));
+            }
+        }
+    }
+
+    /// Connects, with pauses, for as long as it takes. After a failed attempt every command is refused at once, since
+    /// nothing of it has been sent. False: no more commands will come.
+    async fn reconnect(&mut self) -> bool {
+        let mut pauses = Pauses::new();
+        while !self.connect_once().await {
+            self.answer_held(Refusal::PrimaryUnavailable);
+            self.refuse_newcomers(pauses.next_pause()).await;
+            if self.queue.is_closed() && self.queue.is_empty() {
+                return false;
+            }
+        }
+        true
+    }
+
+    async fn connect_once(&mut self) -> bool {
+        match PrimarySession::open(&self.primary).await {
+            Ok(session) => {
+                self.session = Some(session);
+                self.part.up();
+                true
+            }
+            Err(error) => {
+                let detail = match error {
+                    OpenError::Connect(_) => "not connected",
+                    OpenError::Schema(_) => "not migrated: run command-service migrate",
+                };
+                self.part.away(detail, &error);
+                false
+            }
+        }
+    }
+
+    /// Waits, and refuses meanwhile what comes in.
+    async fn refuse_newcomers(&mut self, pause: Duration) {
+        let until = Instant::now() + pause;
+        while let Ok(submission) = tokio::time::timeout_at(until, self.queue.recv()).await {
+            let Some(submission) = submission else {
+                tokio::time::sleep_until(until).await;
+                return;
+            };
+            submission
+                .take()
+                .into_iter()
+                .for_each(|taken| taken.answer(Err(Refusal::PrimaryUnavailable)));
+        }
+    }
+
+    fn answer_held(&mut self, refusal: Refusal) {
+        answer_all(mem::take(&mut self.held), Err(refusal));
+    }
+}
+
+fn answer_all(group: Vec<Taken>, answer: Answer) {
+    for taken in group {
+        taken.answer(answer.clone());
+    }
+}

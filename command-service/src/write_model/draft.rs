@@ -1,0 +1,276 @@
+//! What a batch of commands comes to, decided in memory in the order of arrival. Positions and times are not known
+//! yet: the commit gives them, and [`Draft::verdicts`] puts them in.
+
+use std::collections::{HashMap, HashSet};
+
+use jiff::{SignedDuration, Timestamp};
+use shared::{
+    event::Position,
+    slot::{self, Rejection, Slot, SlotEvent, Version},
+};
+use uuid::Uuid;
+
+use crate::{
+    commands::{Ask, Outcome},
+    record::SlotRecord,
+};
+
+/// A slot as the primary holds it.
+#[derive(Clone, Debug)]
+pub struct StoredSlot {
+    /// The slot with its times.
+    pub record: SlotRecord,
+    /// The position of the event that made this version.
+    pub position: Position,
+}
+
+/// The slots to which a batch refers.
+#[derive(Debug, Default)]
+pub struct Slots {
+    /// Locked for this batch.
+    pub locked: HashMap<Uuid, StoredSlot>,
+    /// There, but held by somebody else.
+    pub held: HashSet<Uuid>,
+}
+
+/// An event to be appended.
+#[derive(Clone, Debug)]
+pub struct DraftEvent {
+    /// Its identity; the same when the batch is run again.
+    pub id: Uuid,
+    /// What happened.
+    pub event: SlotEvent,
+    /// When the slot was created; `None` if by this very event.
+    pub created_at: Option<Timestamp>,
+    /// The caller's trace context.
+    pub traceparent: Option<String>,
+    /// Whether no later event of the batch is of the same slot.
+    pub is_last_of_slot: bool,
+}
+
+/// Position and time of a batch's first event; each further event is one position and one microsecond later.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stamps {
+    /// The first event's position.
+    pub position: Position,
+    /// The first event's commit time.
+    pub time: Timestamp,
+}
+
+impl Stamps {
+    fn position_of(self, event: usize) -> Position {
+        let number = self.position.get() + i64::try_from(event).unwrap_or(i64::MAX);
+        Position::new(number).unwrap_or(self.position)
+    }
+
+    fn time_of(self, event: usize) -> Timestamp {
+        let later = SignedDuration::from_micros(i64::try_from(event).unwrap_or(i64::MAX));
+        self.time.saturating_add(later).unwrap_or(self.time)
+    }
+}
+
+/// What became of one command.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// It led to this.
+    Done(Outcome),
+    /// The slot's rules say no.
+    Rejected(Rejection),
+    /// Somebody else holds its slot: to be decided again.
+    Held,
+}
+
+/// Who made the version of a slot that a command sees or leaves.
+#[derive(Clone, Copy, Debug)]
+enum MadeBy {
+    Before {
+        updated_at: Timestamp,
+        position: Position,
+    },
+    Event(usize),
+}
+
+#[derive(Clone, Debug)]
+struct State {
+    slot: Slot,
+    created_at: Option<Timestamp>,
+    made_by: MadeBy,
+}
+
+#[derive(Clone, Debug)]
+enum Decided {
+    Stands(State),
+    Removed { event: usize, version: Version },
+    Rejected(Rejection),
+    Held,
+}
+
+/// A batch, decided but not committed.
+#[derive(Clone, Debug, Default)]
+pub struct Draft {
+    /// What is to be appended, in order.
+    pub events: Vec<DraftEvent>,
+    decided: Vec<Decided>,
+}
+
+impl Draft {
+    /// Decides the commands one after the other; on slots that were there before the batch, each sees what those
+    /// before it did.
+    #[must_use]
+    pub fn decide(asks: &[&Ask], slots: &Slots) -> Self {
+        let mut states: HashMap<Uuid, State> = slots
+            .locked
+            .iter()
+            .map(|(uuid, stored)| (*uuid, State::before(stored)))
+            .collect();
+        let mut draft = Self::default();
+        for ask in asks {
+            let decided = draft.decide_one(ask, slots, &mut states);
+            draft.decided.push(decided);
+        }
+        draft.mark_last_events();
+        draft
+    }
+
+    fn decide_one(&mut self, ask: &Ask, slots: &Slots, states: &mut HashMap<Uuid, State>) -> Decided {
+        let existing = ask.command.existing_slot();
+        if existing.is_some_and(|uuid| slots.held.contains(&uuid)) {
+            return Decided::Held;
+        }
+        let before = existing.and_then(|uuid| states.get(&uuid));
+        let event = match slot::decide(before.map(|state| &state.slot), &ask.command) {
+            Err(rejection) => return Decided::Rejected(rejection),
+            Ok(Some(event)) => event,
+            Ok(None) => {
+                return before.map_or(Decided::Rejected(Rejection::NotFound), |s| {
+                    Decided::Stands(s.clone())
+                });
+            }
+        };
+        let created_at = before.and_then(|state| state.created_at);
+        let number = self.events.len();
+        let after = slot::evolve(&event).cloned();
+        let (uuid, version) = (event.uuid(), event.version());
+        self.events.push(DraftEvent {
+            id: Uuid::now_v7(),
+            event,
+            created_at,
+            traceparent: ask.traceparent.clone(),
+            is_last_of_slot: false,
+        });
+        match after {
+            Some(slot) => {
+                let state = State {
+                    slot,
+                    created_at,
+                    made_by: MadeBy::Event(number),
+                };
+                // A slot of this very batch is not there for its other commands: nobody can know it yet.
+                if existing.is_some() {
+                    states.insert(uuid, state.clone());
+                }
+                Decided::Stands(state)
+            }
+            None => {
+                states.remove(&uuid);
+                Decided::Removed {
+                    event: number,
+                    version,
+                }
+            }
+        }
+    }
+
+    fn mark_last_events(&mut self) {
+        let mut seen = HashSet::new();
+        for event in self.events.iter_mut().rev() {
+            event.is_last_of_slot = seen.insert(event.event.uuid());
+        }
+    }
+
+    /// The slots that the batch changes or removes.
+    #[must_use]
+    pub fn changed_slots(&self) -> Vec<Uuid> {
+        let existing = self
+            .events
+            .iter()
+            .filter(|event| !matches!(event.event, SlotEvent::Created(_)));
+        existing.map(|event| event.event.uuid()).collect()
+    }
+
+    /// What became of each command, once the events stand in the log from `stamps` on; `None` if there were none.
+    #[must_use]
+    pub fn verdicts(&self, stamps: Option<Stamps>) -> Vec<Verdict> {
+        self.decided
+            .iter()
+            .map(|decided| decided.verdict(stamps))
+            .collect()
+    }
+}
+
+impl State {
+    fn before(stored: &StoredSlot) -> Self {
+        Self {
+            slot: stored.record.slot.clone(),
+            created_at: Some(stored.record.created_at),
+            made_by: MadeBy::Before {
+                updated_at: stored.record.updated_at,
+                position: stored.position,
+            },
+        }
+    }
+}
+
+impl Decided {
+    fn verdict(&self, stamps: Option<Stamps>) -> Verdict {
+        match (self, stamps) {
+            (Self::Held, _) => Verdict::Held,
+            (Self::Rejected(rejection), _) => Verdict::Rejected(*rejection),
+            (
+                Self::Stands(State {
+                    slot,
+                    created_at,
+                    made_by: MadeBy::Before { updated_at, position },
+                }),
+                _,
+            ) => {
+                let created_at = created_at.unwrap_or(*updated_at);
+                let record = SlotRecord {
+                    slot: slot.clone(),
+                    created_at,
+                    updated_at: *updated_at,
+                };
+                Verdict::Done(Outcome::Stands {
+                    record,
+                    position: *position,
+                })
+            }
+            (
+                Self::Stands(State {
+                    slot,
+                    created_at,
+                    made_by: MadeBy::Event(event),
+                }),
+                Some(stamps),
+            ) => {
+                let updated_at = stamps.time_of(*event);
+                let created_at = created_at.unwrap_or(updated_at);
+                let record = SlotRecord {
+                    slot: slot.clone(),
+                    created_at,
+                    updated_at,
+                };
+                Verdict::Done(Outcome::Stands {
+                    record,
+                    position: stamps.position_of(*event),
+                })
+            }
+            (Self::Removed { event, version }, Some(stamps)) => Verdict::Done(Outcome::Removed {
+                version: *version,
+                position: stamps.position_of(*event),
+            }),
+            // Without a commit there is no answer for who made an event: it is to be decided again.
+            (Self::Stands(_) | Self::Removed { .. }, None) => Verdict::Held,
+        }
+    }
+}

@@ -1,0 +1,27 @@
+//! Group commit: everything that writes the primary.
+//!
+//! | module | holds |
+//! |---|---|
+//! | [`draft`] | what a batch of commands comes to, decided in memory |
+//! | [`commit`] | the step: one batch, one transaction |
+//! | [`committer`] | the loop: takes what waits, has it committed, answers |
+//! | [`session`] | the committer's connection with its statements |
+//!
+//! Whoever appends to the log first takes the commit lock, as a statement of its own, and holds it until the commit.
+//! So positions have no gap and rise in commit order. Order of locks everywhere: slots, slot inserts, commit lock,
+//! events.
+
+pub mod draft;
+pub mod session;
+pub mod commit;
+pub mod committer;
+
+/// The primary's migrations.
+#[must_use]
+pub fn migrations() -> refinery::Runner {
+    embedded::migrations::runner()
+}
+
+mod embedded {
+    refinery::embed_migrations!("migrations");
+}

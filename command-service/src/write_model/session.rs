@@ -1,0 +1,105 @@
+//! The committer's connection to the primary, with its statements prepared.
+
+use shared::postgres::{ConnectError, DatabaseUrl, Session, SessionKind};
+use tokio_postgres::Statement;
+
+/// The transaction-level advisory lock that makes commits serial.
+pub const COMMIT_LOCK: i64 = 0x7061_726b_5f6c_6f67;
+
+/// Takes the commit lock. A statement of its own: inside the write, the snapshot would be older than the wait.
+const TAKE_COMMIT_LOCK: &str = "SELECT pg_advisory_xact_lock($1)";
+
+/// Locks the slots that nobody else holds, and reads them.
+const LOCK_FREE_SLOTS: &str = "
+    SELECT uuid, version, position, created_at, updated_at, status, name
+    FROM parking_slots WHERE uuid = ANY($1) ORDER BY uuid FOR UPDATE SKIP LOCKED";
+
+/// Which of the slots exist, held by somebody or not.
+const EXISTING_SLOTS: &str = "SELECT uuid FROM parking_slots WHERE uuid = ANY($1)";
+
+/// Locks the slots, waiting for whoever holds them.
+const LOCK_SLOTS: &str = "SELECT uuid FROM parking_slots WHERE uuid = ANY($1) ORDER BY uuid FOR UPDATE";
+
+const APPEND: &str = include_str!("sql/append.sql");
+
+/// Where the events with these ids stand in the log, if they do.
+const FIND_EVENTS: &str = "
+    SELECT count(*) AS events, min(position) AS first_position, min(committed_at) AS first_time
+    FROM parking_slot_events WHERE id = ANY($1)";
+
+/// Every statement of the write model, for the test that prepares them against the schema.
+pub const STATEMENTS: [&str; 6] = [
+    TAKE_COMMIT_LOCK,
+    LOCK_FREE_SLOTS,
+    EXISTING_SLOTS,
+    LOCK_SLOTS,
+    APPEND,
+    FIND_EVENTS,
+];
+
+/// Bounds, from the inside out: a lock is waited for 2 s, a statement runs 3 s, and a transaction whose client says
+/// nothing for 2 s (a paused process) is ended, so that it stalls nobody. A backend that waits notices within 500 ms
+/// that its client is gone.
+const KIND: SessionKind = SessionKind {
+    step: "group commit",
+    options: "-c lock_timeout=2s -c statement_timeout=3s -c idle_in_transaction_session_timeout=2s \
+              -c client_connection_check_interval=500ms -c default_transaction_isolation=read\\ committed \
+              -c synchronous_commit=on",
+};
+
+/// Why there is no session.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The primary is away.
+    #[error(transparent)]
+    Connect(#[from] ConnectError),
+    /// The primary answers, but does not know our tables, or not like this.
+    #[error("the primary's schema is not the one expected")]
+    Schema(#[source] tokio_postgres::Error),
+}
+
+/// A connection on which batches are committed, one at a time.
+#[derive(Debug)]
+pub struct PrimarySession {
+    pub(super) session: Session,
+    pub(super) take_commit_lock: Statement,
+    pub(super) lock_free_slots: Statement,
+    pub(super) existing_slots: Statement,
+    pub(super) lock_slots: Statement,
+    pub(super) append: Statement,
+    pub(super) find_events: Statement,
+}
+
+impl PrimarySession {
+    /// Connects and prepares.
+    ///
+    /// # Errors
+    /// [`OpenError`].
+    pub async fn open(primary: &DatabaseUrl) -> Result<Self, OpenError> {
+        let session = primary.connect(KIND).await?;
+        let (take_commit_lock, lock_free_slots, existing_slots, lock_slots, append, find_events) =
+            tokio::try_join!(
+                session.prepare(TAKE_COMMIT_LOCK),
+                session.prepare(LOCK_FREE_SLOTS),
+                session.prepare(EXISTING_SLOTS),
+                session.prepare(LOCK_SLOTS),
+                session.prepare(APPEND),
+                session.prepare(FIND_EVENTS),
+            )
+            .map_err(OpenError::Schema)?;
+        Ok(Self {
+            take_commit_lock,
+            lock_free_slots,
+            existing_slots,
+            lock_slots,
+            append,
+            find_events,
+            session,
+        })
+    }
+
+    /// Waits until the connection is lost.
+    pub async fn lost(&self) {
+        self.session.lost().await;
+    }
+}

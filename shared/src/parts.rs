@@ -1,0 +1,98 @@
+//! Which of the parts around a service are up, and since when. Whoever works with a part reports here; `/readyz`
+//! and the handlers read.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+use crate::event::micros;
+
+/// Whether a part answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum PartState {
+    /// It answered last time.
+    Up,
+    /// It has not been reached yet, or it was lost.
+    Away,
+}
+
+/// What is known of a part.
+#[derive(Clone, Debug, Serialize)]
+pub struct PartStatus {
+    /// Whether it answers.
+    pub state: PartState,
+    /// Since when that is so.
+    #[serde(with = "micros")]
+    pub since: Timestamp,
+    /// What is waited for, in words that name no host.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub detail: Option<&'static str>,
+}
+
+/// One part, as seen by one service. Clones share the same state.
+#[derive(Clone, Debug)]
+pub struct Part {
+    name: &'static str,
+    status: Arc<Mutex<PartStatus>>,
+}
+
+impl Part {
+    /// A part that has not been reached yet.
+    #[must_use]
+    pub fn new(name: &'static str) -> Self {
+        let status = PartStatus {
+            state: PartState::Away,
+            since: Timestamp::now(),
+            detail: Some("not reached yet"),
+        };
+        Self {
+            name,
+            status: Arc::new(Mutex::new(status)),
+        }
+    }
+
+    /// The part's name in `/readyz`.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// What is known now.
+    #[must_use]
+    pub fn status(&self) -> PartStatus {
+        self.status.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Whether the part answered last time.
+    #[must_use]
+    pub fn is_up(&self) -> bool {
+        self.status().state == PartState::Up
+    }
+
+    /// Reports that the part answers. Logged when that is news.
+    pub fn up(&self) {
+        if self.set(PartState::Up, None) {
+            tracing::info!(part = self.name, "part is up");
+        }
+    }
+
+    /// Reports that the part does not answer, and what is waited for. Logged when that is news.
+    pub fn away(&self, detail: &'static str, cause: &(dyn std::error::Error + 'static)) {
+        if self.set(PartState::Away, Some(detail)) {
+            tracing::warn!(part = self.name, detail, cause, "part is away");
+        }
+    }
+
+    fn set(&self, state: PartState, detail: Option<&'static str>) -> bool {
+        let mut status = self.status.lock().unwrap_or_else(PoisonError::into_inner);
+        let news = status.state != state || status.detail != detail;
+        if status.state != state {
+            status.since = Timestamp::now();
+        }
+        status.state = state;
+        status.detail = detail;
+        news
+    }
+}

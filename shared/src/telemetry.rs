@@ -1,0 +1,35 @@
+//! Logs on standard error.
+
+use std::io;
+
+use tracing_subscriber::{EnvFilter, filter::LevelFilter, fmt};
+
+use crate::settings::LogFormat;
+
+/// Libraries that print what they send are held at `info` whatever the level: lapin's trace shows the password.
+const HELD_AT_INFO: [&str; 6] = [
+    "lapin=info",
+    "amq_protocol=info",
+    "async_rs=info",
+    "tokio_postgres=info",
+    "mio=info",
+    "refinery_core=warn",
+];
+
+/// Starts logging in this format and at this level. To be called once, first thing in `main`.
+pub fn init(format: LogFormat, level: LevelFilter) {
+    let mut filter = EnvFilter::new(level.to_string());
+    for directive in HELD_AT_INFO {
+        if let Ok(directive) = directive.parse() {
+            filter = filter.add_directive(directive);
+        }
+    }
+    let logs = fmt()
+        .with_writer(io::stderr)
+        .with_env_filter(filter)
+        .with_target(false);
+    match format {
+        LogFormat::Text => logs.init(),
+        LogFormat::Json => logs.json().flatten_event(true).init(),
+    }
+}

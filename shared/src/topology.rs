@@ -1,0 +1,102 @@
+//! The broker's exchange and queues: every name and every option, with its reason.
+
+use lapin::{
+    Channel, ExchangeKind,
+    options::{ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions},
+    types::{AMQPValue, FieldTable},
+};
+
+use crate::event::EventType;
+
+/// The topic exchange to which the relay publishes every event; the routing key is the event's type.
+pub const EVENTS_EXCHANGE: &str = "parking.events";
+
+/// How often a message may be returned to its queue before the broker drops it. Brokers from 4.0 on drop after 20
+/// when nothing is said, and each crash of a consumer counts for every message it held. A message that cannot be
+/// applied is set aside by the consumer, so this bound is only there to be one.
+const DELIVERY_LIMIT: i64 = 1_000_000;
+
+/// The name of a replica: `[a-z0-9_-]{1,40}`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReplicaName(String);
+
+impl ReplicaName {
+    /// The name, if `text` is one.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let fits = (1..=40).contains(&text.len())
+            && text
+                .bytes()
+                .all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'_' | b'-'));
+        fits.then(|| Self(text.to_owned()))
+    }
+
+    /// The name as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The replica's own queue.
+    #[must_use]
+    pub fn queue(&self) -> String {
+        format!("parking.replica.{}", self.0)
+    }
+}
+
+/// Declares the exchange. Both services do, so that either may start first.
+///
+/// # Errors
+/// The broker is away, or has an exchange of this name with other properties.
+pub async fn declare_events_exchange(channel: &Channel) -> lapin::Result<()> {
+    let options = ExchangeDeclareOptions {
+        passive: false,
+        durable: true,      // it must be there after a restart of the broker
+        auto_delete: false, // also while no queue is bound
+        internal: false,
+        nowait: false, // an exchange that differs must be noticed here
+    };
+    channel
+        .exchange_declare(
+            EVENTS_EXCHANGE.into(),
+            ExchangeKind::Topic,
+            options,
+            FieldTable::default(),
+        )
+        .await
+}
+
+/// Declares the replica's queue and binds it to every type of event.
+///
+/// # Errors
+/// The broker is away, or has a queue of this name with other arguments (406, which names the argument).
+pub async fn declare_replica_queue(channel: &Channel, replica: &ReplicaName) -> lapin::Result<()> {
+    let options = QueueDeclareOptions {
+        passive: false,
+        durable: true,      // events wait in it while the consumer is away
+        exclusive: false,   // a second consumer stands by
+        auto_delete: false, // it outlives its consumers
+        nowait: false,      // a queue that differs must be noticed here
+    };
+    let mut arguments = FieldTable::default();
+    // Replicated, and on disk before the confirm; classic queues confirm before they sync.
+    arguments.insert("x-queue-type".into(), AMQPValue::LongString("quorum".into()));
+    // One consumer at a time keeps the order nearly right, which saves work; nothing rests on it.
+    arguments.insert("x-single-active-consumer".into(), AMQPValue::Boolean(true));
+    arguments.insert("x-delivery-limit".into(), AMQPValue::LongLongInt(DELIVERY_LIMIT));
+    channel
+        .queue_declare(replica.queue().into(), options, arguments)
+        .await?;
+    for kind in EventType::ALL {
+        channel
+            .queue_bind(
+                replica.queue().into(),
+                EVENTS_EXCHANGE.into(),
+                kind.as_str().into(),
+                QueueBindOptions { nowait: false },
+                FieldTable::default(),
+            )
+            .await?;
+    }
+    Ok(())
+}

@@ -1,2 +1,24 @@
-//! Skeleton.
-fn main() {}
+//! The program behind `cargo stack`.
+
+use clap::{Parser, Subcommand};
+
+/// A private primary, replica and broker, with both services on top.
+#[derive(Debug, Parser)]
+#[command(name = "cargo stack", bin_name = "cargo stack", version)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Starts servers for a test run and ends them when standard input ends.
+    #[command(hide = true)]
+    TestServers,
+}
+
+fn main() -> anyhow::Result<()> {
+    match Arguments::parse().command {
+        Command::TestServers => stack::test_servers::keep(),
+    }
+}

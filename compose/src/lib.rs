@@ -11,6 +11,7 @@ compile_error!("the stack finds and identifies processes through /proc and there
 
 pub mod account;
 pub mod programs;
+pub mod install;
 pub mod ports;
 pub mod process;
 pub mod daemon;

@@ -15,10 +15,15 @@ enum Command {
     /// Starts servers for a test run and ends them when standard input ends.
     #[command(hide = true)]
     TestServers,
+    /// Installs what is missing, and nothing else.
+    #[command(hide = true)]
+    Install,
 }
 
 fn main() -> anyhow::Result<()> {
     match Arguments::parse().command {
         Command::TestServers => stack::test_servers::keep(),
+        Command::Install => stack::install::find_or_install(stack::install::Permission::Ask)
+            .map(|found| println!("{found:#?}")),
     }
 }

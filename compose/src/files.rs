@@ -1,6 +1,7 @@
 //! Files and directories with the care that shared machines ask for: no half-written file, no followed link.
 
 use std::{
+    fmt,
     fs::{self, File, OpenOptions},
     io::{Read, Write},
     os::unix::fs::{OpenOptionsExt, fchown},
@@ -9,6 +10,7 @@ use std::{
 
 use anyhow::{Context, Result};
 use rustix::fs::{FlockOperation, OFlags};
+use serde::{Deserialize, Serialize};
 
 const NO_FOLLOW: i32 = OFlags::NOFOLLOW.bits().cast_signed();
 
@@ -92,6 +94,24 @@ fn open_lock(path: &Path) -> Result<File> {
     options
         .open(path)
         .with_context(|| format!("cannot open the lock {}", path.display()))
+}
+
+/// A password that shows in records and addresses, but not in `Debug`.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub(crate) struct Password(pub(crate) String);
+
+impl Password {
+    /// A new one, of 128 random bits.
+    pub(crate) fn random() -> Result<Self> {
+        random_hex(16).map(Self)
+    }
+}
+
+impl fmt::Debug for Password {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("(hidden)")
+    }
 }
 
 /// `bytes` random bytes of the kernel as hexadecimal digits: names that cannot be guessed, and passwords that

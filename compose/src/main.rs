@@ -1,5 +1,7 @@
 //! The program behind `cargo stack`.
 
+use std::process::ExitCode;
+
 use clap::{Parser, Subcommand};
 
 /// A private primary, replica and broker, with both services on top.
@@ -20,7 +22,17 @@ enum Command {
     Install,
 }
 
-fn main() -> anyhow::Result<()> {
+fn main() -> ExitCode {
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run() -> anyhow::Result<()> {
     match Arguments::parse().command {
         Command::TestServers => stack::test_servers::keep(),
         Command::Install => stack::install::find_or_install(stack::install::Permission::Ask)

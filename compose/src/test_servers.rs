@@ -63,6 +63,9 @@ pub(crate) struct Failure {
 
 /// Starts a keeper, given the path of the `stack` program, and returns when its servers are ready.
 pub fn start(stack: &Path) -> Result<TestServers> {
+    let stack = stack
+        .canonicalize()
+        .with_context(|| format!("no program {}", stack.display()))?;
     // A session of its own: Ctrl-C ends the tests first, and then the keeper by the end of the pipe.
     let mut command = Command::new("/usr/bin/setsid");
     command.arg(stack).arg(KEEPER_COMMAND).current_dir("/");

@@ -15,7 +15,10 @@ use std::{
 use anyhow::{Context, Result, bail, ensure};
 use serde::{Deserialize, Serialize};
 
-use crate::{Account, Programs, files};
+use crate::{
+    Account, Programs,
+    files::{self, Password},
+};
 
 const RECORD: &str = "server.json";
 const SUPERUSER: &str = "postgres";
@@ -63,7 +66,7 @@ pub struct Postgres {
     programs: PathBuf,
     account: Account,
     port: u16,
-    passwords: BTreeMap<Role, String>,
+    passwords: BTreeMap<Role, Password>,
 }
 
 impl Postgres {
@@ -72,9 +75,7 @@ impl Postgres {
         ensure!(!directory.exists(), "{} exists already", directory.display());
         account.make_private_directory(directory)?;
         let directory = fs::canonicalize(directory)?;
-        let passwords = Role::ALL
-            .into_iter()
-            .map(|role| Ok((role, files::random_hex(16)?)));
+        let passwords = Role::ALL.into_iter().map(|role| Ok((role, Password::random()?)));
         let passwords = passwords.collect::<Result<BTreeMap<_, _>>>()?;
         let programs = programs.postgres.clone();
         let server = Self {
@@ -140,7 +141,7 @@ impl Postgres {
         format!(
             "postgres://{}:{}@127.0.0.1:{}/{database}",
             role.name(),
-            self.passwords[&role],
+            self.passwords[&role].0,
             self.port
         )
     }
@@ -161,7 +162,7 @@ impl Postgres {
             .env("PGPORT", self.port.to_string())
             .env("PGUSER", role.name());
         command
-            .env("PGPASSWORD", &self.passwords[&role])
+            .env("PGPASSWORD", &self.passwords[&role].0)
             .env("PGDATABASE", database);
         command.args(arguments);
         command
@@ -209,7 +210,7 @@ impl Postgres {
     fn initialize(&self) -> Result<()> {
         let password = self.directory.join("password");
         self.account
-            .write_private_file(&password, self.passwords[&Role::Superuser].as_bytes())?;
+            .write_private_file(&password, self.passwords[&Role::Superuser].0.as_bytes())?;
         let mut initdb = self.account.command(&self.programs.join("initdb"));
         // Encoding and locale are spelled out: initdb would take them from an environment that may say nothing.
         initdb.args([

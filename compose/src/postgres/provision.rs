@@ -65,7 +65,7 @@ impl Postgres {
     }
 
     fn role(&self, role: Role) -> String {
-        let (name, password) = (role.name(), &self.passwords[&role]);
+        let (name, password) = (role.name(), &self.passwords[&role].0);
         format!(
             "SELECT 'CREATE ROLE {name}' WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = '{name}') \\gexec\n\
              ALTER ROLE {name} LOGIN PASSWORD '{password}';\n"

@@ -11,7 +11,10 @@ use std::{
 use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
 
-use crate::{Account, Programs, files};
+use crate::{
+    Account, Programs,
+    files::{self, Password},
+};
 
 const RECORD: &str = "server.json";
 const USER: &str = "parking";
@@ -28,7 +31,7 @@ pub struct RabbitMq {
     epmd: PathBuf,
     account: Account,
     ports: BrokerPorts,
-    password: String,
+    password: Password,
 }
 
 /// The ports of 127.0.0.1 on which a broker serves its users.
@@ -66,7 +69,7 @@ impl RabbitMq {
             epmd: programs.epmd.clone(),
             account: account.clone(),
             ports,
-            password: files::random_hex(16)?,
+            password: Password::random()?,
         };
         account.make_private_directory(&broker.directory.join("node"))?;
         broker.save()?;
@@ -117,7 +120,7 @@ impl RabbitMq {
     pub fn amqp_url(&self, vhost: &str) -> String {
         format!(
             "amqp://{USER}:{}@127.0.0.1:{}/{}",
-            self.password,
+            self.password.0,
             self.ports.amqp,
             percent_encoded(vhost)
         )
@@ -127,7 +130,7 @@ impl RabbitMq {
     pub fn management_url(&self) -> String {
         format!(
             "http://{USER}:{}@127.0.0.1:{}/",
-            self.password, self.ports.management
+            self.password.0, self.ports.management
         )
     }
 
@@ -138,7 +141,7 @@ impl RabbitMq {
 
     /// The password of that user.
     pub fn password(&self) -> &str {
-        &self.password
+        &self.password.0
     }
 
     /// Where the node works and what it owns; the record and the log beside it belong to the caller.

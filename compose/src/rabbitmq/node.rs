@@ -31,7 +31,7 @@ impl RabbitMq {
              log.console = true\n\
              log.console.level = info\n\
              log.file = false\n",
-            self.ports.amqp, self.ports.management, self.password
+            self.ports.amqp, self.ports.management, self.password.0
         );
         self.account
             .write_private_file(&self.node().join("rabbitmq.conf"), configuration.as_bytes())?;

@@ -1,1 +1,30 @@
-//! Stack.
+//! A private primary, a private replica and a private broker, with both services on top.
+//!
+//! `cargo stack` and the system tests use this one implementation. The servers are the system's own programs
+//! ([`programs`]) with their own data, passwords and ports; a server that the system runs is never touched.
+//!
+//! Everything is blocking and keeps its state on disk, so a handle such as [`Postgres`] can be opened again by
+//! another process, shared between threads, and used after a server was killed.
+
+#[cfg(not(target_os = "linux"))]
+compile_error!("the stack finds and identifies processes through /proc and therefore needs Linux");
+
+pub mod account;
+pub mod programs;
+pub mod install;
+pub mod ports;
+pub mod process;
+pub mod daemon;
+pub mod postgres;
+pub mod rabbitmq;
+pub mod test_servers;
+pub mod build;
+mod files;
+mod keeper;
+mod wait;
+
+pub use account::Account;
+pub use postgres::{Postgres, Role};
+pub use programs::Programs;
+pub use rabbitmq::RabbitMq;
+pub use test_servers::TestServers;

@@ -1,0 +1,132 @@
+//! Building the services, so that nothing ever runs against binaries of yesterday.
+
+use std::{
+    collections::BTreeMap,
+    env,
+    ffi::OsString,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+};
+
+use anyhow::{Context, Result, bail};
+use serde::Deserialize;
+
+/// Where the programs of the workspace are after a build.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Binaries {
+    /// The program that takes commands and answers reads.
+    pub command_service: PathBuf,
+    /// The program that maintains the replica.
+    pub event_consumer: PathBuf,
+    /// This crate's own program, which the tests start to keep their servers.
+    pub stack: PathBuf,
+}
+
+/// Builds the programs of the checkout that this crate belongs to; what is up to date costs well under a second.
+/// Cargo's own messages go to standard error.
+pub fn services(release: bool) -> Result<Binaries> {
+    services_of(&checkout()?, release)
+}
+
+/// Builds the programs of a checkout.
+pub fn services_of(checkout: &Path, release: bool) -> Result<Binaries> {
+    let mut build = cargo();
+    // The whole workspace, since cargo chooses the features of dependencies by what is built together: in this
+    // way `up` and `test` share every one of them.
+    build.args([
+        "build",
+        "--workspace",
+        "--bins",
+        "--message-format=json-render-diagnostics",
+    ]);
+    build
+        .args(release.then_some("--release"))
+        .current_dir(checkout)
+        .stdin(Stdio::null());
+    let output = build
+        .stderr(Stdio::inherit())
+        .output()
+        .context("cannot run cargo")?;
+    if !output.status.success() {
+        bail!("the build failed");
+    }
+    let mut found = executables(&String::from_utf8_lossy(&output.stdout));
+    let mut take = |name: &str| {
+        found
+            .remove(name)
+            .with_context(|| format!("the build made no program `{name}`"))
+    };
+    Ok(Binaries {
+        command_service: take("command-service")?,
+        event_consumer: take("event-consumer")?,
+        stack: take("stack")?,
+    })
+}
+
+/// The cargo that runs this program, or else the one on the PATH.
+pub fn cargo() -> Command {
+    Command::new(env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo")))
+}
+
+/// The root of the checkout: of the package that cargo runs, else around the current directory, else around this
+/// program.
+pub fn checkout() -> Result<PathBuf> {
+    let manifest = env::var_os("CARGO_MANIFEST_DIR").map(PathBuf::from);
+    let places = [manifest, env::current_dir().ok(), env::current_exe().ok()];
+    let root = places
+        .iter()
+        .flatten()
+        .flat_map(|place| place.ancestors())
+        .find(|place| is_checkout(place));
+    root.context("not in a checkout: run this inside of it")
+        .and_then(|root| Ok(root.canonicalize()?))
+}
+
+fn is_checkout(place: &Path) -> bool {
+    ["compose", "command-service", "event-consumer"]
+        .iter()
+        .all(|member| place.join(member).join("Cargo.toml").is_file())
+}
+
+#[derive(Deserialize)]
+struct Message {
+    target: Option<Target>,
+    executable: Option<PathBuf>,
+}
+
+#[derive(Deserialize)]
+struct Target {
+    name: String,
+}
+
+fn executables(messages: &str) -> BTreeMap<String, PathBuf> {
+    let messages = messages
+        .lines()
+        .filter_map(|line| serde_json::from_str::<Message>(line).ok());
+    messages
+        .filter_map(|message| Some((message.target?.name, message.executable?)))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn programs_are_taken_from_what_cargo_reports() {
+        let messages = concat!(
+            r#"{"reason":"compiler-artifact","target":{"name":"serde","kind":["lib"]},"executable":null}"#,
+            "\n",
+            r#"{"reason":"compiler-artifact","target":{"name":"stack","kind":["bin"]},"executable":"/t/stack"}"#,
+            "\n",
+            r#"{"reason":"build-finished","success":true}"#,
+        );
+
+        let found = executables(messages);
+
+        assert_eq!(
+            found,
+            BTreeMap::from([("stack".to_owned(), PathBuf::from("/t/stack"))])
+        );
+    }
+}

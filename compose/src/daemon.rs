@@ -1,0 +1,119 @@
+//! Starting a process that outlives the one that starts it.
+
+use std::{
+    ffi::OsStr,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+    thread,
+};
+
+use anyhow::{Context, Result};
+
+use crate::{Account, account::SYSTEM_PATH, files, process::Process};
+
+/// A process to start in a session of its own, with nothing of the caller's terminal, directory or descriptors.
+#[derive(Debug)]
+pub struct Daemon {
+    command: Command,
+    log: PathBuf,
+}
+
+/// A process that was started, and where its output goes.
+#[derive(Clone, Debug)]
+pub struct Started {
+    /// The process itself, not the shell or session leader around it.
+    pub process: Process,
+    log: PathBuf,
+    log_began: u64,
+}
+
+impl Daemon {
+    /// A process whose output is appended to `log` and which works in `directory`.
+    pub fn new(program: &Path, directory: &Path, log: &Path) -> Self {
+        // `setsid` replaces itself by the program: the process id stays the same.
+        let mut command = Command::new("/usr/bin/setsid");
+        command.arg(program).current_dir(directory).stdin(Stdio::null());
+        Self {
+            command,
+            log: log.to_path_buf(),
+        }
+    }
+
+    /// Runs it as this user, with nothing of the caller's environment.
+    #[must_use]
+    pub fn account(mut self, account: &Account) -> Self {
+        self.command
+            .env_clear()
+            .env("PATH", SYSTEM_PATH)
+            .env("LANG", "C.UTF-8");
+        account.apply(&mut self.command);
+        self
+    }
+
+    /// Adds an argument.
+    #[must_use]
+    pub fn arg(mut self, argument: impl AsRef<OsStr>) -> Self {
+        self.command.arg(argument);
+        self
+    }
+
+    /// Adds arguments.
+    #[must_use]
+    pub fn args(mut self, arguments: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Self {
+        self.command.args(arguments);
+        self
+    }
+
+    /// Sets a variable of its environment.
+    #[must_use]
+    pub fn env(mut self, name: &str, value: impl AsRef<OsStr>) -> Self {
+        self.command.env(name, value);
+        self
+    }
+
+    /// Takes variables out of the environment that it would inherit.
+    #[must_use]
+    pub fn without(mut self, names: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Self {
+        for name in names {
+            self.command.env_remove(name);
+        }
+        self
+    }
+
+    /// Starts it.
+    pub fn spawn(mut self) -> Result<Started> {
+        let log = files::open_log(&self.log)?;
+        let log_began = log.metadata()?.len();
+        self.command.stdout(log.try_clone()?).stderr(log);
+        // What this process inherited itself, say the pipe of `$(cargo stack up --detach)`, must end here.
+        close_fds::set_fds_cloexec_threadsafe(3, &[]);
+        let program = self.command.get_args().next().unwrap_or_default().to_owned();
+        let mut child = self
+            .command
+            .spawn()
+            .with_context(|| format!("cannot start {}", program.display()))?;
+        let pid = i32::try_from(child.id()).context("a process id")?;
+        let process = Process::of(pid);
+        // As long as this process runs, it reaps its child, so that no zombie keeps the id.
+        thread::spawn(move || child.wait());
+        let started = |process| Started {
+            process,
+            log: self.log.clone(),
+            log_began,
+        };
+        process.map(started).with_context(|| {
+            format!(
+                "{} ended at once: {}",
+                program.display(),
+                files::log_since(&self.log, log_began)
+            )
+        })
+    }
+}
+
+impl Started {
+    /// What it has written so far, the last lines of it.
+    pub fn output(&self) -> String {
+        files::log_since(&self.log, self.log_began)
+    }
+}

@@ -1,2 +1,1 @@
-//! Skeleton.
-fn main() {}
+//! The system tests, in the order of the flow.

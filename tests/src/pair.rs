@@ -1,0 +1,364 @@
+//! A running pair of a test's own: databases, virtual host, links and services.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, anyhow, ensure};
+use stack::{Postgres, RabbitMq, Role};
+
+use crate::{
+    broker::VirtualHost,
+    client::Client,
+    database::Database,
+    eventually,
+    proxy::{Protocol, Proxy},
+    servers::{Servers, servers},
+    service::Service,
+    wait::RECOVERY,
+};
+
+/// A test that runs longer hangs.
+const TEST_DEADLINE: Duration = Duration::from_secs(120);
+
+/// How often it is looked whether a service has ended by itself.
+const WATCH_INTERVAL: Duration = Duration::from_millis(100);
+
+/// What a test starts with.
+#[derive(Clone, Debug)]
+pub struct Shape {
+    /// How many command-services there are.
+    pub command_services: usize,
+    /// How many event-consumers there are.
+    pub event_consumers: usize,
+    /// Whether services run, and are ready, when the test begins.
+    pub started: bool,
+    /// Whether the primary is on a server of the test's own, to be stopped.
+    pub own_primary: bool,
+    /// Whether the replica is on a server of the test's own, to be stopped.
+    pub own_replica: bool,
+    /// Whether the broker is the test's own, to be stopped.
+    pub own_broker: bool,
+    /// Settings beyond those that every service gets.
+    pub settings: Vec<(&'static str, &'static str)>,
+}
+
+impl Default for Shape {
+    fn default() -> Self {
+        Self {
+            command_services: 1,
+            event_consumers: 1,
+            started: true,
+            own_primary: false,
+            own_replica: false,
+            own_broker: false,
+            settings: Vec::new(),
+        }
+    }
+}
+
+/// The links, each with a proxy. Several services of a kind share theirs.
+#[derive(Debug)]
+pub struct Links {
+    /// command-service to the primary: group commit and relay.
+    pub command_primary: Proxy,
+    /// command-service to the replica: queries.
+    pub command_replica: Proxy,
+    /// command-service to the broker: relay.
+    pub relay_broker: Proxy,
+    /// event-consumer to the broker: subscription.
+    pub consumer_broker: Proxy,
+    /// event-consumer to the replica: projection.
+    pub consumer_replica: Proxy,
+}
+
+/// A pair. Dropping it kills its services.
+#[derive(Debug)]
+pub struct Pair {
+    /// The command-services, in order of their start.
+    pub command_services: Vec<Service>,
+    /// The event-consumers, in order of their start.
+    pub event_consumers: Vec<Service>,
+    /// The links.
+    pub links: Links,
+    /// The database of the write side.
+    pub primary: Database,
+    /// The database of the read side.
+    pub replica: Database,
+    /// The virtual host.
+    pub broker: VirtualHost,
+}
+
+/// Runs `body` with one service of each kind, up and ready.
+///
+/// # Errors
+/// See [`Shape::run`].
+pub fn with_pair(body: impl AsyncFnOnce(&Pair) -> Result<()>) -> Result<()> {
+    Shape::default().run(body)
+}
+
+impl Shape {
+    /// Runs `body` with a pair of this shape.
+    ///
+    /// # Errors
+    /// Those of `body`; a service that ended by itself; a test that hangs. The services' logs are printed then.
+    pub fn run(self, body: impl AsyncFnOnce(&Pair) -> Result<()>) -> Result<()> {
+        let servers = servers()?;
+        let parts = Parts::create(servers, &self)?;
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .enable_all()
+            .build()?;
+        let done = runtime.block_on(async {
+            let pair = Pair::create(servers, &self, &parts).await?;
+            let logs = LogsUnlessDone { pair: &pair };
+            if self.started {
+                pair.start().await?;
+            }
+            pair.run(body).await?;
+            std::mem::forget(logs);
+            pair.end().await
+        });
+        parts.end(servers);
+        done
+    }
+}
+
+/// The servers of one test.
+struct Parts {
+    primary: Postgres,
+    replica: Postgres,
+    broker: RabbitMq,
+    primary_database: String,
+    replica_database: String,
+}
+
+impl Parts {
+    fn create(servers: &Servers, shape: &Shape) -> Result<Self> {
+        let postgres = |own: bool, shared: &Postgres| match own {
+            true => servers.own_postgres(),
+            false => Ok(shared.clone()),
+        };
+        let primary = postgres(shape.own_primary, servers.primary())?;
+        let replica = postgres(shape.own_replica, servers.replica())?;
+        let broker = match shape.own_broker {
+            true => servers.own_rabbitmq()?,
+            false => servers.broker().clone(),
+        };
+        Ok(Self {
+            primary_database: servers.new_primary_database(&primary)?,
+            replica_database: servers.new_replica_database(&replica)?,
+            primary,
+            replica,
+            broker,
+        })
+    }
+
+    /// Servers of the test's own would end with the run; sooner leaves more of the machine to the other tests.
+    fn end(&self, servers: &Servers) {
+        for (server, shared) in [
+            (&self.primary, servers.primary()),
+            (&self.replica, servers.replica()),
+        ] {
+            if server != shared {
+                let _ = server.crash();
+            }
+        }
+        if &self.broker != servers.broker() {
+            let _ = self.broker.crash();
+        }
+    }
+}
+
+impl Pair {
+    async fn create(servers: &Servers, shape: &Shape, parts: &Parts) -> Result<Self> {
+        let (primary_port, replica_port) = (parts.primary.port(), parts.replica.port());
+        let broker_port = parts.broker.ports().amqp;
+        let links = Links {
+            command_primary: Proxy::start(Protocol::Postgres, primary_port)?,
+            command_replica: Proxy::start(Protocol::Postgres, replica_port)?,
+            relay_broker: Proxy::start(Protocol::Amqp, broker_port)?,
+            consumer_broker: Proxy::start(Protocol::Amqp, broker_port)?,
+            consumer_replica: Proxy::start(Protocol::Postgres, replica_port)?,
+        };
+        let mut pair = Self {
+            command_services: Vec::new(),
+            event_consumers: Vec::new(),
+            links,
+            primary: Database::new(parts.primary.clone(), parts.primary_database.clone()),
+            replica: Database::new(parts.replica.clone(), parts.replica_database.clone()),
+            broker: VirtualHost::create(parts.broker.clone(), servers.unique_name("parking")).await?,
+        };
+        let (commands, consumers) = (pair.command_environment(shape), pair.consumer_environment(shape));
+        for number in 1..=shape.command_services {
+            let (name, directory) = (
+                format!("command-service {number}"),
+                servers.new_directory("command_service")?,
+            );
+            let program = servers.binaries.command_service.clone();
+            pair.command_services
+                .push(Service::new(name, program, commands.clone(), directory));
+        }
+        for number in 1..=shape.event_consumers {
+            let (name, directory) = (
+                format!("event-consumer {number}"),
+                servers.new_directory("event_consumer")?,
+            );
+            let program = servers.binaries.event_consumer.clone();
+            pair.event_consumers
+                .push(Service::new(name, program, consumers.clone(), directory));
+        }
+        Ok(pair)
+    }
+
+    /// A client of the first command-service.
+    #[must_use]
+    pub fn client(&self) -> Client {
+        self.command_service().client()
+    }
+
+    /// The first command-service.
+    #[must_use]
+    pub fn command_service(&self) -> &Service {
+        &self.command_services[0]
+    }
+
+    /// The first event-consumer.
+    #[must_use]
+    pub fn event_consumer(&self) -> &Service {
+        &self.event_consumers[0]
+    }
+
+    /// Starts every service and waits until all are ready.
+    ///
+    /// # Errors
+    /// One ended or did not become ready in time.
+    pub async fn start(&self) -> Result<()> {
+        for service in self.services() {
+            service.start().await?;
+        }
+        self.ready().await
+    }
+
+    /// Waits until every service says that it is ready, with all of its parts.
+    ///
+    /// # Errors
+    /// One did not become ready in time.
+    pub async fn ready(&self) -> Result<()> {
+        for service in self.services() {
+            let client = service.client();
+            eventually(RECOVERY, &format!("{} is ready", service.name()), async || {
+                let reply = client.readyz().await?;
+                ensure!(reply.body["status"] == "ready", "it says {}", reply.body);
+                reply.expect(200)
+            })
+            .await?;
+        }
+        Ok(())
+    }
+
+    /// Every service, command-services first.
+    pub fn services(&self) -> impl Iterator<Item = &Service> {
+        self.command_services.iter().chain(&self.event_consumers)
+    }
+
+    /// The settings with which command-services run.
+    #[must_use]
+    pub fn command_environment(&self, shape: &Shape) -> Vec<(String, String)> {
+        let links = &self.links;
+        let primary = self
+            .primary
+            .url_through(Role::CommandService, links.command_primary.port());
+        let replica = self
+            .replica
+            .url_through(Role::CommandServiceReader, links.command_replica.port());
+        environment(
+            shape,
+            [
+                ("DATABASE_URL", primary),
+                ("REPLICA_DATABASE_URL", replica),
+                (
+                    "RABBITMQ_BROKER_URL",
+                    self.broker.url_through(links.relay_broker.port()),
+                ),
+                ("PARKING__HTTP__PORT", "0".to_owned()),
+            ],
+        )
+    }
+
+    /// The settings with which event-consumers run: nothing of the primary's.
+    fn consumer_environment(&self, shape: &Shape) -> Vec<(String, String)> {
+        let links = &self.links;
+        let replica = self
+            .replica
+            .url_through(Role::EventConsumer, links.consumer_replica.port());
+        environment(
+            shape,
+            [
+                ("REPLICA_DATABASE_URL", replica),
+                (
+                    "RABBITMQ_BROKER_URL",
+                    self.broker.url_through(links.consumer_broker.port()),
+                ),
+                ("PARKING__CONSUMER__HTTP_PORT", "0".to_owned()),
+            ],
+        )
+    }
+
+    async fn run(&self, body: impl AsyncFnOnce(&Pair) -> Result<()>) -> Result<()> {
+        tokio::select! {
+            done = body(self) => done,
+            ended = self.watch() => Err(ended),
+            () = tokio::time::sleep(TEST_DEADLINE) => Err(anyhow!("the test still runs after {TEST_DEADLINE:?}")),
+        }
+    }
+
+    /// Waits until a service ends by itself, which none may.
+    async fn watch(&self) -> anyhow::Error {
+        loop {
+            for service in self.services() {
+                if let Some(status) = service.unexpected_end() {
+                    return anyhow!("{} ended by itself with {status}", service.name());
+                }
+            }
+            tokio::time::sleep(WATCH_INTERVAL).await;
+        }
+    }
+
+    async fn end(&self) -> Result<()> {
+        for service in self.services().filter(|service| service.pid().is_some()) {
+            service.kill()?;
+        }
+        if self.broker.broker.is_running() {
+            self.broker
+                .delete()
+                .await
+                .context("the virtual host stays behind")?;
+        }
+        Ok(())
+    }
+}
+
+fn environment<const N: usize>(shape: &Shape, own: [(&str, String); N]) -> Vec<(String, String)> {
+    let common = [("PARKING__LOG__FORMAT", "json"), ("RUST_BACKTRACE", "1")];
+    let common = common.iter().chain(&shape.settings);
+    own.into_iter()
+        .chain(common.map(|(name, value)| (*name, (*value).to_owned())))
+        .map(|(name, value)| (name.to_owned(), value))
+        .collect()
+}
+
+/// Prints the ends of the services' logs when it is dropped: on an error and on a panic alike.
+struct LogsUnlessDone<'p> {
+    pair: &'p Pair,
+}
+
+impl Drop for LogsUnlessDone<'_> {
+    fn drop(&mut self) {
+        for service in self.pair.services() {
+            println!(
+                "--- the end of the log of {}:\n{}",
+                service.name(),
+                service.log_tail()
+            );
+        }
+    }
+}

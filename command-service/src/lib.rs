@@ -3,12 +3,21 @@
 //!
 //! | step | module |
 //! |---|---|
+//! | HTTP request, command line | [`http`], [`cli`] |
 //! | command | [`commands`] |
 //! | decision | [`shared::slot`] |
 //! | group commit | [`write_model`] |
 //! | relay | [`relay`] |
+//! | query | [`queries`] |
+//!
+//! [`startup`] puts them together; [`settings`] says with what.
 
+pub mod settings;
+pub mod startup;
+pub mod cli;
+pub mod http;
 pub mod commands;
 pub mod write_model;
 pub mod relay;
+pub mod queries;
 pub mod record;

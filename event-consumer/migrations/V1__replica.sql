@@ -116,7 +116,7 @@ CREATE TABLE dead_letters (
     retries           integer     NOT NULL DEFAULT 0,
     type              text,
     reason            text        NOT NULL,
-    headers           jsonb       NOT NULL DEFAULT '{}',
+    headers           json        NOT NULL DEFAULT '{}',
     body              bytea       NOT NULL,
     fingerprint       bytea       NOT NULL GENERATED ALWAYS AS (sha256(body)) STORED,
     CONSTRAINT dead_letters_fingerprint_key UNIQUE (fingerprint)

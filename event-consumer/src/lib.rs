@@ -1,1 +1,17 @@
-//! event-consumer
+//! event-consumer: takes events from the broker and projects them into the replica. In the order of the flow:
+//!
+//! | step | module |
+//! |---|---|
+//! | receive, batch, settle | [`subscription`] |
+//! | read the messages | [`batch`] |
+//! | apply | [`projection`] |
+//!
+//! [`startup`] puts them together with [`probes`]; [`settings`] says with what; [`cli`] is the command line.
+
+pub mod settings;
+pub mod startup;
+pub mod cli;
+pub mod probes;
+pub mod subscription;
+pub mod batch;
+pub mod projection;

@@ -11,6 +11,8 @@
 //! | [`columns`] | how the domain's types are read from columns |
 //! | [`migration`] | schema migrations, one process at a time |
 //! | [`parts`] | which of the parts around a service are up, for `/readyz` |
+//! | [`probe`] | asks a service how it is |
+//! | [`shutdown`] | the end, asked for by a signal |
 //! | [`settings`] | settings from the environment, each error in one line |
 //! | [`telemetry`] | logs on standard error |
 
@@ -23,5 +25,7 @@ pub mod postgres;
 pub mod columns;
 pub mod migration;
 pub mod parts;
+pub mod probe;
+pub mod shutdown;
 pub mod settings;
 pub mod telemetry;

@@ -1,7 +1,10 @@
 //! Which of the parts around a service are up, and since when. Whoever works with a part reports here; `/readyz`
 //! and the handlers read.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use jiff::Timestamp;
 use serde::Serialize;
@@ -29,6 +32,9 @@ pub struct PartStatus {
     /// What is waited for, in words that name no host.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub detail: Option<&'static str>,
+    /// Whether it has answered since the service started.
+    #[serde(skip)]
+    pub was_reached: bool,
 }
 
 /// One part, as seen by one service. Clones share the same state.
@@ -46,6 +52,7 @@ impl Part {
             state: PartState::Away,
             since: Timestamp::now(),
             detail: Some("not reached yet"),
+            was_reached: false,
         };
         Self {
             name,
@@ -93,6 +100,60 @@ impl Part {
         }
         status.state = state;
         status.detail = detail;
+        status.was_reached |= state == PartState::Up;
         news
+    }
+}
+
+/// How a service is, in one word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ReadyStatus {
+    /// Every part is up.
+    Ready,
+    /// Some part is away.
+    Degraded,
+    /// Of no use yet: some part has not been reached since the start.
+    Starting,
+    /// About to end: no new work, please.
+    Draining,
+}
+
+/// What `/readyz` answers.
+#[derive(Clone, Debug, Serialize)]
+pub struct Readiness {
+    /// How the service is.
+    pub status: ReadyStatus,
+    /// How each part is, by name.
+    pub parts: BTreeMap<&'static str, PartStatus>,
+    #[serde(skip)]
+    useful: bool,
+}
+
+impl Readiness {
+    /// Sums up the parts. `useful` says whether the service can do its work with the parts that are up.
+    #[must_use]
+    pub fn of(parts: &[&Part], useful: bool, draining: bool) -> Self {
+        let parts: BTreeMap<_, _> = parts.iter().map(|part| (part.name(), part.status())).collect();
+        let status = if draining {
+            ReadyStatus::Draining
+        } else if parts.values().all(|part| part.state == PartState::Up) {
+            ReadyStatus::Ready
+        } else if !useful && parts.values().any(|part| !part.was_reached) {
+            ReadyStatus::Starting
+        } else {
+            ReadyStatus::Degraded
+        };
+        Self {
+            status,
+            parts,
+            useful: useful && !draining,
+        }
+    }
+
+    /// Whether to send work: the answer is 200, else 503.
+    #[must_use]
+    pub fn is_useful(&self) -> bool {
+        self.useful
     }
 }

@@ -1,0 +1,23 @@
+//! HTTP: parses requests into commands and queries, and makes answers of what comes back. No SQL, no AMQP.
+//!
+//! | module | holds |
+//! |---|---|
+//! | [`routes`] | every path and method in one place |
+//! | [`slots`] | the commands |
+//! | [`reads`] | the queries |
+//! | [`probes`] | health |
+//! | [`fields`] | a JSON object's members, each fault named |
+//! | [`parameters`] | query parameters and path segments |
+//! | [`preconditions`] | `If-Match`, `If-None-Match`, `ETag` |
+//! | [`trace_context`] | `traceparent` |
+//! | [`problem`] | every error answer |
+
+pub mod routes;
+pub mod slots;
+pub mod reads;
+pub mod probes;
+pub mod fields;
+pub mod parameters;
+pub mod preconditions;
+pub mod trace_context;
+pub mod problem;

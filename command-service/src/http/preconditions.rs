@@ -1,0 +1,113 @@
+//! `If-Match`, `If-None-Match` and `ETag` (RFC 9110, 8.8.3 and 13.1). A slot's entity tag is its version in quotes.
+
+use actix_web::{
+    HttpRequest,
+    http::header::{self, HeaderName},
+};
+use shared::slot::{Precondition, Version};
+
+use super::problem::{Problem, ProblemType};
+
+/// The entity tag of a version.
+#[must_use]
+pub fn etag(version: Version) -> String {
+    format!("\"{version}\"")
+}
+
+/// What `If-Match` demands; without it, that the slot exists.
+///
+/// # Errors
+/// `invalid-parameter` if the header is malformed.
+pub fn if_match(request: &HttpRequest) -> Result<Precondition, Problem> {
+    Ok(match entity_tags(request, &header::IF_MATCH)? {
+        None | Some(Tags::Any) => Precondition::Exists,
+        // Strong comparison: a weak tag matches nothing, and neither does a tag that was never given out.
+        Some(Tags::List(tags)) => Precondition::VersionIn(
+            tags.iter()
+                .filter(|tag| !tag.weak)
+                .filter_map(Tag::version)
+                .collect(),
+        ),
+    })
+}
+
+/// Whether `If-None-Match` says that the caller has this version already.
+///
+/// # Errors
+/// `invalid-parameter` if the header is malformed.
+pub fn none_match_fails(request: &HttpRequest, version: Version) -> Result<bool, Problem> {
+    Ok(match entity_tags(request, &header::IF_NONE_MATCH)? {
+        None => false,
+        Some(Tags::Any) => true,
+        Some(Tags::List(tags)) => tags.iter().any(|tag| tag.version() == Some(version)),
+    })
+}
+
+enum Tags {
+    Any,
+    List(Vec<Tag>),
+}
+
+struct Tag {
+    weak: bool,
+    text: String,
+}
+
+impl Tag {
+    /// The version that the tag stands for. `"01"` is another tag than `"1"`.
+    fn version(&self) -> Option<Version> {
+        let version = self.text.parse().ok().and_then(Version::new)?;
+        (version.to_string() == self.text).then_some(version)
+    }
+}
+
+fn entity_tags(request: &HttpRequest, name: &HeaderName) -> Result<Option<Tags>, Problem> {
+    let malformed = || {
+        Problem::new(
+            ProblemType::InvalidParameter,
+            format!("{name} must be * or a list of entity tags such as \"1\""),
+        )
+    };
+    let mut lines = Vec::new();
+    for line in request.headers().get_all(name) {
+        lines.push(line.to_str().map_err(|_| malformed())?);
+    }
+    if lines.is_empty() {
+        return Ok(None);
+    }
+    let list = lines.join(",");
+    if list.trim() == "*" {
+        return Ok(Some(Tags::Any));
+    }
+    parse_list(&list)
+        .map(|tags| Some(Tags::List(tags)))
+        .ok_or_else(malformed)
+}
+
+/// `#entity-tag`: elements separated by commas, empty ones allowed, at least one present.
+fn parse_list(list: &str) -> Option<Vec<Tag>> {
+    let mut tags = Vec::new();
+    let mut rest = list.trim_start_matches([',', ' ', '\t']);
+    while !rest.is_empty() {
+        let (weak, quoted) = rest
+            .strip_prefix("W/")
+            .map_or((false, rest), |quoted| (true, quoted));
+        let (text, after) = quoted.strip_prefix('"')?.split_once('"')?;
+        if !text
+            .bytes()
+            .all(|byte| byte == 0x21 || (0x23..=0x7e).contains(&byte))
+        {
+            return None;
+        }
+        tags.push(Tag {
+            weak,
+            text: text.to_owned(),
+        });
+        let after = after.trim_start_matches([' ', '\t']);
+        if !after.is_empty() && !after.starts_with(',') {
+            return None;
+        }
+        rest = after.trim_start_matches([',', ' ', '\t']);
+    }
+    (!tags.is_empty()).then_some(tags)
+}

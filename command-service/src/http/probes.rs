@@ -1,0 +1,69 @@
+//! Health: `/health`, `/livez`, `/readyz`.
+
+use actix_web::{HttpResponse, http::header, web};
+use serde_json::json;
+use shared::parts::{Part, Readiness};
+use tokio_util::sync::CancellationToken;
+
+const NO_STORE: (header::HeaderName, &str) = (header::CACHE_CONTROL, "no-store");
+
+/// The parts around command-service.
+#[derive(Clone, Debug)]
+pub struct Parts {
+    /// The database that commands are committed to.
+    pub primary: Part,
+    /// The database that reads are answered from.
+    pub replica: Part,
+    /// Where events go.
+    pub broker: Part,
+    /// Whether events get there.
+    pub relay: Part,
+    /// Cancelled when the service is about to end.
+    pub shutdown: CancellationToken,
+}
+
+impl Parts {
+    /// Parts that have not been reached yet.
+    #[must_use]
+    pub fn new(shutdown: CancellationToken) -> Self {
+        Self {
+            primary: Part::new("primary"),
+            replica: Part::new("replica"),
+            broker: Part::new("broker"),
+            relay: Part::new("relay"),
+            shutdown,
+        }
+    }
+
+    /// The service is of use while it can serve reads or commands.
+    fn readiness(&self) -> Readiness {
+        let parts = [&self.primary, &self.replica, &self.broker, &self.relay];
+        let useful = self.primary.is_up() || self.replica.is_up();
+        Readiness::of(&parts, useful, self.shutdown.is_cancelled())
+    }
+}
+
+/// `GET /health`
+pub async fn health() -> HttpResponse {
+    HttpResponse::Ok()
+        .insert_header(NO_STORE)
+        .json(json!({ "message": "CQRS server is running..." }))
+}
+
+/// `GET /livez`: 200 while the process runs.
+pub async fn livez() -> HttpResponse {
+    HttpResponse::Ok()
+        .insert_header(NO_STORE)
+        .json(json!({ "status": "live" }))
+}
+
+/// `GET /readyz`: 200 while reads or commands can be served, else 503.
+pub async fn readyz(parts: web::Data<Parts>) -> HttpResponse {
+    let readiness = parts.readiness();
+    let mut answer = if readiness.is_useful() {
+        HttpResponse::Ok()
+    } else {
+        HttpResponse::ServiceUnavailable()
+    };
+    answer.insert_header(NO_STORE).json(readiness)
+}

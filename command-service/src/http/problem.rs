@@ -1,0 +1,260 @@
+//! Every error answer: RFC 9457, `application/problem+json`. Except for [`ProblemType::OutcomeUnknown`], a problem
+//! means that nothing happened. Nothing of the inside shows: no SQL, no host, no path.
+
+use actix_web::{
+    HttpResponse, ResponseError,
+    http::{StatusCode, header},
+};
+use serde::Serialize;
+use shared::slot::Rejection;
+
+use crate::{commands::Refusal, queries::ReadError};
+
+/// When a caller may try again after a part was away or too much was waiting, in seconds. Parts are looked for at
+/// least once a second.
+const RETRY_AFTER_SECS: u32 = 1;
+
+/// What kind of problem, as in its `type`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "each is described by its title")]
+pub enum ProblemType {
+    MalformedJson,
+    UnknownField,
+    InvalidParameter,
+    NotFound,
+    MethodNotAllowed,
+    VersionMismatch,
+    TooLarge,
+    RequestTimeout,
+    UnsupportedMediaType,
+    InvalidValue,
+    Internal,
+    PrimaryUnavailable,
+    ReplicaUnavailable,
+    Overloaded,
+    OutcomeUnknown,
+}
+
+impl ProblemType {
+    /// Name, title and status.
+    fn describe(self) -> (&'static str, &'static str, StatusCode) {
+        match self {
+            Self::MalformedJson => ("malformed-json", "The body is not JSON", StatusCode::BAD_REQUEST),
+            Self::UnknownField => (
+                "unknown-field",
+                "The body has an unknown field",
+                StatusCode::BAD_REQUEST,
+            ),
+            Self::InvalidParameter => (
+                "invalid-parameter",
+                "A parameter is not valid",
+                StatusCode::BAD_REQUEST,
+            ),
+            Self::NotFound => ("not-found", "There is no such thing", StatusCode::NOT_FOUND),
+            Self::MethodNotAllowed => (
+                "method-not-allowed",
+                "The method is not allowed here",
+                StatusCode::METHOD_NOT_ALLOWED,
+            ),
+            Self::VersionMismatch => (
+                "version-mismatch",
+                "The slot has another version",
+                StatusCode::PRECONDITION_FAILED,
+            ),
+            Self::TooLarge => (
+                "too-large",
+                "The body is too large",
+                StatusCode::PAYLOAD_TOO_LARGE,
+            ),
+            Self::RequestTimeout => (
+                "request-timeout",
+                "The body came too slowly",
+                StatusCode::REQUEST_TIMEOUT,
+            ),
+            Self::UnsupportedMediaType => (
+                "unsupported-media-type",
+                "The media type is not supported",
+                StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            ),
+            Self::InvalidValue => (
+                "invalid-value",
+                "A value is not valid",
+                StatusCode::UNPROCESSABLE_ENTITY,
+            ),
+            Self::Internal => (
+                "internal",
+                "The service failed",
+                StatusCode::INTERNAL_SERVER_ERROR,
+            ),
+            Self::PrimaryUnavailable => (
+                "primary-unavailable",
+                "The primary database is away",
+                StatusCode::SERVICE_UNAVAILABLE,
+            ),
+            Self::ReplicaUnavailable => (
+                "replica-unavailable",
+                "The replica database is away",
+                StatusCode::SERVICE_UNAVAILABLE,
+            ),
+            Self::Overloaded => (
+                "overloaded",
+                "Too much is waiting",
+                StatusCode::SERVICE_UNAVAILABLE,
+            ),
+            Self::OutcomeUnknown => (
+                "outcome-unknown",
+                "It is not known what happened",
+                StatusCode::SERVICE_UNAVAILABLE,
+            ),
+        }
+    }
+}
+
+/// A fault in one place of the request's body.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct FieldFault {
+    /// Where, as a JSON pointer.
+    pub pointer: String,
+    /// What is wrong there.
+    pub detail: String,
+}
+
+/// An error answer.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{detail}")]
+pub struct Problem {
+    kind: ProblemType,
+    detail: String,
+    errors: Vec<FieldFault>,
+    allow: Option<&'static str>,
+    current_version: Option<i64>,
+}
+
+#[derive(Serialize)]
+struct Body<'p> {
+    r#type: String,
+    title: &'static str,
+    status: u16,
+    detail: &'p str,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    errors: &'p [FieldFault],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    version: Option<i64>,
+}
+
+impl Problem {
+    /// A problem of this kind; `detail` is for the caller's eyes.
+    #[must_use]
+    pub fn new(kind: ProblemType, detail: impl Into<String>) -> Self {
+        Self {
+            kind,
+            detail: detail.into(),
+            errors: Vec::new(),
+            allow: None,
+            current_version: None,
+        }
+    }
+
+    /// The same with what is wrong in each place.
+    #[must_use]
+    pub fn with_errors(self, errors: Vec<FieldFault>) -> Self {
+        Self { errors, ..self }
+    }
+
+    /// The resource knows only the methods in `allow`.
+    #[must_use]
+    pub fn method_not_allowed(allow: &'static str) -> Self {
+        let problem = Self::new(
+            ProblemType::MethodNotAllowed,
+            format!("this resource allows {allow}"),
+        );
+        Self {
+            allow: Some(allow),
+            ..problem
+        }
+    }
+
+    /// There is nothing at this path.
+    #[must_use]
+    pub fn no_such_path() -> Self {
+        Self::new(ProblemType::NotFound, "there is nothing at this path")
+    }
+
+    /// There is no slot with this uuid.
+    #[must_use]
+    pub fn no_such_slot() -> Self {
+        Self::new(ProblemType::NotFound, "there is no such parking slot")
+    }
+}
+
+impl ResponseError for Problem {
+    fn status_code(&self) -> StatusCode {
+        self.kind.describe().2
+    }
+
+    fn error_response(&self) -> HttpResponse {
+        let (name, title, status) = self.kind.describe();
+        let mut response = HttpResponse::build(status);
+        response.insert_header((header::CONTENT_TYPE, "application/problem+json"));
+        response.insert_header((header::CACHE_CONTROL, "no-store"));
+        if let Some(allow) = self.allow {
+            response.insert_header((header::ALLOW, allow));
+        }
+        if status == StatusCode::SERVICE_UNAVAILABLE {
+            response.insert_header((header::RETRY_AFTER, RETRY_AFTER_SECS.to_string()));
+        }
+        if let Some(version) = self.current_version {
+            response.insert_header((header::ETAG, format!("\"{version}\"")));
+        }
+        response.json(Body {
+            r#type: format!("/problems/{name}"),
+            title,
+            status: status.as_u16(),
+            detail: &self.detail,
+            errors: &self.errors,
+            version: self.current_version,
+        })
+    }
+}
+
+impl From<Refusal> for Problem {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::Rejected(Rejection::NotFound) => Self::no_such_slot(),
+            Refusal::Rejected(Rejection::VersionMismatch { current }) => {
+                let detail = format!("the slot is at version {current}");
+                let problem = Self::new(ProblemType::VersionMismatch, detail);
+                Self {
+                    current_version: Some(current.get()),
+                    ..problem
+                }
+            }
+            Refusal::PrimaryUnavailable => Self::new(
+                ProblemType::PrimaryUnavailable,
+                "nothing was changed; please try again",
+            ),
+            Refusal::Overloaded => {
+                Self::new(ProblemType::Overloaded, "nothing was changed; please try again")
+            }
+            Refusal::OutcomeUnknown => Self::new(
+                ProblemType::OutcomeUnknown,
+                "the connection to the primary was lost around the commit: the change may have been made",
+            ),
+            Refusal::Internal | Refusal::Rejected(Rejection::AlreadyExists) => {
+                Self::new(ProblemType::Internal, "nothing was changed")
+            }
+        }
+    }
+}
+
+impl From<ReadError> for Problem {
+    fn from(error: ReadError) -> Self {
+        match error {
+            ReadError::Away(_) => Self::new(ProblemType::ReplicaUnavailable, "please try again"),
+            ReadError::Sql(error) => {
+                tracing::error!(error = &error as &dyn std::error::Error, "read failed");
+                Self::new(ProblemType::Internal, "the read failed")
+            }
+        }
+    }
+}

@@ -1,0 +1,42 @@
+//! Every path and method in one place: one resource a path, and a 405 with `Allow` for every other method.
+
+use actix_web::{
+    Resource, guard,
+    web::{self, ServiceConfig},
+};
+
+use super::{probes, problem::Problem, reads, slots};
+
+const READ_ONLY: &str = "GET, HEAD";
+
+/// Adds all resources.
+pub fn configure(config: &mut ServiceConfig) {
+    config
+        .service(
+            resource("/parking-slots", "GET, HEAD, POST")
+                .route(read().to(reads::list))
+                .route(web::post().to(slots::create)),
+        )
+        .service(resource("/parking-slots/summary", READ_ONLY).route(read().to(reads::summary)))
+        .service(
+            resource("/parking-slots/{uuid}", "GET, HEAD, PATCH, DELETE")
+                .route(read().to(reads::one))
+                .route(web::patch().to(slots::change))
+                .route(web::delete().to(slots::delete)),
+        )
+        .service(resource("/health", READ_ONLY).route(read().to(probes::health)))
+        .service(resource("/livez", READ_ONLY).route(read().to(probes::livez)))
+        .service(resource("/readyz", READ_ONLY).route(read().to(probes::readyz)))
+        .default_service(web::to(|| async { Err::<&str, _>(Problem::no_such_path()) }));
+}
+
+fn resource(path: &str, allow: &'static str) -> Resource {
+    web::resource(path).default_service(web::to(move || async move {
+        Err::<&str, _>(Problem::method_not_allowed(allow))
+    }))
+}
+
+/// `HEAD` wherever `GET`.
+fn read() -> actix_web::Route {
+    web::route().guard(guard::Any(guard::Get()).or(guard::Head()))
+}

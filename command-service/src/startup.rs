@@ -1,0 +1,124 @@
+//! Puts the service together, and takes it apart again in the right order.
+
+use std::{net::SocketAddr, sync::Arc};
+
+use actix_web::{App, HttpServer, dev::Server, web};
+use anyhow::Context;
+use tokio::{sync::Notify, task::JoinHandle};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::{
+    commands::Commands,
+    http::{probes::Parts, routes},
+    queries::{Replica, watch},
+    relay::Relay,
+    settings::{HttpSettings, Settings},
+    write_model::committer::Committer,
+};
+
+/// How long requests that are under way may take to finish after a signal, in seconds.
+const DRAIN_SECS: u64 = 8;
+
+/// The service, listening.
+pub struct Application {
+    server: Server,
+    address: SocketAddr,
+    committer: JoinHandle<()>,
+    tasks: TaskTracker,
+    stop_tasks: CancellationToken,
+}
+
+impl Application {
+    /// Starts listening and everything that works in the background. Parts that are away are waited for there. Must
+    /// be called on the main multi-thread runtime: connections live on it.
+    ///
+    /// # Errors
+    /// The address cannot be listened on.
+    pub fn build(settings: &Settings, shutdown: &CancellationToken) -> anyhow::Result<Self> {
+        let parts = Parts::new(shutdown.clone());
+        let committed = Arc::new(Notify::new());
+        let (commands, submissions) =
+            Commands::channel(settings.commit_queue_limit, settings.command_deadline);
+        let committer = Committer::new(
+            settings.primary.clone(),
+            parts.primary.clone(),
+            submissions,
+            Arc::clone(&committed),
+        );
+        let replica = Replica::new(&settings.replica, parts.replica.clone())?;
+        let (server, address) = listen(&settings.http, commands, replica, parts.clone(), shutdown)?;
+
+        let (tasks, stop_tasks) = (TaskTracker::new(), CancellationToken::new());
+        let committer = tokio::spawn(committer.run());
+        let relay = Relay {
+            primary: settings.primary.clone(),
+            broker: settings.broker.clone(),
+            committed,
+            broker_part: parts.broker,
+            relay_part: parts.relay,
+        };
+        tasks.spawn(relay.run(stop_tasks.clone()));
+        tasks.spawn(watch::run(
+            settings.replica.clone(),
+            parts.replica,
+            stop_tasks.clone(),
+        ));
+        Ok(Self {
+            server,
+            address,
+            committer,
+            tasks,
+            stop_tasks,
+        })
+    }
+
+    /// Where the service listens.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Serves until the shutdown token is cancelled, then ends in the order of the flow: no new requests, the
+    /// requests under way, the commands they left, the relay's step in hand.
+    ///
+    /// # Errors
+    /// The server failed, or the committer did.
+    pub async fn run_until_stopped(self) -> anyhow::Result<()> {
+        self.server.await.context("the HTTP server failed")?;
+        // The server took the last entrance to the command queue with it, so the committer comes to its end.
+        self.committer.await.context("the committer failed")?;
+        self.stop_tasks.cancel();
+        self.tasks.close();
+        self.tasks.wait().await;
+        tracing::info!("stopped");
+        Ok(())
+    }
+}
+
+fn listen(
+    settings: &HttpSettings,
+    commands: Commands,
+    replica: Replica,
+    parts: Parts,
+    shutdown: &CancellationToken,
+) -> anyhow::Result<(Server, SocketAddr)> {
+    let server = HttpServer::new(move || {
+        App::new()
+            .app_data(web::Data::new(commands.clone()))
+            .app_data(web::Data::new(replica.clone()))
+            .app_data(web::Data::new(parts.clone()))
+            .configure(routes::configure)
+    })
+    .workers(settings.workers)
+    .shutdown_timeout(DRAIN_SECS)
+    .disable_signals()
+    .shutdown_signal(shutdown.clone().cancelled_owned())
+    .bind((settings.bind, settings.port))
+    .with_context(|| format!("cannot listen on port {}", settings.port))?;
+    let address = server
+        .addrs()
+        .first()
+        .copied()
+        .context("no address is listened on")?;
+    Ok((server.run(), address))
+}

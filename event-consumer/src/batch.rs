@@ -1,0 +1,108 @@
+//! Messages read into a batch of events. What cannot be read is kept as it came, with the reason: it must not hide
+//! the events beside it.
+
+use lapin::{message::Delivery, protocol::basic::AMQPProperties};
+use shared::event::{BATCH_CONTENT_TYPE, LoggedEvent, split_batch};
+
+/// A larger body is not read: no producer of ours makes one, and reading it would cost memory without a bound.
+pub const BODY_MAX_BYTES: usize = 1024 * 1024;
+
+/// The longest reason that is kept, in characters.
+const REASON_MAX_CHARS: usize = 1000;
+
+/// An event as it came.
+#[derive(Clone, Debug)]
+pub struct Received<'d> {
+    /// The event.
+    pub event: LoggedEvent,
+    /// Its JSON, to the letter.
+    pub json: &'d str,
+    /// The properties of its message.
+    pub properties: &'d AMQPProperties,
+}
+
+/// What could not be read: an event's JSON, or a whole body.
+#[derive(Clone, Debug)]
+pub struct Unreadable<'d> {
+    /// The bytes.
+    pub body: &'d [u8],
+    /// Why not.
+    pub reason: String,
+    /// The properties of its message.
+    pub properties: &'d AMQPProperties,
+}
+
+/// What was taken from the queue in one go. It borrows from the deliveries.
+#[derive(Clone, Debug, Default)]
+pub struct Batch<'d> {
+    /// The events, in the order in which they came.
+    pub events: Vec<Received<'d>>,
+    /// The rest.
+    pub unreadable: Vec<Unreadable<'d>>,
+}
+
+impl<'d> Batch<'d> {
+    /// Reads the messages.
+    #[must_use]
+    pub fn read(deliveries: &'d [Delivery]) -> Self {
+        let mut batch = Self::default();
+        for delivery in deliveries {
+            batch.read_message(&delivery.data, &delivery.properties);
+        }
+        batch
+    }
+
+    fn read_message(&mut self, body: &'d [u8], properties: &'d AMQPProperties) {
+        let content_type = properties
+            .content_type()
+            .as_ref()
+            .map_or("", |name| name.as_str());
+        if content_type != BATCH_CONTENT_TYPE {
+            return self.pass_over(
+                body,
+                "the content type is not that of a batch of events",
+                properties,
+            );
+        }
+        if body.len() > BODY_MAX_BYTES {
+            return self.pass_over(body, "the body is larger than any message of events", properties);
+        }
+        let events = match split_batch(body) {
+            Ok(events) => events,
+            Err(error) => return self.pass_over(body, &format!("not a JSON array: {error}"), properties),
+        };
+        for json in events {
+            match LoggedEvent::decode(json.get()) {
+                Ok(event) => self.events.push(Received {
+                    event,
+                    json: json.get(),
+                    properties,
+                }),
+                Err(error) => self.pass_over(json.get().as_bytes(), &error.to_string(), properties),
+            }
+        }
+    }
+
+    fn pass_over(&mut self, body: &'d [u8], reason: &str, properties: &'d AMQPProperties) {
+        self.unreadable.push(Unreadable {
+            body,
+            reason: storable(reason),
+            properties,
+        });
+    }
+}
+
+/// A text that PostgreSQL can store: without NUL, and not without end.
+#[must_use]
+pub fn storable(text: &str) -> String {
+    text.chars()
+        .take(REASON_MAX_CHARS)
+        .map(|one| {
+            if one == '\0' {
+                char::REPLACEMENT_CHARACTER
+            } else {
+                one
+            }
+        })
+        .collect()
+}

@@ -1,0 +1,203 @@
+//! The step: one batch, one transaction.
+
+use std::time::Duration;
+
+use shared::{event::LoggedEvent, postgres::Fault};
+use tokio::time::timeout;
+use tokio_postgres::{Error, Transaction};
+use uuid::Uuid;
+
+use super::{
+    dead_letters::{Letter, LetterColumns},
+    ranges::Ranges,
+    session::{ReplicaSession, Statements},
+    winners::Winners,
+};
+use crate::batch::{Batch, Received};
+
+/// How long a batch may take before the connection is given up: longer than the server's own bounds, which end it
+/// first unless the server hangs.
+const APPLY_DEADLINE: Duration = Duration::from_secs(15);
+
+/// What applying a batch led to. It is durable on the replica.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Applied {
+    /// Every position up to this one is settled.
+    pub applied_through: i64,
+    /// How many dead letters the batch gave.
+    pub set_aside: usize,
+}
+
+/// Why a batch was not applied. It has to be held and tried again: the fault is not its own.
+#[derive(Debug, thiserror::Error)]
+pub enum ApplyError {
+    /// The replica is away, hangs, or cannot work now.
+    #[error("the replica cannot apply events now")]
+    Replica(#[source] Error),
+    /// The replica did not finish in time.
+    #[error("the replica did not finish in time")]
+    Deadline,
+    /// The events are of another life of the primary than the rows.
+    #[error("the replica holds epoch {held}, the events are of epoch {met}")]
+    ForeignEpoch {
+        /// The replica's epoch.
+        held: Uuid,
+        /// The events' epoch.
+        met: Uuid,
+    },
+}
+
+impl From<Error> for ApplyError {
+    fn from(error: Error) -> Self {
+        Self::Replica(error)
+    }
+}
+
+/// Applies a batch in one transaction: rows, summary, dead letters and the note of what is settled. Events that the
+/// replica refuses because of their content are set aside and do not hold up the others.
+///
+/// # Errors
+/// [`ApplyError`]; nothing of the batch has been applied, or (the connection was lost around the commit) all of it,
+/// which applying it again does not change.
+pub async fn apply_batch(replica: &mut ReplicaSession, batch: &Batch<'_>) -> Result<Applied, ApplyError> {
+    let applying = async {
+        match apply_together(replica, batch).await {
+            Err(ApplyError::Replica(error)) if Fault::of(&error, &replica.session) == Fault::Data => {
+                apply_separately(replica, batch).await
+            }
+            result => result,
+        }
+    };
+    timeout(APPLY_DEADLINE, applying)
+        .await
+        .unwrap_or(Err(ApplyError::Deadline))
+}
+
+/// The usual case: every event can be applied.
+async fn apply_together(replica: &mut ReplicaSession, batch: &Batch<'_>) -> Result<Applied, ApplyError> {
+    let ReplicaSession { session, statements } = replica;
+    let transaction = session.transaction().await?;
+    lock_status(&transaction, statements, batch).await?;
+    project(&transaction, statements, &batch.events).await?;
+    let letters: Vec<_> = batch.unreadable.iter().map(Letter::unreadable).collect();
+    finish(transaction, statements, batch, &letters).await
+}
+
+/// The same when some event is refused: halves the batch until the culprits stand alone. Bounded by the number of
+/// events: n events make at most 2n-1 groups.
+async fn apply_separately(replica: &mut ReplicaSession, batch: &Batch<'_>) -> Result<Applied, ApplyError> {
+    let ReplicaSession { session, statements } = replica;
+    let mut transaction = session.transaction().await?;
+    lock_status(&transaction, statements, batch).await?;
+    let mut letters: Vec<_> = batch.unreadable.iter().map(Letter::unreadable).collect();
+    let mut groups = vec![batch.events.as_slice()];
+    while let Some(group) = groups.pop() {
+        let savepoint = transaction.transaction().await?;
+        match (project(&savepoint, statements, group).await, group) {
+            (Ok(()), _) => savepoint.commit().await?,
+            (Err(error), _) if Fault::of_rollback(&error) != Fault::Data => return Err(error.into()),
+            (Err(error), [culprit]) => {
+                savepoint.rollback().await?;
+                let position = culprit.event.position.get();
+                tracing::warn!(
+                    event.position = position,
+                    error = &error as &dyn std::error::Error,
+                    "event set aside"
+                );
+                letters.push(Letter::refused(culprit, &error));
+            }
+            (Err(_), _) => {
+                savepoint.rollback().await?;
+                let (first, second) = group.split_at(group.len() / 2);
+                groups.extend([second, first]);
+            }
+        }
+    }
+    finish(transaction, statements, batch, &letters).await
+}
+
+/// The first statement of every transaction that applies.
+async fn lock_status(
+    transaction: &Transaction<'_>,
+    statements: &Statements,
+    batch: &Batch<'_>,
+) -> Result<(), ApplyError> {
+    let row = transaction.query_one(&statements.lock_status, &[]).await?;
+    let mut epochs = row
+        .try_get::<_, Option<Uuid>>("epoch")?
+        .into_iter()
+        .chain(epochs(batch));
+    let Some(held) = epochs.next() else { return Ok(()) };
+    match epochs.find(|met| *met != held) {
+        Some(met) => Err(ApplyError::ForeignEpoch { held, met }),
+        None => Ok(()),
+    }
+}
+
+fn epochs(batch: &Batch<'_>) -> impl Iterator<Item = Uuid> {
+    batch.events.iter().map(|received| received.event.epoch)
+}
+
+/// Events into rows. The order in which they come does not matter.
+async fn project(
+    transaction: &Transaction<'_>,
+    statements: &Statements,
+    events: &[Received<'_>],
+) -> Result<(), Error> {
+    let Winners { upserts, burials } = Winners::of(events.iter().map(|received| &received.event));
+    if !burials.uuids.is_empty() {
+        let params: [&(dyn tokio_postgres::types::ToSql + Sync); 3] =
+            [&burials.uuids, &burials.versions, &burials.deleted_at];
+        transaction.execute(&statements.bury, &params).await?;
+    }
+    if !upserts.uuids.is_empty() {
+        let params: [&(dyn tokio_postgres::types::ToSql + Sync); 6] = [
+            &upserts.uuids,
+            &upserts.versions,
+            &upserts.created_at,
+            &upserts.updated_at,
+            &upserts.statuses,
+            &upserts.names,
+        ];
+        transaction.execute(&statements.upsert, &params).await?;
+    }
+    Ok(())
+}
+
+/// Writes the dead letters, notes what is settled, commits.
+async fn finish(
+    transaction: Transaction<'_>,
+    statements: &Statements,
+    batch: &Batch<'_>,
+    letters: &[Letter<'_>],
+) -> Result<Applied, ApplyError> {
+    if !letters.is_empty() {
+        let columns = LetterColumns::of(letters);
+        let params: [&(dyn tokio_postgres::types::ToSql + Sync); 5] = [
+            &columns.positions,
+            &columns.types,
+            &columns.reasons,
+            &columns.headers,
+            &columns.bodies,
+        ];
+        transaction.execute(&statements.set_aside, &params).await?;
+    }
+    let events: Vec<&LoggedEvent> = batch.events.iter().map(|received| &received.event).collect();
+    let settled = Ranges::covering(events.iter().map(|event| event.position));
+    let positions: Vec<i64> = events.iter().map(|event| event.position.get()).collect();
+    let times: Vec<_> = events.iter().map(|event| event.committed_at).collect();
+    let epoch = epochs(batch).next();
+    let row = transaction
+        .query_one(
+            &statements.settle,
+            &[&settled.starts, &settled.ends, &positions, &times, &epoch],
+        )
+        .await?;
+    // The last statement's result is read before the commit, which would report success for a failed transaction.
+    let applied_through = row.try_get("applied_through")?;
+    transaction.commit().await?;
+    Ok(Applied {
+        applied_through,
+        set_aside: letters.len(),
+    })
+}

@@ -1,0 +1,79 @@
+//! What cannot be applied, set aside in the transaction that settles the rest of its batch.
+
+use lapin::protocol::basic::AMQPProperties;
+use shared::event::Position;
+
+use crate::batch::{Received, Unreadable, storable};
+
+/// A dead letter to be written.
+#[derive(Clone, Debug)]
+pub struct Letter<'d> {
+    /// The position that is settled by it. What could not be read settles none: if real events were damaged, they are
+    /// still missing.
+    pub position: Option<Position>,
+    /// Why it could not be applied.
+    pub reason: String,
+    body: &'d [u8],
+    properties: &'d AMQPProperties,
+}
+
+impl<'d> Letter<'d> {
+    /// For what could not be read.
+    #[must_use]
+    pub fn unreadable(unreadable: &Unreadable<'d>) -> Self {
+        Self {
+            position: None,
+            reason: unreadable.reason.clone(),
+            body: unreadable.body,
+            properties: unreadable.properties,
+        }
+    }
+
+    /// For an event that the replica refuses.
+    #[must_use]
+    pub fn refused(received: &Received<'d>, error: &tokio_postgres::Error) -> Self {
+        let reason = error.as_db_error().map_or_else(
+            || error.to_string(),
+            |db| format!("{}: {}", db.code().code(), db.message()),
+        );
+        Self {
+            position: Some(received.event.position),
+            reason: storable(&reason),
+            body: received.json.as_bytes(),
+            properties: received.properties,
+        }
+    }
+}
+
+/// Letters as the columns that the statement takes.
+#[derive(Debug, Default)]
+pub(super) struct LetterColumns<'d> {
+    pub(super) positions: Vec<Option<i64>>,
+    pub(super) types: Vec<Option<String>>,
+    pub(super) reasons: Vec<String>,
+    pub(super) headers: Vec<String>,
+    pub(super) bodies: Vec<&'d [u8]>,
+}
+
+impl<'d> LetterColumns<'d> {
+    pub(super) fn of(letters: &[Letter<'d>]) -> Self {
+        let mut columns = Self::default();
+        for letter in letters {
+            columns.positions.push(letter.position.map(Position::get));
+            columns.types.push(
+                letter
+                    .properties
+                    .kind()
+                    .as_ref()
+                    .map(|kind| storable(kind.as_str())),
+            );
+            columns.reasons.push(letter.reason.clone());
+            // The column is `json`, not `jsonb`: it takes an escaped NUL.
+            columns
+                .headers
+                .push(serde_json::to_string(letter.properties).unwrap_or_else(|_| "{}".to_owned()));
+            columns.bodies.push(letter.body);
+        }
+        columns
+    }
+}

@@ -1,0 +1,31 @@
+//! The projection: events into rows, in one transaction with the note that they have been applied.
+//!
+//! | module | holds |
+//! |---|---|
+//! | [`session`] | the connection to the replica with its statements |
+//! | [`winners`] | one winner per slot |
+//! | [`ranges`] | positions as ranges |
+//! | [`apply`] | the step: one batch, one transaction |
+//! | [`dead_letters`] | what cannot be applied, set aside |
+//!
+//! Nothing rests on the order in which events come, nor on each coming once: a row is replaced only by a higher
+//! version, deletes leave tombstones, and `applied` is a set.
+
+pub mod session;
+pub mod winners;
+pub mod ranges;
+pub mod apply;
+pub mod dead_letters;
+
+pub use apply::{Applied, ApplyError, apply_batch};
+pub use session::ReplicaSession;
+
+/// The replica's migrations.
+#[must_use]
+pub fn migrations() -> refinery::Runner {
+    embedded::migrations::runner()
+}
+
+mod embedded {
+    refinery::embed_migrations!("migrations");
+}

@@ -1,0 +1,91 @@
+//! The connection to the replica, with the projection's statements prepared.
+
+use shared::postgres::{ConnectError, DatabaseUrl, Session, SessionKind};
+use tokio_postgres::Statement;
+
+/// Whoever applies locks the status row first: without it two appliers at once give a wrong summary, and bring a
+/// deleted slot back.
+const LOCK_STATUS: &str = "SELECT epoch FROM replication_status FOR UPDATE";
+
+const UPSERT: &str = include_str!("sql/upsert.sql");
+const BURY: &str = include_str!("sql/bury.sql");
+const SETTLE: &str = include_str!("sql/settle.sql");
+
+/// The same bytes delivered again are the same letter.
+const SET_ASIDE: &str = "
+    INSERT INTO dead_letters (position, type, reason, headers, body)
+    SELECT position, type, reason, headers::json, body
+    FROM unnest($1::bigint[], $2::text[], $3::text[], $4::text[], $5::bytea[])
+         AS letter (position, type, reason, headers, body)
+    ON CONFLICT (fingerprint) DO NOTHING";
+
+/// Every statement of the projection, for the test that prepares them against the schema.
+pub const STATEMENTS: [&str; 5] = [LOCK_STATUS, UPSERT, BURY, SETTLE, SET_ASIDE];
+
+/// Bounds on the server's side; the client's own deadline is longer.
+const KIND: SessionKind = SessionKind {
+    step: "projection",
+    options: "-c lock_timeout=5s -c statement_timeout=10s -c idle_in_transaction_session_timeout=5s \
+              -c synchronous_commit=on",
+};
+
+/// Why there is no session.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The replica is away.
+    #[error(transparent)]
+    Connect(#[from] ConnectError),
+    /// The replica answers, but does not know our tables, or not like this.
+    #[error("the replica's schema is not the one expected")]
+    Schema(#[source] tokio_postgres::Error),
+}
+
+/// A connection on which batches are applied, one at a time.
+#[derive(Debug)]
+pub struct ReplicaSession {
+    pub(super) session: Session,
+    pub(super) statements: Statements,
+}
+
+/// What the projection runs.
+#[derive(Clone, Debug)]
+pub(super) struct Statements {
+    pub(super) lock_status: Statement,
+    pub(super) upsert: Statement,
+    pub(super) bury: Statement,
+    pub(super) settle: Statement,
+    pub(super) set_aside: Statement,
+}
+
+impl ReplicaSession {
+    /// Connects and prepares.
+    ///
+    /// # Errors
+    /// [`OpenError`].
+    pub async fn open(replica: &DatabaseUrl) -> Result<Self, OpenError> {
+        let session = replica.connect(KIND).await?;
+        let (lock_status, upsert, bury, settle, set_aside) = tokio::try_join!(
+            session.prepare(LOCK_STATUS),
+            session.prepare(UPSERT),
+            session.prepare(BURY),
+            session.prepare(SETTLE),
+            session.prepare(SET_ASIDE),
+        )
+        .map_err(OpenError::Schema)?;
+        Ok(Self {
+            session,
+            statements: Statements {
+                lock_status,
+                upsert,
+                bury,
+                settle,
+                set_aside,
+            },
+        })
+    }
+
+    /// Waits until the connection is lost.
+    pub async fn lost(&self) {
+        self.session.lost().await;
+    }
+}

@@ -1,0 +1,80 @@
+//! Puts the consumer together, and takes it apart again in the right order.
+
+use std::net::SocketAddr;
+
+use actix_web::{App, HttpServer, dev::Server, web};
+use anyhow::Context;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    probes::{self, Parts},
+    settings::Settings,
+    subscription::Subscription,
+};
+
+/// How long health requests that are under way may take to finish after a signal, in seconds.
+const DRAIN_SECS: u64 = 2;
+
+/// The consumer, listening for health requests.
+pub struct Application {
+    server: Server,
+    address: SocketAddr,
+    subscription: JoinHandle<()>,
+}
+
+impl Application {
+    /// Starts consuming and listening. Parts that are away are waited for.
+    ///
+    /// # Errors
+    /// The address cannot be listened on.
+    pub fn build(settings: &Settings, shutdown: &CancellationToken) -> anyhow::Result<Self> {
+        let parts = Parts::new(shutdown.clone());
+        let subscription = Subscription {
+            broker: settings.broker.clone(),
+            replica: settings.replica.clone(),
+            replica_name: settings.replica_name.clone(),
+            broker_part: parts.broker.clone(),
+            replica_part: parts.replica.clone(),
+        };
+        let server = HttpServer::new(move || {
+            App::new()
+                .app_data(web::Data::new(parts.clone()))
+                .configure(probes::configure)
+        })
+        .workers(1)
+        .shutdown_timeout(DRAIN_SECS)
+        .disable_signals()
+        .shutdown_signal(shutdown.clone().cancelled_owned())
+        .bind((settings.bind, settings.port))
+        .with_context(|| format!("cannot listen on port {}", settings.port))?;
+        let address = server
+            .addrs()
+            .first()
+            .copied()
+            .context("no address is listened on")?;
+        let subscription = tokio::spawn(subscription.run(shutdown.clone()));
+        Ok(Self {
+            server: server.run(),
+            address,
+            subscription,
+        })
+    }
+
+    /// Where `/livez` and `/readyz` are.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Works until the shutdown token is cancelled, then finishes the batch in hand.
+    ///
+    /// # Errors
+    /// The server failed, or the subscription did.
+    pub async fn run_until_stopped(self) -> anyhow::Result<()> {
+        self.server.await.context("the HTTP server failed")?;
+        self.subscription.await.context("the subscription failed")?;
+        tracing::info!("stopped");
+        Ok(())
+    }
+}

@@ -1,0 +1,282 @@
+//! Receives messages, has them applied in batches, settles them. Acknowledged is only what the replica has committed.
+
+use std::time::Duration;
+
+use futures_util::{FutureExt, StreamExt};
+use lapin::{
+    Connection, Consumer,
+    message::Delivery,
+    options::{BasicAckOptions, BasicConsumeOptions, BasicQosOptions},
+    types::FieldTable,
+};
+use shared::{
+    broker::{BrokerError, BrokerUrl, within_deadline},
+    parts::Part,
+    postgres::DatabaseUrl,
+    retry::Pauses,
+    topology::{ReplicaName, declare_events_exchange, declare_replica_queue},
+};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    batch::Batch,
+    projection::{Applied, ApplyError, ReplicaSession, apply_batch, session::OpenError},
+};
+
+/// Messages that the broker sends ahead. Together with the largest message it bounds the memory: 64 x 128 KiB.
+const PREFETCH_MESSAGES: u16 = 64;
+
+/// A batch is closed when it holds this many bytes, which is about 1,000 events; the message that reaches the bound
+/// is still part of it.
+const BATCH_MAX_BYTES: usize = 448 * 1024;
+
+/// How long a batch is held while the replica is away. Then the channel is closed and opened again when the replica
+/// is back: a broker stops a queue whose messages are held for half an hour.
+const HOLD_MAX: Duration = Duration::from_secs(60);
+
+/// Why the subscription has to start again.
+#[derive(Debug, thiserror::Error)]
+pub enum SubscriptionError {
+    /// The broker is away, or refuses.
+    #[error(transparent)]
+    Broker(#[from] BrokerError),
+    /// The broker ended the subscription, for instance because the queue was deleted.
+    #[error("the broker ended the subscription")]
+    Ended,
+    /// The channel was closed before the acknowledgement; the messages will come again.
+    #[error("the channel was closed")]
+    ChannelClosed,
+    /// The replica was away for longer than messages are held.
+    #[error("the replica was away for too long to hold messages")]
+    HeldTooLong,
+}
+
+impl From<lapin::Error> for SubscriptionError {
+    fn from(error: lapin::Error) -> Self {
+        Self::Broker(error.into())
+    }
+}
+
+/// What the subscription works with.
+#[derive(Debug)]
+pub struct Subscription {
+    /// Where events come from.
+    pub broker: BrokerUrl,
+    /// Where they are applied.
+    pub replica: DatabaseUrl,
+    /// Whose queue is consumed.
+    pub replica_name: ReplicaName,
+    /// Reports whether the broker answers.
+    pub broker_part: Part,
+    /// Reports whether the replica answers.
+    pub replica_part: Part,
+}
+
+/// The connection to the replica, while there is one.
+type Replica = Option<ReplicaSession>;
+
+impl Subscription {
+    /// The loop: subscribes when the replica is there, applies, starts again after any failure. Ends, after the batch
+    /// in hand, when `shutdown` is cancelled.
+    pub async fn run(self, shutdown: CancellationToken) {
+        let mut replica = None;
+        let mut pauses = Pauses::new();
+        while !shutdown.is_cancelled() {
+            if replica.is_none() {
+                replica = self.open_replica().await;
+            }
+            if replica.is_some() {
+                let result = self.consume(&mut replica, &mut pauses, &shutdown).await;
+                if let Err(error) = result {
+                    self.report(&error);
+                }
+            }
+            shutdown.run_until_cancelled(pauses.wait()).await;
+        }
+    }
+
+    /// Consumes until the shutdown or the first failure of the broker's side.
+    async fn consume(
+        &self,
+        replica: &mut Replica,
+        pauses: &mut Pauses,
+        shutdown: &CancellationToken,
+    ) -> Result<(), SubscriptionError> {
+        let (connection, mut consumer) = self.subscribe().await?;
+        self.broker_part.up();
+        *pauses = Pauses::new();
+        let mut result = Ok(());
+        while result.is_ok() && !shutdown.is_cancelled() {
+            result = self.next_step(replica, &mut consumer, shutdown).await;
+        }
+        drop(consumer);
+        let _ = within_deadline(connection.close(200, "done".into())).await;
+        result
+    }
+
+    async fn subscribe(&self) -> Result<(Connection, Consumer), SubscriptionError> {
+        let connection = self.broker.connect("consumer").await?;
+        let channel = within_deadline(connection.create_channel()).await?;
+        within_deadline(declare_events_exchange(&channel)).await?;
+        within_deadline(declare_replica_queue(&channel, &self.replica_name)).await?;
+        // Per consumer, not per channel: quorum queues know no other way.
+        within_deadline(channel.basic_qos(PREFETCH_MESSAGES, BasicQosOptions { global: false })).await?;
+        let options = BasicConsumeOptions {
+            no_local: false,  // RabbitMQ does not know it
+            no_ack: false,    // a message leaves the queue only after the replica's commit
+            exclusive: false, // a second process stands by
+            nowait: false,    // a queue that cannot be consumed must be noticed here
+        };
+        let queue = self.replica_name.queue();
+        let tag = "event-consumer".into();
+        let consumer =
+            within_deadline(channel.basic_consume(queue.into(), tag, options, FieldTable::default())).await?;
+        Ok((connection, consumer))
+    }
+
+    /// Waits for messages, applies what is ready, acknowledges it.
+    async fn next_step(
+        &self,
+        replica: &mut Replica,
+        consumer: &mut Consumer,
+        shutdown: &CancellationToken,
+    ) -> Result<(), SubscriptionError> {
+        let Some(session) = replica else {
+            return self.reconnect(replica, shutdown).await;
+        };
+        let first = tokio::select! {
+            biased;
+            () = shutdown.cancelled() => return Ok(()),
+            () = session.lost() => {
+                *replica = None;
+                return Ok(());
+            }
+            delivery = consumer.next() => delivery.ok_or(SubscriptionError::Ended)??,
+        };
+        let deliveries = take_ready(first, consumer)?;
+        self.apply_until_committed(replica, &Batch::read(&deliveries), shutdown)
+            .await?;
+        acknowledge(&deliveries).await
+    }
+
+    /// Applies a batch; holds it and tries again for as long as the fault is not its own.
+    async fn apply_until_committed(
+        &self,
+        replica: &mut Replica,
+        batch: &Batch<'_>,
+        shutdown: &CancellationToken,
+    ) -> Result<(), SubscriptionError> {
+        let held_since = Instant::now();
+        let mut pauses = Pauses::new();
+        loop {
+            if let Some(session) = replica {
+                match apply_batch(session, batch).await {
+                    Ok(Applied {
+                        applied_through,
+                        set_aside,
+                    }) => {
+                        let events = batch.events.len();
+                        tracing::debug!(events, applied_through, set_aside, "batch applied");
+                        self.replica_part.up();
+                        return Ok(());
+                    }
+                    Err(error) => {
+                        *replica = None;
+                        self.report_apply(&error);
+                    }
+                }
+            }
+            if held_since.elapsed() > HOLD_MAX || shutdown.is_cancelled() {
+                return Err(SubscriptionError::HeldTooLong);
+            }
+            shutdown.run_until_cancelled(pauses.wait()).await;
+            *replica = self.open_replica().await;
+        }
+    }
+
+    /// Waits for a replica that was lost while nothing was in hand.
+    async fn reconnect(
+        &self,
+        replica: &mut Replica,
+        shutdown: &CancellationToken,
+    ) -> Result<(), SubscriptionError> {
+        let away_since = Instant::now();
+        let mut pauses = Pauses::new();
+        while replica.is_none() && !shutdown.is_cancelled() {
+            *replica = self.open_replica().await;
+            if replica.is_none() {
+                if away_since.elapsed() > HOLD_MAX {
+                    return Err(SubscriptionError::HeldTooLong);
+                }
+                shutdown.run_until_cancelled(pauses.wait()).await;
+            }
+        }
+        Ok(())
+    }
+
+    async fn open_replica(&self) -> Replica {
+        match ReplicaSession::open(&self.replica).await {
+            Ok(session) => {
+                self.replica_part.up();
+                Some(session)
+            }
+            Err(error) => {
+                let detail = match error {
+                    OpenError::Connect(_) => "not connected",
+                    OpenError::Schema(_) => "not migrated: run event-consumer migrate",
+                };
+                self.replica_part.away(detail, &error);
+                None
+            }
+        }
+    }
+
+    fn report_apply(&self, error: &ApplyError) {
+        let detail = match error {
+            ApplyError::Replica(_) | ApplyError::Deadline => "not connected, or not able to write",
+            ApplyError::ForeignEpoch { .. } => "holds another epoch of the primary than the events are of",
+        };
+        self.replica_part.away(detail, error);
+    }
+
+    fn report(&self, error: &SubscriptionError) {
+        match error {
+            SubscriptionError::HeldTooLong => tracing::warn!("messages are given back: the replica is away"),
+            SubscriptionError::Broker(_) | SubscriptionError::Ended | SubscriptionError::ChannelClosed => {
+                self.broker_part.away("not connected, or not consuming", error);
+            }
+        }
+    }
+}
+
+/// What is ready without waiting, up to the bound.
+fn take_ready(first: Delivery, consumer: &mut Consumer) -> Result<Vec<Delivery>, SubscriptionError> {
+    let mut bytes = first.data.len();
+    let mut deliveries = vec![first];
+    while bytes < BATCH_MAX_BYTES && deliveries.len() < usize::from(PREFETCH_MESSAGES) {
+        match consumer.next().now_or_never() {
+            None => break,
+            Some(None) => return Err(SubscriptionError::Ended),
+            Some(Some(delivery)) => {
+                let delivery = delivery?;
+                bytes += delivery.data.len();
+                deliveries.push(delivery);
+            }
+        }
+    }
+    Ok(deliveries)
+}
+
+/// One acknowledgement for the whole batch: it was taken from the channel in order.
+async fn acknowledge(deliveries: &[Delivery]) -> Result<(), SubscriptionError> {
+    let Some(last) = deliveries.last() else {
+        return Ok(());
+    };
+    let acknowledged = within_deadline(last.acker.ack(BasicAckOptions { multiple: true })).await?;
+    if acknowledged {
+        Ok(())
+    } else {
+        Err(SubscriptionError::ChannelClosed)
+    }
+}

@@ -1,0 +1,32 @@
+//! Asking a service on this machine how it is, for the `healthcheck` commands: images need no other program.
+
+use std::{io, time::Duration};
+
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    time::timeout,
+};
+
+/// How long the service may take to answer.
+const DEADLINE: Duration = Duration::from_secs(3);
+
+/// The most bytes that are read of the answer.
+const ANSWER_MAX_BYTES: u64 = 64 * 1024;
+
+/// Asks `path` of the service that listens on `host` and `port`: whether the answer is a 200, and its body.
+///
+/// # Errors
+/// Nothing listens, or it does not answer within 3 s.
+pub async fn get(host: &str, port: u16, path: &str) -> io::Result<(bool, String)> {
+    let asking = async {
+        let mut stream = TcpStream::connect((host, port)).await?;
+        let request = format!("GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).await?;
+        let mut answer = String::new();
+        stream.take(ANSWER_MAX_BYTES).read_to_string(&mut answer).await?;
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((&answer, ""));
+        Ok((head.starts_with("HTTP/1.1 200 "), body.to_owned()))
+    };
+    timeout(DEADLINE, asking).await.map_err(io::Error::from)?
+}

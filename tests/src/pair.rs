@@ -85,6 +85,7 @@ pub struct Pair {
     pub replica: Database,
     /// The virtual host.
     pub broker: VirtualHost,
+    settings: Vec<(&'static str, &'static str)>,
 }
 
 /// Runs `body` with one service of each kind, up and ready.
@@ -186,8 +187,9 @@ impl Pair {
             primary: Database::new(parts.primary.clone(), parts.primary_database.clone()),
             replica: Database::new(parts.replica.clone(), parts.replica_database.clone()),
             broker: VirtualHost::create(parts.broker.clone(), servers.unique_name("parking")).await?,
+            settings: shape.settings.clone(),
         };
-        let (commands, consumers) = (pair.command_environment(shape), pair.consumer_environment(shape));
+        let (commands, consumers) = (pair.command_environment(), pair.consumer_environment());
         for number in 1..=shape.command_services {
             let (name, directory) = (
                 format!("command-service {number}"),
@@ -262,7 +264,7 @@ impl Pair {
 
     /// The settings with which command-services run.
     #[must_use]
-    pub fn command_environment(&self, shape: &Shape) -> Vec<(String, String)> {
+    pub fn command_environment(&self) -> Vec<(String, String)> {
         let links = &self.links;
         let primary = self
             .primary
@@ -270,37 +272,40 @@ impl Pair {
         let replica = self
             .replica
             .url_through(Role::CommandServiceReader, links.command_replica.port());
-        environment(
-            shape,
-            [
-                ("DATABASE_URL", primary),
-                ("REPLICA_DATABASE_URL", replica),
-                (
-                    "RABBITMQ_BROKER_URL",
-                    self.broker.url_through(links.relay_broker.port()),
-                ),
-                ("PARKING__HTTP__PORT", "0".to_owned()),
-            ],
-        )
+        self.environment([
+            ("DATABASE_URL", primary),
+            ("REPLICA_DATABASE_URL", replica),
+            (
+                "RABBITMQ_BROKER_URL",
+                self.broker.url_through(links.relay_broker.port()),
+            ),
+            ("PARKING__HTTP__PORT", "0".to_owned()),
+        ])
     }
 
     /// The settings with which event-consumers run: nothing of the primary's.
-    fn consumer_environment(&self, shape: &Shape) -> Vec<(String, String)> {
+    fn consumer_environment(&self) -> Vec<(String, String)> {
         let links = &self.links;
         let replica = self
             .replica
             .url_through(Role::EventConsumer, links.consumer_replica.port());
-        environment(
-            shape,
-            [
-                ("REPLICA_DATABASE_URL", replica),
-                (
-                    "RABBITMQ_BROKER_URL",
-                    self.broker.url_through(links.consumer_broker.port()),
-                ),
-                ("PARKING__CONSUMER__HTTP_PORT", "0".to_owned()),
-            ],
-        )
+        self.environment([
+            ("REPLICA_DATABASE_URL", replica),
+            (
+                "RABBITMQ_BROKER_URL",
+                self.broker.url_through(links.consumer_broker.port()),
+            ),
+            ("PARKING__CONSUMER__HTTP_PORT", "0".to_owned()),
+        ])
+    }
+
+    fn environment<const N: usize>(&self, own: [(&str, String); N]) -> Vec<(String, String)> {
+        let common = [("PARKING__LOG__FORMAT", "json"), ("RUST_BACKTRACE", "1")];
+        let common = common.iter().chain(&self.settings);
+        own.into_iter()
+            .chain(common.map(|(name, value)| (*name, (*value).to_owned())))
+            .map(|(name, value)| (name.to_owned(), value))
+            .collect()
     }
 
     async fn run(&self, body: impl AsyncFnOnce(&Pair) -> Result<()>) -> Result<()> {
@@ -335,15 +340,6 @@ impl Pair {
         }
         Ok(())
     }
-}
-
-fn environment<const N: usize>(shape: &Shape, own: [(&str, String); N]) -> Vec<(String, String)> {
-    let common = [("PARKING__LOG__FORMAT", "json"), ("RUST_BACKTRACE", "1")];
-    let common = common.iter().chain(&shape.settings);
-    own.into_iter()
-        .chain(common.map(|(name, value)| (*name, (*value).to_owned())))
-        .map(|(name, value)| (name.to_owned(), value))
-        .collect()
 }
 
 /// Prints the ends of the services' logs when it is dropped: on an error and on a panic alike.

@@ -14,6 +14,10 @@ use stack::{Postgres, RabbitMq, Role, TestServers, build::Binaries};
 
 const TEMPLATE: &str = "template_parking";
 
+/// A migration needs its own database only; where the other parts are must be set, and they may be away.
+const NOWHERE: &str = "postgres://nobody@127.0.0.1:9/nowhere";
+const NO_BROKER: &str = "amqp://nobody@127.0.0.1:9/nowhere";
+
 /// Everything that the tests of one process share.
 #[derive(Debug)]
 pub struct Servers {
@@ -136,21 +140,30 @@ impl Servers {
     fn prepare_primary(&self, server: &Postgres, name: &str) -> Result<()> {
         server.provision_primary(name)?;
         let url = server.url(Role::CommandService, name);
-        migrate(&self.binaries.command_service, "DATABASE_URL", &url)
+        let settings = [
+            ("DATABASE_URL", url.as_str()),
+            ("REPLICA_DATABASE_URL", NOWHERE),
+            ("RABBITMQ_BROKER_URL", NO_BROKER),
+        ];
+        migrate(&self.binaries.command_service, &settings)
     }
 
     fn prepare_replica(&self, server: &Postgres, name: &str) -> Result<()> {
         server.provision_replica(name)?;
         let url = server.url(Role::EventConsumer, name);
-        migrate(&self.binaries.event_consumer, "REPLICA_DATABASE_URL", &url)
+        let settings = [
+            ("REPLICA_DATABASE_URL", url.as_str()),
+            ("RABBITMQ_BROKER_URL", NO_BROKER),
+        ];
+        migrate(&self.binaries.event_consumer, &settings)
     }
 }
 
-fn migrate(program: &Path, setting: &str, url: &str) -> Result<()> {
+fn migrate(program: &Path, settings: &[(&str, &str)]) -> Result<()> {
     let output = Command::new(program)
         .arg("migrate")
         .env_clear()
-        .env(setting, url)
+        .envs(settings.iter().copied())
         .stdin(Stdio::null())
         .output()
         .with_context(|| format!("cannot run {}", program.display()))?;

@@ -1,1 +1,4 @@
 //! The system tests, in the order of the flow.
+
+mod command_line;
+mod walk_through;

@@ -2,3 +2,5 @@
 
 mod command_line;
 mod walk_through;
+mod commit;
+mod outages;

@@ -3,4 +3,8 @@
 mod command_line;
 mod walk_through;
 mod commit;
+mod instances;
+mod crashes;
 mod outages;
+mod stopped_servers;
+mod start_order;

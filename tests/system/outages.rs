@@ -157,8 +157,8 @@ fn reads_work_and_commands_are_refused_within_a_second_while_the_primary_is_away
         pair.links.command_primary.restore()?;
         let after = eventually(RECOVERY, "creates are taken again", async || {
             client.created("After").await
-        });
-        let after = after.await?;
+        })
+        .await?;
         let everything = assert_level(pair).await?;
         assert_eq!(everything.events.len(), 4, "the refused commands left nothing");
         assert_eq!(everything.events[3].slot_uuid, after.uuid);

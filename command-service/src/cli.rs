@@ -7,7 +7,9 @@ use serde_json::json;
 use shared::{
     migration::{MigrateError, migrate},
     parts::Part,
-    probe, settings, shutdown,
+    probe,
+    settings::{self, LevelFilter},
+    shutdown,
     slot::{Command, CreateSlot, NameError, SlotName, SlotStatus},
     telemetry,
 };
@@ -130,8 +132,15 @@ impl Cli {
 
     async fn carry_out(self) -> Result<(), CliError> {
         let settings = Settings::read(settings::Settings::from_environment()?)?;
-        telemetry::init(settings.log_format, settings.log_level);
-        match self.command.unwrap_or(Subcommands::Serve) {
+        let command = self.command.unwrap_or(Subcommands::Serve);
+        // A command that ends says in one line what went wrong; its log would only repeat it.
+        let usual_level = if matches!(command, Subcommands::Serve) {
+            LevelFilter::INFO
+        } else {
+            LevelFilter::OFF
+        };
+        telemetry::init(settings.log_format, settings.log_level.unwrap_or(usual_level));
+        match command {
             Subcommands::Serve => serve(&settings).await,
             Subcommands::CreateParkingSlot { name, status, json } => {
                 create(&settings, name, status, json).await
@@ -212,8 +221,9 @@ async fn migrate_primary(settings: &Settings) -> Result<(), CliError> {
             MigrateError::Connect(_) => CliError::Away("the primary"),
             MigrateError::Start(_) | MigrateError::Failed(_) => CliError::Other(error.into()),
         })?;
-    tracing::info!(applied, "the primary's schema is up to date");
-    Ok(())
+    print_text(&format!(
+        "the primary's schema is up to date; migrations applied now: {applied}"
+    ))
 }
 
 async fn healthcheck(settings: &Settings) -> Result<(), CliError> {

@@ -38,8 +38,8 @@ pub struct Settings {
     pub commit_queue_limit: usize,
     /// The form of the logs.
     pub log_format: LogFormat,
-    /// The least severe lines that are logged.
-    pub log_level: LevelFilter,
+    /// The least severe lines that are logged, if set.
+    pub log_level: Option<LevelFilter>,
 }
 
 impl Settings {

@@ -24,8 +24,8 @@ pub struct Settings {
     pub port: u16,
     /// The form of the logs.
     pub log_format: LogFormat,
-    /// The least severe lines that are logged.
-    pub log_level: LevelFilter,
+    /// The least severe lines that are logged, if set.
+    pub log_level: Option<LevelFilter>,
 }
 
 impl Settings {

@@ -87,6 +87,7 @@ impl Subscription {
                 replica = self.open_replica().await;
             }
             if replica.is_some() {
+                self.replica_part.up();
                 let result = self.consume(&mut replica, &mut pauses, &shutdown).await;
                 if let Err(error) = result {
                     self.report(&error);
@@ -212,15 +213,14 @@ impl Subscription {
                 shutdown.run_until_cancelled(pauses.wait()).await;
             }
         }
+        self.replica_part.up();
         Ok(())
     }
 
+    /// Opens a session. That the replica is up is reported by who then finds it working.
     async fn open_replica(&self) -> Replica {
         match ReplicaSession::open(&self.replica).await {
-            Ok(session) => {
-                self.replica_part.up();
-                Some(session)
-            }
+            Ok(session) => Some(session),
             Err(error) => {
                 let detail = match error {
                     OpenError::Connect(_) => "not connected",

@@ -150,14 +150,20 @@ impl Settings {
         ReplicaName::parse(&text).ok_or_else(|| error(NAME, "must be 1 to 40 of a-z, 0-9, _ and -"))
     }
 
-    /// The form and the level of the logs.
+    /// The form of the logs, and their level if it is set.
     ///
     /// # Errors
     /// One of them is set to something else.
-    pub fn log(&mut self) -> Result<(LogFormat, LevelFilter), SettingError> {
+    pub fn log(&mut self) -> Result<(LogFormat, Option<LevelFilter>), SettingError> {
         let format = self.parsed("PARKING__LOG__FORMAT", LogFormat::Text, "text or json", |_| true)?;
         let levels = "off, error, warn, info, debug or trace";
-        let level = self.parsed("PARKING__LOG__LEVEL", LevelFilter::INFO, levels, |_| true)?;
+        let level = match self.text("PARKING__LOG__LEVEL") {
+            None => None,
+            Some(text) => Some(
+                text.parse()
+                    .map_err(|_| error("PARKING__LOG__LEVEL", &format!("must be {levels}")))?,
+            ),
+        };
         Ok((format, level))
     }
 

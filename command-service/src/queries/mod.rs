@@ -95,17 +95,22 @@ impl Replica {
         query: impl AsyncFn(&deadpool_postgres::Client) -> Result<T, tokio_postgres::Error>,
     ) -> Result<T, ReadError> {
         let reading = async {
-            for _ in 1..TRIES_MAX {
+            let mut tries_left = TRIES_MAX;
+            loop {
                 let client = self.connection().await?;
-                match query(&client).await {
-                    Err(error) if Fault::of(&error, &client) == Fault::ConnectionLost => {
-                        drop(Object::take(client))
+                let error = match query(&client).await {
+                    Ok(result) => return Ok(result),
+                    Err(error) => error,
+                };
+                tries_left -= 1;
+                match Fault::of(&error, &client) {
+                    Fault::ConnectionLost if tries_left > 0 => drop(Object::take(client)),
+                    Fault::ConnectionLost | Fault::Unable | Fault::Retryable => {
+                        return Err(ReadError::Away(error.into()));
                     }
-                    result => return result.map_err(ReadError::of),
+                    Fault::Data | Fault::Other => return Err(ReadError::Sql(error)),
                 }
             }
-            let client = self.connection().await?;
-            query(&client).await.map_err(ReadError::of)
         };
         let result = timeout(READ_DEADLINE, reading)
             .await
@@ -122,17 +127,6 @@ impl Replica {
             .get()
             .await
             .map_err(|error| ReadError::Away(error.into()))
-    }
-}
-
-impl ReadError {
-    fn of(error: tokio_postgres::Error) -> Self {
-        match Fault::of_rollback(&error) {
-            // Also a connection that died: its error has no SQLSTATE.
-            Fault::Unable | Fault::Retryable => Self::Away(error.into()),
-            _ if error.code().is_none() => Self::Away(error.into()),
-            _ => Self::Sql(error),
-        }
     }
 }
 

@@ -134,11 +134,11 @@ impl Relay {
         self.broker_part.up();
         let log = match &mut connections.log {
             Some(log) => log,
-            none => match RelaySession::open(&self.primary).await? {
-                Some(log) => none.insert(log),
-                None => return Ok(Next::LookAgain),
-            },
+            none => none.insert(RelaySession::open(&self.primary).await?),
         };
+        if !log.leads().await? {
+            return Ok(Next::LookAgain);
+        }
         match relay_batch(log, publisher).await? {
             Relayed::Events(_) => Ok(Next::AtOnce),
             Relayed::Nothing => Ok(Next::WhenWoken),

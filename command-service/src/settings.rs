@@ -56,12 +56,7 @@ impl Settings {
             replica: from.database(settings::REPLICA_DATABASE_URL)?,
             broker: from.broker()?,
             http: HttpSettings {
-                bind: from.parsed(
-                    "PARKING__HTTP__BIND",
-                    [127, 0, 0, 1].into(),
-                    "an IP address",
-                    |_| true,
-                )?,
+                bind: from.parsed("PARKING__HTTP__BIND", [127, 0, 0, 1].into(), "an IP address", |_| true)?,
                 port: from.parsed("PARKING__HTTP__PORT", 8000, "a port", |_| true)?,
                 workers: from.parsed(
                     "PARKING__HTTP__WORKERS",

@@ -61,18 +61,8 @@ impl Application {
             relay_part: parts.relay,
         };
         tasks.spawn(relay.run(stop_tasks.clone()));
-        tasks.spawn(watch::run(
-            settings.replica.clone(),
-            parts.replica,
-            stop_tasks.clone(),
-        ));
-        Ok(Self {
-            server,
-            address,
-            committer,
-            tasks,
-            stop_tasks,
-        })
+        tasks.spawn(watch::run(settings.replica.clone(), parts.replica, stop_tasks.clone()));
+        Ok(Self { server, address, committer, tasks, stop_tasks })
     }
 
     /// Where the service listens.
@@ -121,10 +111,6 @@ fn listen(
     .shutdown_signal(shutdown.clone().cancelled_owned())
     .bind((settings.bind, settings.port))
     .with_context(|| format!("cannot listen on port {}", settings.port))?;
-    let address = server
-        .addrs()
-        .first()
-        .copied()
-        .context("no address is listened on")?;
+    let address = server.addrs().first().copied().context("no address is listened on")?;
     Ok((server.run(), address))
 }

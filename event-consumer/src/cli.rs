@@ -69,11 +69,8 @@ impl Cli {
         let settings = Settings::read(settings::Settings::from_environment()?)?;
         let command = self.command.unwrap_or(Subcommands::Run);
         // A command that ends says in one line what went wrong; its log would only repeat it.
-        let usual_level = if matches!(command, Subcommands::Run) {
-            LevelFilter::INFO
-        } else {
-            LevelFilter::OFF
-        };
+        let usual_level =
+            if matches!(command, Subcommands::Run) { LevelFilter::INFO } else { LevelFilter::OFF };
         telemetry::init(settings.log_format, settings.log_level.unwrap_or(usual_level));
         match command {
             Subcommands::Run => run(&settings).await,
@@ -92,23 +89,17 @@ async fn run(settings: &Settings) -> Result<(), CliError> {
 }
 
 async fn migrate_replica(settings: &Settings) -> Result<(), CliError> {
-    let applied = migrate(&settings.replica, projection::migrations())
-        .await
-        .map_err(|error| match error {
+    let applied =
+        migrate(&settings.replica, projection::migrations()).await.map_err(|error| match error {
             MigrateError::Connect(_) => CliError::Away("the replica"),
             MigrateError::Start(_) | MigrateError::Failed(_) => CliError::Other(error.into()),
         })?;
-    print_text(&format!(
-        "the replica's schema is up to date; migrations applied now: {applied}"
-    ))
+    print_text(&format!("the replica's schema is up to date; migrations applied now: {applied}"))
 }
 
 async fn healthcheck(settings: &Settings) -> Result<(), CliError> {
-    let host = if settings.bind.is_unspecified() {
-        "127.0.0.1".to_owned()
-    } else {
-        settings.bind.to_string()
-    };
+    let host =
+        if settings.bind.is_unspecified() { "127.0.0.1".to_owned() } else { settings.bind.to_string() };
     match probe::get(&host, settings.port, "/readyz").await {
         Ok((true, body)) => print_text(&body),
         Ok((false, body)) => Err(CliError::NotReady(body)),

@@ -39,12 +39,7 @@ impl Settings {
             replica: from.database(settings::REPLICA_DATABASE_URL)?,
             replica_name: from.replica_name()?,
             broker: from.broker()?,
-            bind: from.parsed(
-                "PARKING__HTTP__BIND",
-                [127, 0, 0, 1].into(),
-                "an IP address",
-                |_| true,
-            )?,
+            bind: from.parsed("PARKING__HTTP__BIND", [127, 0, 0, 1].into(), "an IP address", |_| true)?,
             port: from.parsed("PARKING__CONSUMER__HTTP_PORT", 8001, "a port", |_| true)?,
             log_format,
             log_level,

@@ -156,8 +156,7 @@ impl Subscription {
             delivery = consumer.next() => delivery.ok_or(SubscriptionError::Ended)??,
         };
         let deliveries = take_ready(first, consumer)?;
-        self.apply_until_committed(replica, &Batch::read(&deliveries), shutdown)
-            .await?;
+        self.apply_until_committed(replica, &Batch::read(&deliveries), shutdown).await?;
         acknowledge(&deliveries).await
     }
 
@@ -173,10 +172,7 @@ impl Subscription {
         loop {
             if let Some(session) = replica {
                 match apply_batch(session, batch).await {
-                    Ok(Applied {
-                        applied_through,
-                        set_aside,
-                    }) => {
+                    Ok(Applied { applied_through, set_aside }) => {
                         let events = batch.events.len();
                         tracing::debug!(events, applied_through, set_aside, "batch applied");
                         self.replica_part.up();
@@ -274,9 +270,5 @@ async fn acknowledge(deliveries: &[Delivery]) -> Result<(), SubscriptionError> {
         return Ok(());
     };
     let acknowledged = within_deadline(last.acker.ack(BasicAckOptions { multiple: true })).await?;
-    if acknowledged {
-        Ok(())
-    } else {
-        Err(SubscriptionError::ChannelClosed)
-    }
+    if acknowledged { Ok(()) } else { Err(SubscriptionError::ChannelClosed) }
 }

@@ -88,13 +88,7 @@ impl RelaySession {
             session.prepare(AFTER_CURSOR),
             session.prepare(ADVANCE)
         )?;
-        Ok(Self {
-            session,
-            start,
-            after_cursor,
-            advance,
-            lead: None,
-        })
+        Ok(Self { session, start, after_cursor, advance, lead: None })
     }
 
     /// Takes the lead unless it has it already. False: another process leads.
@@ -103,11 +97,7 @@ impl RelaySession {
     /// [`LogError`].
     pub async fn leads(&mut self) -> Result<bool, LogError> {
         if self.lead.is_none() {
-            let leads: bool = self
-                .session
-                .query_one(TRY_TO_LEAD, &[&LEADER_LOCK])
-                .await?
-                .try_get(0)?;
+            let leads: bool = self.session.query_one(TRY_TO_LEAD, &[&LEADER_LOCK]).await?.try_get(0)?;
             if leads {
                 let row = self.session.query_one(&self.start, &[]).await?;
                 self.lead = Some(Lead {
@@ -136,10 +126,7 @@ impl RelaySession {
     /// [`LogError`].
     pub async fn after_cursor(&self, limit: i64) -> Result<Vec<LoggedEvent>, LogError> {
         let lead = self.lead.as_ref().ok_or(LogError::NotLeading)?;
-        let rows = self
-            .session
-            .query(&self.after_cursor, &[&lead.confirmed, &limit])
-            .await?;
+        let rows = self.session.query(&self.after_cursor, &[&lead.confirmed, &limit]).await?;
         let mut events = Vec::with_capacity(rows.len());
         for (row, expected) in rows.iter().zip(lead.confirmed + 1..) {
             let event = logged_event(row, lead.epoch)?;
@@ -167,19 +154,11 @@ impl RelaySession {
 fn logged_event(row: &Row, epoch: Uuid) -> Result<LoggedEvent, tokio_postgres::Error> {
     let (uuid, version) = (row.try_get("slot_uuid")?, row.try_get("version")?);
     let slot = || -> Result<Slot, tokio_postgres::Error> {
-        Ok(Slot {
-            uuid,
-            name: row.try_get("name")?,
-            status: row.try_get("status")?,
-            version,
-        })
+        Ok(Slot { uuid, name: row.try_get("name")?, status: row.try_get("status")?, version })
     };
     let event = match row.try_get("type")? {
         EventType::Create => SlotEvent::Created(slot()?),
-        EventType::Update => SlotEvent::Updated {
-            slot: slot()?,
-            changed: row.try_get("changed")?,
-        },
+        EventType::Update => SlotEvent::Updated { slot: slot()?, changed: row.try_get("changed")? },
         EventType::Delete => SlotEvent::Deleted { uuid, version },
     };
     Ok(LoggedEvent {

@@ -123,10 +123,7 @@ impl Relay {
     }
 
     async fn step(&self, connections: &mut Connections) -> Result<Next, RelayError> {
-        let publisher = match connections
-            .publisher
-            .take_if(|publisher| publisher.is_connected())
-        {
+        let publisher = match connections.publisher.take_if(|publisher| publisher.is_connected()) {
             Some(publisher) => publisher,
             None => Publisher::open(&self.broker).await.map_err(PublishError::from)?,
         };
@@ -175,8 +172,7 @@ impl Relay {
             }
             RelayError::Log(LogError::Gap { .. }) => {
                 connections.log = None;
-                self.relay_part
-                    .away("the log has a gap: see the log of this service", error);
+                self.relay_part.away("the log has a gap: see the log of this service", error);
             }
             RelayError::Log(_) => {
                 connections.log = None;

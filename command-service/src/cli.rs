@@ -7,7 +7,9 @@ use serde_json::json;
 use shared::{
     migration::{MigrateError, migrate},
     parts::Part,
-    probe, settings, shutdown,
+    probe,
+    settings::{self, LevelFilter},
+    shutdown,
     slot::{Command, CreateSlot, NameError, SlotName, SlotStatus},
     telemetry,
 };
@@ -130,8 +132,12 @@ impl Cli {
 
     async fn carry_out(self) -> Result<(), CliError> {
         let settings = Settings::read(settings::Settings::from_environment()?)?;
-        telemetry::init(settings.log_format, settings.log_level);
-        match self.command.unwrap_or(Subcommands::Serve) {
+        let command = self.command.unwrap_or(Subcommands::Serve);
+        // A command that ends says in one line what went wrong; its log would only repeat it.
+        let usual_level =
+            if matches!(command, Subcommands::Serve) { LevelFilter::INFO } else { LevelFilter::OFF };
+        telemetry::init(settings.log_format, settings.log_level.unwrap_or(usual_level));
+        match command {
             Subcommands::Serve => serve(&settings).await,
             Subcommands::CreateParkingSlot { name, status, json } => {
                 create(&settings, name, status, json).await
@@ -153,24 +159,11 @@ async fn serve(settings: &Settings) -> Result<(), CliError> {
 
 async fn create(settings: &Settings, name: SlotName, status: SlotStatus, json: bool) -> Result<(), CliError> {
     let (commands, submissions) = Commands::channel(1, settings.command_deadline);
-    let committer = Committer::new(
-        settings.primary.clone(),
-        Part::new("primary"),
-        submissions,
-        Arc::new(Notify::new()),
-    );
+    let committer =
+        Committer::new(settings.primary.clone(), Part::new("primary"), submissions, Arc::new(Notify::new()));
     let committer = tokio::spawn(committer.run());
-    let command = Command::Create(CreateSlot {
-        uuid: Uuid::now_v7(),
-        name,
-        status,
-    });
-    let answer = commands
-        .execute(Ask {
-            command,
-            traceparent: None,
-        })
-        .await;
+    let command = Command::Create(CreateSlot { uuid: Uuid::now_v7(), name, status });
+    let answer = commands.execute(Ask { command, traceparent: None }).await;
     drop(commands);
     committer.await.map_err(anyhow::Error::from)?;
     match answer.map_err(CliError::Refused)? {
@@ -206,14 +199,12 @@ async fn details(settings: &Settings, uuid: Uuid, json: bool) -> Result<(), CliE
 }
 
 async fn migrate_primary(settings: &Settings) -> Result<(), CliError> {
-    let applied = migrate(&settings.primary, write_model::migrations())
-        .await
-        .map_err(|error| match error {
+    let applied =
+        migrate(&settings.primary, write_model::migrations()).await.map_err(|error| match error {
             MigrateError::Connect(_) => CliError::Away("the primary"),
             MigrateError::Start(_) | MigrateError::Failed(_) => CliError::Other(error.into()),
         })?;
-    tracing::info!(applied, "the primary's schema is up to date");
-    Ok(())
+    print_text(&format!("the primary's schema is up to date; migrations applied now: {applied}"))
 }
 
 async fn healthcheck(settings: &Settings) -> Result<(), CliError> {
@@ -238,10 +229,7 @@ fn print_record(record: &SlotRecord, json: bool) -> Result<(), CliError> {
         return print_line(record);
     }
     let slot = &record.slot;
-    print_text(&format!(
-        "uuid:   {}\nname:   {}\nstatus: {}",
-        slot.uuid, slot.name, slot.status
-    ))
+    print_text(&format!("uuid:   {}\nname:   {}\nstatus: {}", slot.uuid, slot.name, slot.status))
 }
 
 fn print_line(value: &impl serde::Serialize) -> Result<(), CliError> {

@@ -102,12 +102,7 @@ impl Commands {
         let deadline = Instant::now() + self.deadline;
         let ticket = Ticket::default();
         let (reply, mut answer) = oneshot::channel();
-        let submission = Submission {
-            ask,
-            deadline,
-            ticket: ticket.clone(),
-            reply,
-        };
+        let submission = Submission { ask, deadline, ticket: ticket.clone(), reply };
         self.queue.try_send(submission).map_err(|_| Refusal::Overloaded)?;
         let _cancel_if_dropped = CancelOnDrop(&ticket);
         if let Ok(answered) = timeout_at(deadline - RESERVED_FOR_COMMIT, &mut answer).await {
@@ -134,9 +129,7 @@ const CANCELLED: u8 = 2;
 
 impl Ticket {
     fn leave_waiting(&self, to: u8) -> bool {
-        self.0
-            .compare_exchange(WAITING, to, Ordering::AcqRel, Ordering::Acquire)
-            .is_ok()
+        self.0.compare_exchange(WAITING, to, Ordering::AcqRel, Ordering::Acquire).is_ok()
     }
 
     fn cancel(&self) -> bool {
@@ -145,11 +138,7 @@ impl Ticket {
 
     /// The committer is gone. A command that it had not taken cannot have happened.
     fn refusal_without_answer(&self) -> Refusal {
-        if self.cancel() {
-            Refusal::PrimaryUnavailable
-        } else {
-            Refusal::OutcomeUnknown
-        }
+        if self.cancel() { Refusal::PrimaryUnavailable } else { Refusal::OutcomeUnknown }
     }
 }
 
@@ -174,15 +163,8 @@ impl Submission {
     /// Takes the command, unless its caller has cancelled it.
     #[must_use]
     pub fn take(self) -> Option<Taken> {
-        let Self {
-            ask,
-            deadline,
-            ticket,
-            reply,
-        } = self;
-        ticket
-            .leave_waiting(TAKEN)
-            .then_some(Taken { ask, deadline, reply })
+        let Self { ask, deadline, ticket, reply } = self;
+        ticket.leave_waiting(TAKEN).then_some(Taken { ask, deadline, reply })
     }
 }
 

@@ -38,8 +38,8 @@ pub struct Settings {
     pub commit_queue_limit: usize,
     /// The form of the logs.
     pub log_format: LogFormat,
-    /// The least severe lines that are logged.
-    pub log_level: LevelFilter,
+    /// The least severe lines that are logged, if set.
+    pub log_level: Option<LevelFilter>,
 }
 
 impl Settings {
@@ -56,12 +56,7 @@ impl Settings {
             replica: from.database(settings::REPLICA_DATABASE_URL)?,
             broker: from.broker()?,
             http: HttpSettings {
-                bind: from.parsed(
-                    "PARKING__HTTP__BIND",
-                    [127, 0, 0, 1].into(),
-                    "an IP address",
-                    |_| true,
-                )?,
+                bind: from.parsed("PARKING__HTTP__BIND", [127, 0, 0, 1].into(), "an IP address", |_| true)?,
                 port: from.parsed("PARKING__HTTP__PORT", 8000, "a port", |_| true)?,
                 workers: from.parsed(
                     "PARKING__HTTP__WORKERS",

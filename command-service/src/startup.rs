@@ -1,10 +1,10 @@
 //! Puts the service together, and takes it apart again in the right order.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use actix_web::{App, HttpServer, dev::Server, web};
 use anyhow::Context;
-use tokio::{sync::Notify, task::JoinHandle};
+use tokio::{sync::Notify, task::JoinHandle, time::timeout};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
@@ -18,6 +18,9 @@ use crate::{
 
 /// How long requests that are under way may take to finish after a signal, in seconds.
 const DRAIN_SECS: u64 = 8;
+
+/// How long the relay may take to finish its step.
+const STEP_GRACE: Duration = Duration::from_secs(2);
 
 /// The service, listening.
 pub struct Application {
@@ -58,18 +61,8 @@ impl Application {
             relay_part: parts.relay,
         };
         tasks.spawn(relay.run(stop_tasks.clone()));
-        tasks.spawn(watch::run(
-            settings.replica.clone(),
-            parts.replica,
-            stop_tasks.clone(),
-        ));
-        Ok(Self {
-            server,
-            address,
-            committer,
-            tasks,
-            stop_tasks,
-        })
+        tasks.spawn(watch::run(settings.replica.clone(), parts.replica, stop_tasks.clone()));
+        Ok(Self { server, address, committer, tasks, stop_tasks })
     }
 
     /// Where the service listens.
@@ -89,7 +82,10 @@ impl Application {
         self.committer.await.context("the committer failed")?;
         self.stop_tasks.cancel();
         self.tasks.close();
-        self.tasks.wait().await;
+        // What was published without being noted is published again by the next leader, so this may be cut short.
+        if timeout(STEP_GRACE, self.tasks.wait()).await.is_err() {
+            tracing::info!("the relay's step in hand was cut short");
+        }
         tracing::info!("stopped");
         Ok(())
     }
@@ -115,10 +111,6 @@ fn listen(
     .shutdown_signal(shutdown.clone().cancelled_owned())
     .bind((settings.bind, settings.port))
     .with_context(|| format!("cannot listen on port {}", settings.port))?;
-    let address = server
-        .addrs()
-        .first()
-        .copied()
-        .context("no address is listened on")?;
+    let address = server.addrs().first().copied().context("no address is listened on")?;
     Ok((server.run(), address))
 }

@@ -3,7 +3,7 @@
 use std::{
     fs, io,
     os::unix::{
-        fs::{DirBuilderExt, MetadataExt, chown},
+        fs::{DirBuilderExt, MetadataExt, PermissionsExt, chown},
         process::CommandExt,
     },
     path::Path,
@@ -97,7 +97,8 @@ impl Account {
         }
     }
 
-    fn check_private_directory(&self, path: &Path) -> Result<()> {
+    /// Fails unless `path` is a directory that only this user (and root) can enter.
+    pub fn check_private_directory(&self, path: &Path) -> Result<()> {
         let metadata = fs::symlink_metadata(path)?;
         let mode = metadata.mode() & 0o777;
         if !metadata.is_dir() || metadata.uid() != self.uid || mode != 0o700 {
@@ -132,13 +133,23 @@ fn find_account(accounts: &str, name: &str) -> Option<Account> {
     })
 }
 
-/// Fails unless `path` is a directory of the calling user that nobody else can write to.
-pub(crate) fn check_own_directory(path: &Path) -> Result<()> {
+/// Makes a directory of the caller that others may pass through, but neither list nor change. One that is there
+/// already must be the caller's own.
+pub fn make_passable_directory(path: &Path) -> Result<()> {
+    match fs::DirBuilder::new().mode(0o711).create(path) {
+        // Whatever the caller's umask took away.
+        Ok(()) => Ok(fs::set_permissions(path, fs::Permissions::from_mode(0o711))?),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => check_own_directory(path),
+        Err(error) => Err(error).with_context(|| format!("cannot make {}", path.display())),
+    }
+}
+
+fn check_own_directory(path: &Path) -> Result<()> {
     let metadata = fs::symlink_metadata(path)?;
     let own = metadata.uid() == rustix::process::geteuid().as_raw();
     ensure!(
-        metadata.is_dir() && own && metadata.mode() & 0o022 == 0,
-        "{} is not a directory that only you can write to",
+        metadata.is_dir() && own && metadata.mode() & 0o002 == 0,
+        "{} is not a directory that belongs to you alone",
         path.display()
     );
     Ok(())

@@ -112,6 +112,16 @@ impl Daemon {
 }
 
 impl Started {
+    /// A process that was started earlier and writes to `log`; only what it writes from now on counts.
+    pub fn attach(process: Process, log: &Path) -> Self {
+        let log_began = std::fs::metadata(log).map_or(0, |metadata| metadata.len());
+        Self {
+            process,
+            log: log.to_path_buf(),
+            log_began,
+        }
+    }
+
     /// What it has written so far, the last lines of it.
     pub fn output(&self) -> String {
         files::log_since(&self.log, self.log_began)

@@ -4,7 +4,7 @@ use std::{
     fmt,
     fs::{self, File, OpenOptions},
     io::{Read, Write},
-    os::unix::fs::{OpenOptionsExt, fchown},
+    os::unix::fs::{MetadataExt, OpenOptionsExt, fchown},
     path::{Path, PathBuf},
 };
 
@@ -18,7 +18,7 @@ const NO_FOLLOW: i32 = OFlags::NOFOLLOW.bits().cast_signed();
 const MAX_LOG_BYTES: u64 = 32 << 20;
 
 /// Puts `contents` at `path` in one step, readable by its owner only.
-pub(crate) fn replace(path: &Path, contents: &[u8], owner: Option<(u32, u32)>) -> Result<()> {
+pub fn replace(path: &Path, contents: &[u8], owner: Option<(u32, u32)>) -> Result<()> {
     let draft = PathBuf::from(format!("{}.{}", path.display(), random_hex(4)?));
     let write = || -> std::io::Result<()> {
         let mut file = OpenOptions::new()
@@ -40,7 +40,7 @@ pub(crate) fn replace(path: &Path, contents: &[u8], owner: Option<(u32, u32)>) -
 }
 
 /// Opens a log for appending, after moving away one that has grown large.
-pub(crate) fn open_log(path: &Path) -> Result<File> {
+pub fn open_log(path: &Path) -> Result<File> {
     if fs::symlink_metadata(path).is_ok_and(|metadata| metadata.len() > MAX_LOG_BYTES) {
         fs::rename(path, path.with_extension("log.1"))?;
     }
@@ -56,7 +56,7 @@ pub(crate) fn open_log(path: &Path) -> Result<File> {
 }
 
 /// The last lines of what was written to a log since it had `from` bytes.
-pub(crate) fn log_since(path: &Path, from: u64) -> String {
+pub fn log_since(path: &Path, from: u64) -> String {
     const MAX_LINES: usize = 12;
     let text = fs::read(path).unwrap_or_default();
     let start = usize::try_from(from).unwrap_or(0).min(text.len());
@@ -66,7 +66,7 @@ pub(crate) fn log_since(path: &Path, from: u64) -> String {
 }
 
 /// Waits for and takes the lock file at `path`; it is released when the file is dropped or its holder dies.
-pub(crate) fn lock(path: &Path) -> Result<File> {
+pub fn lock(path: &Path) -> Result<File> {
     let file = open_lock(path)?;
     rustix::fs::flock(&file, FlockOperation::LockExclusive)
         .with_context(|| format!("cannot lock {}", path.display()))?;
@@ -74,13 +74,19 @@ pub(crate) fn lock(path: &Path) -> Result<File> {
 }
 
 /// Takes the lock file at `path` unless someone else holds it.
-pub(crate) fn try_lock(path: &Path) -> Result<Option<File>> {
+pub fn try_lock(path: &Path) -> Result<Option<File>> {
     let file = open_lock(path)?;
     match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
         Ok(()) => Ok(Some(file)),
         Err(rustix::io::Errno::WOULDBLOCK) => Ok(None),
         Err(error) => Err(error).with_context(|| format!("cannot lock {}", path.display())),
     }
+}
+
+/// Whether `path` still names this file: a lock file may be removed between being opened and being locked.
+pub fn is_at(file: &File, path: &Path) -> bool {
+    let identity = |metadata: fs::Metadata| (metadata.dev(), metadata.ino());
+    file.metadata().ok().map(identity) == fs::symlink_metadata(path).ok().map(identity)
 }
 
 fn open_lock(path: &Path) -> Result<File> {
@@ -99,11 +105,11 @@ fn open_lock(path: &Path) -> Result<File> {
 /// A password that shows in records and addresses, but not in `Debug`.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
-pub(crate) struct Password(pub(crate) String);
+pub struct Password(pub(crate) String);
 
 impl Password {
     /// A new one, of 128 random bits.
-    pub(crate) fn random() -> Result<Self> {
+    pub fn random() -> Result<Self> {
         random_hex(16).map(Self)
     }
 }
@@ -116,7 +122,7 @@ impl fmt::Debug for Password {
 
 /// `bytes` random bytes of the kernel as hexadecimal digits: names that cannot be guessed, and passwords that
 /// need no quoting anywhere.
-pub(crate) fn random_hex(bytes: usize) -> Result<String> {
+pub fn random_hex(bytes: usize) -> Result<String> {
     let mut random = vec![0; bytes];
     File::open("/dev/urandom")
         .and_then(|mut file| file.read_exact(&mut random))

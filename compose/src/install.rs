@@ -35,7 +35,7 @@ pub fn find_or_install(permission: Permission) -> Result<Programs> {
     let by_hand = format!("apt-get install --no-install-recommends {}", packages.join(" "));
     ensure!(
         permission == Permission::Ask,
-        "missing packages, and --no-install is set; install them by\n  {by_hand}"
+        "missing packages, which may not be installed now; as root:\n  {by_hand}"
     );
     ensure!(
         Path::new("/usr/bin/apt-get").exists(),
@@ -44,7 +44,7 @@ pub fn find_or_install(permission: Permission) -> Result<Programs> {
     );
     ensure!(
         is_root() || can_sudo(),
-        "missing packages; as root, install them by\n  {by_hand}"
+        "missing packages, and neither root nor sudo is at hand; as root:\n  {by_hand}"
     );
     if io::stdin().is_terminal() && !confirm(&packages)? {
         bail!("nothing was installed; to do it yourself:\n  {by_hand}");

@@ -3,7 +3,6 @@
 use std::{
     fs,
     io::{self, Read},
-    os::unix::fs::{DirBuilderExt, MetadataExt},
     path::{Path, PathBuf},
     sync::mpsc,
     thread,
@@ -108,7 +107,7 @@ impl Run {
             let name = format!("run-{}", files::random_hex(6)?);
             let lock_path = runs.join(format!("{name}.lock"));
             // A sweep may have taken the new lock file for that of a killed run.
-            if let Some(lock) = files::try_lock(&lock_path)?.filter(|lock| is_at(lock, &lock_path)) {
+            if let Some(lock) = files::try_lock(&lock_path)?.filter(|lock| files::is_at(lock, &lock_path)) {
                 let directory = runs.join(name);
                 account.make_private_directory(&directory)?;
                 return Ok(Self {
@@ -133,12 +132,7 @@ fn runs_directory() -> Result<PathBuf> {
         "/var/tmp/parking-tests-{}",
         rustix::process::geteuid().as_raw()
     ));
-    match fs::DirBuilder::new().mode(0o711).create(&runs) {
-        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
-            return Err(error).with_context(|| format!("cannot make {}", runs.display()));
-        }
-        _ => account::check_own_directory(&runs)?,
-    }
+    account::make_passable_directory(&runs)?;
     Ok(runs)
 }
 
@@ -149,18 +143,13 @@ fn sweep(runs: &Path) -> Result<()> {
         if lock_path.extension().is_none_or(|extension| extension != "lock") {
             continue;
         }
-        if let Some(lock) = files::try_lock(&lock_path)?.filter(|lock| is_at(lock, &lock_path)) {
+        if let Some(lock) = files::try_lock(&lock_path)?.filter(|lock| files::is_at(lock, &lock_path)) {
             clear(&lock_path.with_extension(""))?;
             fs::remove_file(&lock_path)?;
             drop(lock);
         }
     }
     Ok(())
-}
-
-fn is_at(file: &fs::File, path: &Path) -> bool {
-    let identity = |metadata: fs::Metadata| (metadata.dev(), metadata.ino());
-    file.metadata().ok().map(identity) == fs::symlink_metadata(path).ok().map(identity)
 }
 
 /// Ends every process that works below `directory` and removes it.

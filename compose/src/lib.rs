@@ -19,9 +19,9 @@ pub mod postgres;
 pub mod rabbitmq;
 pub mod test_servers;
 pub mod build;
-mod files;
+pub mod files;
+pub mod wait;
 mod keeper;
-mod wait;
 
 pub use account::Account;
 pub use postgres::{Postgres, Role};

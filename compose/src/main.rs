@@ -1,41 +1,20 @@
 //! The program behind `cargo stack`.
 
+mod cli;
+mod local;
+mod commands;
+
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
-
-/// A private primary, replica and broker, with both services on top.
-#[derive(Debug, Parser)]
-#[command(name = "cargo stack", bin_name = "cargo stack", version)]
-struct Arguments {
-    #[command(subcommand)]
-    command: Command,
-}
-
-#[derive(Debug, Subcommand)]
-enum Command {
-    /// Starts servers for a test run and ends them when standard input ends.
-    #[command(hide = true)]
-    TestServers,
-    /// Installs what is missing, and nothing else.
-    #[command(hide = true)]
-    Install,
-}
+use clap::Parser;
 
 fn main() -> ExitCode {
-    match run() {
-        Ok(()) => ExitCode::SUCCESS,
+    let arguments = cli::Arguments::parse_from(cli::without_leading_dashes(std::env::args_os()));
+    match commands::run(arguments.command) {
+        Ok(code) => code,
         Err(error) => {
             eprintln!("error: {error:#}");
             ExitCode::FAILURE
         }
-    }
-}
-
-fn run() -> anyhow::Result<()> {
-    match Arguments::parse().command {
-        Command::TestServers => stack::test_servers::keep(),
-        Command::Install => stack::install::find_or_install(stack::install::Permission::Ask)
-            .map(|found| println!("{found:#?}")),
     }
 }

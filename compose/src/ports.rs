@@ -44,7 +44,7 @@ pub fn is_free(port: u16) -> bool {
 }
 
 /// A connection to this port of 127.0.0.1, which answers or refuses at once, with `limit` for each transfer.
-pub(crate) fn connect(port: u16, limit: Duration) -> std::io::Result<TcpStream> {
+pub fn connect(port: u16, limit: Duration) -> std::io::Result<TcpStream> {
     let stream = TcpStream::connect_timeout(&(Ipv4Addr::LOCALHOST, port).into(), limit)?;
     stream.set_read_timeout(Some(limit))?;
     stream.set_write_timeout(Some(limit))?;

@@ -121,7 +121,7 @@ fn works_in(pid: i32, wanted: &fs::Metadata) -> bool {
 
 /// Sends a signal to all that `find` finds, again and again, since they may start others meanwhile, until it
 /// finds nothing.
-pub(crate) fn end_all(find: impl Fn() -> Vec<Process>, limit: Duration) -> Result<()> {
+pub fn end_all(find: impl Fn() -> Vec<Process>, limit: Duration) -> Result<()> {
     let ended = wait::until(limit, POLL, || {
         let found = find();
         for process in &found {
@@ -138,11 +138,28 @@ pub(crate) fn end_all(find: impl Fn() -> Vec<Process>, limit: Duration) -> Resul
     Ok(())
 }
 
+/// Those that may have been started as servers: they have no terminal. A shell that happens to be in a server's
+/// directory has one, and whoever called this program is not looked at either.
 fn all() -> Vec<Process> {
-    let own = i32::try_from(std::process::id()).unwrap_or_default();
+    let callers = callers();
     let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
     let ids = entries.filter_map(|entry| OsStr::to_str(&entry.file_name())?.parse().ok());
-    ids.filter(|pid| *pid != own).filter_map(Process::of).collect()
+    let detached = |pid: &i32| Stat::read(*pid).is_some_and(|stat| stat.terminal == 0);
+    ids.filter(|pid| !callers.contains(pid))
+        .filter(detached)
+        .filter_map(Process::of)
+        .collect()
+}
+
+/// This process and those that it descends from.
+fn callers() -> Vec<i32> {
+    let own = i32::try_from(std::process::id()).ok();
+    let parent = |pid: &i32| {
+        Stat::read(*pid)
+            .map(|stat| stat.parent)
+            .filter(|parent| *parent > 0)
+    };
+    std::iter::successors(own, parent).collect()
 }
 
 /// What `/proc/PID/stat` says.
@@ -150,6 +167,8 @@ fn all() -> Vec<Process> {
 struct Stat {
     program: String,
     state: char,
+    parent: i32,
+    terminal: i32,
     started_ticks: u64,
 }
 
@@ -159,13 +178,18 @@ impl Stat {
     }
 
     fn parse(line: &str) -> Option<Self> {
-        const STARTED: usize = 19; // field 22; counted from the state, which is field 3
+        // Counted from the state, which proc(5) calls field 3.
+        const PARENT: usize = 1;
+        const TERMINAL: usize = 4;
+        const STARTED: usize = 19;
         // The program's name may itself hold spaces and parentheses.
         let (program, rest) = line.split_once('(')?.1.rsplit_once(')')?;
         let fields: Vec<&str> = rest.split_whitespace().collect();
         Some(Self {
             program: program.to_owned(),
             state: fields.first()?.chars().next()?,
+            parent: fields.get(PARENT)?.parse().ok()?,
+            terminal: fields.get(TERMINAL)?.parse().ok()?,
             started_ticks: fields.get(STARTED)?.parse().ok()?,
         })
     }
@@ -185,11 +209,14 @@ mod tests {
 
         let stat = Stat::parse(line);
 
+        let program = "a) S (b)".to_owned();
         assert_eq!(
             stat,
             Some(Stat {
-                program: "a) S (b)".to_owned(),
+                program,
                 state: 'T',
+                parent: 1,
+                terminal: 0,
                 started_ticks: 987
             })
         );

@@ -8,7 +8,7 @@ use std::{
 use anyhow::Result;
 
 /// Asks `probe` every `interval` until it has an answer; `None` when `limit` has passed without one.
-pub(crate) fn until<T>(
+pub fn until<T>(
     limit: Duration,
     interval: Duration,
     mut probe: impl FnMut() -> Result<Option<T>>,

@@ -53,16 +53,9 @@ impl<'d> Batch<'d> {
     }
 
     fn read_message(&mut self, body: &'d [u8], properties: &'d AMQPProperties) {
-        let content_type = properties
-            .content_type()
-            .as_ref()
-            .map_or("", |name| name.as_str());
+        let content_type = properties.content_type().as_ref().map_or("", |name| name.as_str());
         if content_type != BATCH_CONTENT_TYPE {
-            return self.pass_over(
-                body,
-                "the content type is not that of a batch of events",
-                properties,
-            );
+            return self.pass_over(body, "the content type is not that of a batch of events", properties);
         }
         if body.len() > BODY_MAX_BYTES {
             return self.pass_over(body, "the body is larger than any message of events", properties);
@@ -73,22 +66,14 @@ impl<'d> Batch<'d> {
         };
         for json in events {
             match LoggedEvent::decode(json.get()) {
-                Ok(event) => self.events.push(Received {
-                    event,
-                    json: json.get(),
-                    properties,
-                }),
+                Ok(event) => self.events.push(Received { event, json: json.get(), properties }),
                 Err(error) => self.pass_over(json.get().as_bytes(), &error.to_string(), properties),
             }
         }
     }
 
     fn pass_over(&mut self, body: &'d [u8], reason: &str, properties: &'d AMQPProperties) {
-        self.unreadable.push(Unreadable {
-            body,
-            reason: storable(reason),
-            properties,
-        });
+        self.unreadable.push(Unreadable { body, reason: storable(reason), properties });
     }
 }
 
@@ -97,12 +82,6 @@ impl<'d> Batch<'d> {
 pub fn storable(text: &str) -> String {
     text.chars()
         .take(REASON_MAX_CHARS)
-        .map(|one| {
-            if one == '\0' {
-                char::REPLACEMENT_CHARACTER
-            } else {
-                one
-            }
-        })
+        .map(|one| if one == '\0' { char::REPLACEMENT_CHARACTER } else { one })
         .collect()
 }

@@ -5,7 +5,9 @@ use std::{io::Write, process::ExitCode};
 use clap::{Parser, Subcommand};
 use shared::{
     migration::{MigrateError, migrate},
-    probe, settings, shutdown, telemetry,
+    probe,
+    settings::{self, LevelFilter},
+    shutdown, telemetry,
 };
 
 use crate::{projection, settings::Settings, startup::Application};
@@ -65,8 +67,12 @@ impl Cli {
 
     async fn carry_out(self) -> Result<(), CliError> {
         let settings = Settings::read(settings::Settings::from_environment()?)?;
-        telemetry::init(settings.log_format, settings.log_level);
-        match self.command.unwrap_or(Subcommands::Run) {
+        let command = self.command.unwrap_or(Subcommands::Run);
+        // A command that ends says in one line what went wrong; its log would only repeat it.
+        let usual_level =
+            if matches!(command, Subcommands::Run) { LevelFilter::INFO } else { LevelFilter::OFF };
+        telemetry::init(settings.log_format, settings.log_level.unwrap_or(usual_level));
+        match command {
             Subcommands::Run => run(&settings).await,
             Subcommands::Migrate => migrate_replica(&settings).await,
             Subcommands::Healthcheck => healthcheck(&settings).await,
@@ -83,25 +89,25 @@ async fn run(settings: &Settings) -> Result<(), CliError> {
 }
 
 async fn migrate_replica(settings: &Settings) -> Result<(), CliError> {
-    let applied = migrate(&settings.replica, projection::migrations())
-        .await
-        .map_err(|error| match error {
+    let applied =
+        migrate(&settings.replica, projection::migrations()).await.map_err(|error| match error {
             MigrateError::Connect(_) => CliError::Away("the replica"),
             MigrateError::Start(_) | MigrateError::Failed(_) => CliError::Other(error.into()),
         })?;
-    tracing::info!(applied, "the replica's schema is up to date");
-    Ok(())
+    print_text(&format!("the replica's schema is up to date; migrations applied now: {applied}"))
 }
 
 async fn healthcheck(settings: &Settings) -> Result<(), CliError> {
-    let host = if settings.bind.is_unspecified() {
-        "127.0.0.1".to_owned()
-    } else {
-        settings.bind.to_string()
-    };
+    let host =
+        if settings.bind.is_unspecified() { "127.0.0.1".to_owned() } else { settings.bind.to_string() };
     match probe::get(&host, settings.port, "/readyz").await {
-        Ok((true, body)) => Ok(writeln!(std::io::stdout().lock(), "{body}").map_err(anyhow::Error::from)?),
+        Ok((true, body)) => print_text(&body),
         Ok((false, body)) => Err(CliError::NotReady(body)),
         Err(_) => Err(CliError::Away("the consumer")),
     }
+}
+
+/// Unlike `println!`, reports a reader that is gone instead of panicking.
+fn print_text(text: &str) -> Result<(), CliError> {
+    Ok(writeln!(std::io::stdout().lock(), "{text}").map_err(anyhow::Error::from)?)
 }

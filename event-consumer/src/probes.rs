@@ -26,43 +26,28 @@ impl Parts {
     /// Parts that have not been reached yet.
     #[must_use]
     pub fn new(shutdown: CancellationToken) -> Self {
-        Self {
-            broker: Part::new("broker"),
-            replica: Part::new("replica"),
-            shutdown,
-        }
+        Self { broker: Part::new("broker"), replica: Part::new("replica"), shutdown }
     }
 
     /// Without either part nothing can be applied.
     fn readiness(&self) -> Readiness {
         let useful = self.broker.is_up() && self.replica.is_up();
-        Readiness::of(
-            &[&self.broker, &self.replica],
-            useful,
-            self.shutdown.is_cancelled(),
-        )
+        Readiness::of(&[&self.broker, &self.replica], useful, self.shutdown.is_cancelled())
     }
 }
 
 /// Adds the resources.
 pub fn configure(config: &mut ServiceConfig) {
-    config
-        .route("/livez", web::get().to(livez))
-        .route("/readyz", web::get().to(readyz));
+    config.route("/livez", web::get().to(livez)).route("/readyz", web::get().to(readyz));
 }
 
 async fn livez() -> HttpResponse {
-    HttpResponse::Ok()
-        .insert_header(NO_STORE)
-        .json(json!({ "status": "live" }))
+    HttpResponse::Ok().insert_header(NO_STORE).json(json!({ "status": "live" }))
 }
 
 async fn readyz(parts: web::Data<Parts>) -> HttpResponse {
     let readiness = parts.readiness();
-    let mut answer = if readiness.is_useful() {
-        HttpResponse::Ok()
-    } else {
-        HttpResponse::ServiceUnavailable()
-    };
+    let mut answer =
+        if readiness.is_useful() { HttpResponse::Ok() } else { HttpResponse::ServiceUnavailable() };
     answer.insert_header(NO_STORE).json(readiness)
 }

@@ -24,8 +24,8 @@ pub struct Settings {
     pub port: u16,
     /// The form of the logs.
     pub log_format: LogFormat,
-    /// The least severe lines that are logged.
-    pub log_level: LevelFilter,
+    /// The least severe lines that are logged, if set.
+    pub log_level: Option<LevelFilter>,
 }
 
 impl Settings {
@@ -39,12 +39,7 @@ impl Settings {
             replica: from.database(settings::REPLICA_DATABASE_URL)?,
             replica_name: from.replica_name()?,
             broker: from.broker()?,
-            bind: from.parsed(
-                "PARKING__HTTP__BIND",
-                [127, 0, 0, 1].into(),
-                "an IP address",
-                |_| true,
-            )?,
+            bind: from.parsed("PARKING__HTTP__BIND", [127, 0, 0, 1].into(), "an IP address", |_| true)?,
             port: from.parsed("PARKING__CONSUMER__HTTP_PORT", 8001, "a port", |_| true)?,
             log_format,
             log_level,

@@ -38,9 +38,7 @@ impl Application {
             replica_part: parts.replica.clone(),
         };
         let server = HttpServer::new(move || {
-            App::new()
-                .app_data(web::Data::new(parts.clone()))
-                .configure(probes::configure)
+            App::new().app_data(web::Data::new(parts.clone())).configure(probes::configure)
         })
         .workers(1)
         .shutdown_timeout(DRAIN_SECS)
@@ -48,17 +46,9 @@ impl Application {
         .shutdown_signal(shutdown.clone().cancelled_owned())
         .bind((settings.bind, settings.port))
         .with_context(|| format!("cannot listen on port {}", settings.port))?;
-        let address = server
-            .addrs()
-            .first()
-            .copied()
-            .context("no address is listened on")?;
+        let address = server.addrs().first().copied().context("no address is listened on")?;
         let subscription = tokio::spawn(subscription.run(shutdown.clone()));
-        Ok(Self {
-            server: server.run(),
-            address,
-            subscription,
-        })
+        Ok(Self { server: server.run(), address, subscription })
     }
 
     /// Where `/livez` and `/readyz` are.

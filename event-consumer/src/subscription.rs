@@ -87,6 +87,7 @@ impl Subscription {
                 replica = self.open_replica().await;
             }
             if replica.is_some() {
+                self.replica_part.up();
                 let result = self.consume(&mut replica, &mut pauses, &shutdown).await;
                 if let Err(error) = result {
                     self.report(&error);
@@ -155,8 +156,7 @@ impl Subscription {
             delivery = consumer.next() => delivery.ok_or(SubscriptionError::Ended)??,
         };
         let deliveries = take_ready(first, consumer)?;
-        self.apply_until_committed(replica, &Batch::read(&deliveries), shutdown)
-            .await?;
+        self.apply_until_committed(replica, &Batch::read(&deliveries), shutdown).await?;
         acknowledge(&deliveries).await
     }
 
@@ -172,10 +172,7 @@ impl Subscription {
         loop {
             if let Some(session) = replica {
                 match apply_batch(session, batch).await {
-                    Ok(Applied {
-                        applied_through,
-                        set_aside,
-                    }) => {
+                    Ok(Applied { applied_through, set_aside }) => {
                         let events = batch.events.len();
                         tracing::debug!(events, applied_through, set_aside, "batch applied");
                         self.replica_part.up();
@@ -212,15 +209,14 @@ impl Subscription {
                 shutdown.run_until_cancelled(pauses.wait()).await;
             }
         }
+        self.replica_part.up();
         Ok(())
     }
 
+    /// Opens a session. That the replica is up is reported by who then finds it working.
     async fn open_replica(&self) -> Replica {
         match ReplicaSession::open(&self.replica).await {
-            Ok(session) => {
-                self.replica_part.up();
-                Some(session)
-            }
+            Ok(session) => Some(session),
             Err(error) => {
                 let detail = match error {
                     OpenError::Connect(_) => "not connected",
@@ -274,9 +270,5 @@ async fn acknowledge(deliveries: &[Delivery]) -> Result<(), SubscriptionError> {
         return Ok(());
     };
     let acknowledged = within_deadline(last.acker.ack(BasicAckOptions { multiple: true })).await?;
-    if acknowledged {
-        Ok(())
-    } else {
-        Err(SubscriptionError::ChannelClosed)
-    }
+    if acknowledged { Ok(()) } else { Err(SubscriptionError::ChannelClosed) }
 }

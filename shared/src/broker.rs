@@ -54,12 +54,9 @@ impl BrokerUrl {
     /// [`BrokerError`], at the latest after [`CONNECT_DEADLINE`].
     pub async fn connect(&self, step: &str) -> Result<Connection, BrokerError> {
         let properties = ConnectionProperties::default().with_connection_name(step.into());
-        Ok(timeout(
-            CONNECT_DEADLINE,
-            Connection::connect_uri(self.0.clone(), properties),
-        )
-        .await
-        .map_err(|_| BrokerError::Deadline)??)
+        Ok(timeout(CONNECT_DEADLINE, Connection::connect_uri(self.0.clone(), properties))
+            .await
+            .map_err(|_| BrokerError::Deadline)??)
     }
 }
 
@@ -68,7 +65,5 @@ impl BrokerUrl {
 /// # Errors
 /// [`BrokerError::Deadline`], or what the request itself reports.
 pub async fn within_deadline<T>(request: impl Future<Output = lapin::Result<T>>) -> Result<T, BrokerError> {
-    Ok(timeout(REQUEST_DEADLINE, request)
-        .await
-        .map_err(|_| BrokerError::Deadline)??)
+    Ok(timeout(REQUEST_DEADLINE, request).await.map_err(|_| BrokerError::Deadline)??)
 }

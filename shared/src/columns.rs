@@ -29,10 +29,4 @@ read_checked!(Version, i64, (INT8), Version::new, "not a version");
 read_checked!(SlotStatus, &str, (TEXT), SlotStatus::parse, "not a status");
 read_checked!(EventType, &str, (TEXT), EventType::parse, "not a type of event");
 read_checked!(Changed, &str, (TEXT), Changed::parse, "not a list of fields");
-read_checked!(
-    SlotName,
-    String,
-    (TEXT),
-    |text| Some(SlotName::as_stored(text)),
-    "not a name"
-);
+read_checked!(SlotName, String, (TEXT), |text| Some(SlotName::as_stored(text)), "not a name");

@@ -237,10 +237,7 @@ impl LoggedEvent {
             EventType::Delete => wire.data.delete(version, wire.time)?,
         };
         if (version == Version::FIRST) != (wire.kind == EventType::Create) {
-            return Err(fault(
-                "data.version",
-                "must be 1 for a create, and only for a create",
-            ));
+            return Err(fault("data.version", "must be 1 for a create, and only for a create"));
         }
         Ok(Self {
             position,
@@ -297,22 +294,14 @@ impl WireData<'_> {
         if created_at > time || (version == Version::FIRST && created_at != time) {
             return Err(fault("data.created_at", "must be the time of the slot's create"));
         }
-        Ok(Slot {
-            uuid: self.uuid,
-            name,
-            status,
-            version,
-        })
+        Ok(Slot { uuid: self.uuid, name, status, version })
     }
 
     fn delete(&self, version: Version, time: Timestamp) -> Result<SlotEvent, DecodeError> {
         if self.deleted_at != Some(time) {
             return Err(fault("data.deleted_at", "must be the event's time"));
         }
-        Ok(SlotEvent::Deleted {
-            uuid: self.uuid,
-            version,
-        })
+        Ok(SlotEvent::Deleted { uuid: self.uuid, version })
     }
 }
 
@@ -370,7 +359,6 @@ pub mod micros {
         ///
         /// # Errors
         /// Those of the serializer.
-        #[expect(clippy::ref_option, reason = "serde calls it with a reference to the field")]
         pub fn serialize<S: Serializer>(time: &Option<Timestamp>, serializer: S) -> Result<S::Ok, S::Error> {
             match time {
                 Some(time) => super::serialize(time, serializer),

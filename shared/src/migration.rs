@@ -8,10 +8,8 @@ use crate::postgres::{ConnectError, DatabaseUrl, SessionKind};
 const MIGRATION_LOCK: i64 = 0x7061_726b_6d69_6772;
 
 /// Migrations wait at most this long for a lock, so that they never queue in front of everybody else for long.
-const SESSION: SessionKind = SessionKind {
-    step: "migrate",
-    options: "-c lock_timeout=5s -c statement_timeout=60s",
-};
+const SESSION: SessionKind =
+    SessionKind { step: "migrate", options: "-c lock_timeout=5s -c statement_timeout=60s" };
 
 /// Why the schema is not as it should be.
 #[derive(Debug, thiserror::Error)]
@@ -33,10 +31,7 @@ pub enum MigrateError {
 /// [`MigrateError`]; the database is then as it was, or as the last good migration left it.
 pub async fn migrate(database: &DatabaseUrl, runner: Runner) -> Result<usize, MigrateError> {
     let mut session = database.connect(SESSION).await?;
-    session
-        .execute("SELECT pg_advisory_lock($1)", &[&MIGRATION_LOCK])
-        .await
-        .map_err(MigrateError::Start)?;
+    session.execute("SELECT pg_advisory_lock($1)", &[&MIGRATION_LOCK]).await.map_err(MigrateError::Start)?;
     let report = runner.run_async(&mut *session).await?;
     Ok(report.applied_migrations().len())
 }

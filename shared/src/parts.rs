@@ -54,10 +54,7 @@ impl Part {
             detail: Some("not reached yet"),
             was_reached: false,
         };
-        Self {
-            name,
-            status: Arc::new(Mutex::new(status)),
-        }
+        Self { name, status: Arc::new(Mutex::new(status)) }
     }
 
     /// The part's name in `/readyz`.
@@ -144,11 +141,7 @@ impl Readiness {
         } else {
             ReadyStatus::Degraded
         };
-        Self {
-            status,
-            parts,
-            useful: useful && !draining,
-        }
+        Self { status, parts, useful: useful && !draining }
     }
 
     /// Whether to send work: the answer is 200, else 503.

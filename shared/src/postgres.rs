@@ -48,10 +48,7 @@ impl DatabaseUrl {
     /// Takes the URL (or key-value string) if PostgreSQL's client understands it.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
-        Config::from_str(text)
-            .ok()
-            .filter(|config| !config.get_hosts().is_empty())
-            .map(Self)
+        Config::from_str(text).ok().filter(|config| !config.get_hosts().is_empty()).map(Self)
     }
 
     /// The client's settings for sessions of this kind.
@@ -106,12 +103,7 @@ impl Session {
                 }
             }
         });
-        Self {
-            client,
-            lost,
-            notified,
-            driver,
-        }
+        Self { client, lost, notified, driver }
     }
 
     /// Waits until the connection is lost.
@@ -169,11 +161,7 @@ impl Fault {
     pub fn of(error: &tokio_postgres::Error, client: &Client) -> Self {
         let Some(db) = error.as_db_error() else {
             // An error of the client's own (a parameter that does not fit) leaves the connection open.
-            return if client.is_closed() || error.is_closed() {
-                Self::ConnectionLost
-            } else {
-                Self::Other
-            };
+            return if client.is_closed() || error.is_closed() { Self::ConnectionLost } else { Self::Other };
         };
         if matches!(db.parsed_severity(), Some(Severity::Fatal | Severity::Panic)) || client.is_closed() {
             return Self::ConnectionLost;

@@ -16,9 +16,7 @@ impl Pauses {
     /// Starts with the shortest pause.
     #[must_use]
     pub fn new() -> Self {
-        let builder = ExponentialBuilder::default()
-            .with_min_delay(SHORTEST)
-            .with_max_delay(LONGEST);
+        let builder = ExponentialBuilder::default().with_min_delay(SHORTEST).with_max_delay(LONGEST);
         Self(builder.with_jitter().without_max_times().build())
     }
 

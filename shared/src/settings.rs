@@ -50,9 +50,7 @@ pub struct Settings {
 
 impl fmt::Debug for Settings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Settings")
-            .field("names", &self.values.keys())
-            .finish()
+        f.debug_struct("Settings").field("names", &self.values.keys()).finish()
     }
 }
 
@@ -77,10 +75,7 @@ impl Settings {
     /// Settings given by name; for tests.
     #[must_use]
     pub fn from_pairs(values: BTreeMap<String, String>) -> Self {
-        Self {
-            values,
-            asked: Vec::new(),
-        }
+        Self { values, asked: Vec::new() }
     }
 
     /// The setting's text, if it is set.
@@ -102,11 +97,9 @@ impl Settings {
     ) -> Result<T, SettingError> {
         match self.text(name) {
             None => Ok(default),
-            Some(text) => text
-                .parse()
-                .ok()
-                .filter(fits)
-                .ok_or_else(|| error(name, &format!("must be {expected}"))),
+            Some(text) => {
+                text.parse().ok().filter(fits).ok_or_else(|| error(name, &format!("must be {expected}")))
+            }
         }
     }
 
@@ -116,12 +109,8 @@ impl Settings {
     /// It is absent or not a URL.
     pub fn database(&mut self, name: &'static str) -> Result<DatabaseUrl, SettingError> {
         let text = self.text(name).ok_or_else(|| error(name, "must be set"))?;
-        DatabaseUrl::parse(&text).ok_or_else(|| {
-            error(
-                name,
-                "must be a URL such as postgres://user:password@host:5432/name",
-            )
-        })
+        DatabaseUrl::parse(&text)
+            .ok_or_else(|| error(name, "must be a URL such as postgres://user:password@host:5432/name"))
     }
 
     /// The URL of the broker.
@@ -129,15 +118,9 @@ impl Settings {
     /// # Errors
     /// It is absent or not a URL.
     pub fn broker(&mut self) -> Result<BrokerUrl, SettingError> {
-        let text = self
-            .text(BROKER_URL)
-            .ok_or_else(|| error(BROKER_URL, "must be set"))?;
-        BrokerUrl::parse(&text).ok_or_else(|| {
-            error(
-                BROKER_URL,
-                "must be a URL such as amqp://user:password@host:5672/%2f",
-            )
-        })
+        let text = self.text(BROKER_URL).ok_or_else(|| error(BROKER_URL, "must be set"))?;
+        BrokerUrl::parse(&text)
+            .ok_or_else(|| error(BROKER_URL, "must be a URL such as amqp://user:password@host:5672/%2f"))
     }
 
     /// The replica's name; `main` unless set.
@@ -150,14 +133,19 @@ impl Settings {
         ReplicaName::parse(&text).ok_or_else(|| error(NAME, "must be 1 to 40 of a-z, 0-9, _ and -"))
     }
 
-    /// The form and the level of the logs.
+    /// The form of the logs, and their level if it is set.
     ///
     /// # Errors
     /// One of them is set to something else.
-    pub fn log(&mut self) -> Result<(LogFormat, LevelFilter), SettingError> {
+    pub fn log(&mut self) -> Result<(LogFormat, Option<LevelFilter>), SettingError> {
         let format = self.parsed("PARKING__LOG__FORMAT", LogFormat::Text, "text or json", |_| true)?;
         let levels = "off, error, warn, info, debug or trace";
-        let level = self.parsed("PARKING__LOG__LEVEL", LevelFilter::INFO, levels, |_| true)?;
+        let level = match self.text("PARKING__LOG__LEVEL") {
+            None => None,
+            Some(text) => {
+                Some(text.parse().map_err(|_| error("PARKING__LOG__LEVEL", &format!("must be {levels}")))?)
+            }
+        };
         Ok((format, level))
     }
 
@@ -201,8 +189,5 @@ const KNOWN_TO_EITHER: [&str; 11] = [
 ];
 
 fn error(name: &str, problem: &str) -> SettingError {
-    SettingError {
-        name: name.to_owned(),
-        problem: problem.to_owned(),
-    }
+    SettingError { name: name.to_owned(), problem: problem.to_owned() }
 }

@@ -252,9 +252,7 @@ impl Changed {
     /// The opposite of [`Changed::as_str`].
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
-        [Self::Name, Self::Status, Self::NameAndStatus]
-            .into_iter()
-            .find(|changed| changed.as_str() == text)
+        [Self::Name, Self::Status, Self::NameAndStatus].into_iter().find(|changed| changed.as_str() == text)
     }
 }
 
@@ -335,24 +333,14 @@ pub fn decide(state: Option<&Slot>, command: &Command) -> Result<Option<SlotEven
             let slot = admitted(state, &change.precondition)?;
             let name = change.name.as_ref().unwrap_or(&slot.name);
             let status = change.status.unwrap_or(slot.status);
-            Ok(
-                Changed::between(slot, name, status).map(|changed| SlotEvent::Updated {
-                    slot: Slot {
-                        uuid: slot.uuid,
-                        name: name.clone(),
-                        status,
-                        version: slot.version.next(),
-                    },
-                    changed,
-                }),
-            )
+            Ok(Changed::between(slot, name, status).map(|changed| SlotEvent::Updated {
+                slot: Slot { uuid: slot.uuid, name: name.clone(), status, version: slot.version.next() },
+                changed,
+            }))
         }
         Command::Delete(delete) => {
             let slot = admitted(state, &delete.precondition)?;
-            Ok(Some(SlotEvent::Deleted {
-                uuid: slot.uuid,
-                version: slot.version.next(),
-            }))
+            Ok(Some(SlotEvent::Deleted { uuid: slot.uuid, version: slot.version.next() }))
         }
     }
 }
@@ -372,8 +360,6 @@ fn admitted<'s>(state: Option<&'s Slot>, precondition: &Precondition) -> Result<
     match precondition {
         Precondition::Exists => Ok(slot),
         Precondition::VersionIn(versions) if versions.contains(&slot.version) => Ok(slot),
-        Precondition::VersionIn(_) => Err(Rejection::VersionMismatch {
-            current: slot.version,
-        }),
+        Precondition::VersionIn(_) => Err(Rejection::VersionMismatch { current: slot.version }),
     }
 }

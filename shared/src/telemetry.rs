@@ -1,6 +1,6 @@
 //! Logs on standard error.
 
-use std::io;
+use std::io::{self, IsTerminal};
 
 use tracing_subscriber::{EnvFilter, filter::LevelFilter, fmt};
 
@@ -27,7 +27,8 @@ pub fn init(format: LogFormat, level: LevelFilter) {
     let logs = fmt()
         .with_writer(io::stderr)
         .with_env_filter(filter)
-        .with_target(false);
+        .with_target(false)
+        .with_ansi(io::stderr().is_terminal());
     match format {
         LogFormat::Text => logs.init(),
         LogFormat::Json => logs.json().flatten_event(true).init(),

@@ -25,9 +25,7 @@ impl ReplicaName {
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let fits = (1..=40).contains(&text.len())
-            && text
-                .bytes()
-                .all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'_' | b'-'));
+            && text.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'_' | b'-'));
         fits.then(|| Self(text.to_owned()))
     }
 
@@ -57,12 +55,7 @@ pub async fn declare_events_exchange(channel: &Channel) -> lapin::Result<()> {
         nowait: false, // an exchange that differs must be noticed here
     };
     channel
-        .exchange_declare(
-            EVENTS_EXCHANGE.into(),
-            ExchangeKind::Topic,
-            options,
-            FieldTable::default(),
-        )
+        .exchange_declare(EVENTS_EXCHANGE.into(), ExchangeKind::Topic, options, FieldTable::default())
         .await
 }
 
@@ -84,9 +77,7 @@ pub async fn declare_replica_queue(channel: &Channel, replica: &ReplicaName) -> 
     // One consumer at a time keeps the order nearly right, which saves work; nothing rests on it.
     arguments.insert("x-single-active-consumer".into(), AMQPValue::Boolean(true));
     arguments.insert("x-delivery-limit".into(), AMQPValue::LongLongInt(DELIVERY_LIMIT));
-    channel
-        .queue_declare(replica.queue().into(), options, arguments)
-        .await?;
+    channel.queue_declare(replica.queue().into(), options, arguments).await?;
     for kind in EventType::ALL {
         channel
             .queue_bind(

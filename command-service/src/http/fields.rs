@@ -27,16 +27,10 @@ pub async fn body(
     payload: web::Payload,
     media_types: &[&str],
 ) -> Result<web::Bytes, Problem> {
-    let media_type = request
-        .headers()
-        .get(header::CONTENT_TYPE)
-        .and_then(|value| value.to_str().ok())
-        .unwrap_or("");
+    let media_type =
+        request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or("");
     let essence = media_type.split(';').next().unwrap_or("").trim();
-    if !media_types
-        .iter()
-        .any(|accepted| essence.eq_ignore_ascii_case(accepted))
-    {
+    if !media_types.iter().any(|accepted| essence.eq_ignore_ascii_case(accepted)) {
         let detail = format!("Content-Type must be {}", media_types.join(" or "));
         return Err(Problem::new(ProblemType::UnsupportedMediaType, detail));
     }
@@ -69,19 +63,11 @@ impl Fields {
     /// `malformed-json`, also when two members have one name; `invalid-value` for JSON that is not an object.
     pub fn parse(body: &[u8]) -> Result<Self, Problem> {
         match serde_json::from_slice(body) {
-            Ok(Document::Object(members)) => Ok(Self {
-                members,
-                faults: Vec::new(),
-            }),
+            Ok(Document::Object(members)) => Ok(Self { members, faults: Vec::new() }),
             Ok(Document::Other) => {
-                let fault = FieldFault {
-                    pointer: String::new(),
-                    detail: "must be an object".to_owned(),
-                };
-                Err(
-                    Problem::new(ProblemType::InvalidValue, "the body must be an object")
-                        .with_errors(vec![fault]),
-                )
+                let fault = FieldFault { pointer: String::new(), detail: "must be an object".to_owned() };
+                Err(Problem::new(ProblemType::InvalidValue, "the body must be an object")
+                    .with_errors(vec![fault]))
             }
             Err(error) => Err(Problem::new(ProblemType::MalformedJson, error.to_string())),
         }
@@ -89,9 +75,7 @@ impl Fields {
 
     /// A slot's name.
     pub fn name(&mut self) -> Option<SlotName> {
-        self.text("name", |text| {
-            SlotName::parse(text).map_err(|error| error.to_string())
-        })
+        self.text("name", |text| SlotName::parse(text).map_err(|error| error.to_string()))
     }
 
     /// A slot's status.
@@ -106,10 +90,7 @@ impl Fields {
     pub fn require<T>(&mut self, name: &str, found: Option<&T>) {
         let pointer = pointer(name);
         if found.is_none() && !self.faults.iter().any(|fault| fault.pointer == pointer) {
-            self.faults.push(FieldFault {
-                pointer,
-                detail: "is required".to_owned(),
-            });
+            self.faults.push(FieldFault { pointer, detail: "is required".to_owned() });
         }
     }
 
@@ -119,14 +100,7 @@ impl Fields {
             Value::Text(text) => parse(&text),
             Value::Other => Err("must be a string".to_owned()),
         };
-        parsed
-            .map_err(|detail| {
-                self.faults.push(FieldFault {
-                    pointer: pointer(name),
-                    detail,
-                })
-            })
-            .ok()
+        parsed.map_err(|detail| self.faults.push(FieldFault { pointer: pointer(name), detail })).ok()
     }
 
     /// To be called when every known member has been asked for.
@@ -134,11 +108,8 @@ impl Fields {
     /// # Errors
     /// `unknown-field` if members are left over, else `invalid-value` if there were faults; either names them all.
     pub fn finish(mut self) -> Result<(), Problem> {
-        let kind = if self.members.is_empty() {
-            ProblemType::InvalidValue
-        } else {
-            ProblemType::UnknownField
-        };
+        let kind =
+            if self.members.is_empty() { ProblemType::InvalidValue } else { ProblemType::UnknownField };
         let unknown = self.members.iter().map(|(name, _)| FieldFault {
             pointer: pointer(name),
             detail: "is not a field of a parking slot that can be set".to_owned(),

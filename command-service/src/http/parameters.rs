@@ -78,10 +78,7 @@ impl Parameters {
 /// `invalid-parameter`.
 pub fn slot_uuid(segment: &str) -> Result<Uuid, Problem> {
     let usual = segment.len() == 36;
-    usual
-        .then(|| Uuid::try_parse(segment).ok())
-        .flatten()
-        .ok_or_else(|| invalid("uuid", "must be a UUID"))
+    usual.then(|| Uuid::try_parse(segment).ok()).flatten().ok_or_else(|| invalid("uuid", "must be a UUID"))
 }
 
 fn invalid(name: &str, rule: &str) -> Problem {

@@ -22,12 +22,9 @@ pub fn if_match(request: &HttpRequest) -> Result<Precondition, Problem> {
     Ok(match entity_tags(request, &header::IF_MATCH)? {
         None | Some(Tags::Any) => Precondition::Exists,
         // Strong comparison: a weak tag matches nothing, and neither does a tag that was never given out.
-        Some(Tags::List(tags)) => Precondition::VersionIn(
-            tags.iter()
-                .filter(|tag| !tag.weak)
-                .filter_map(Tag::version)
-                .collect(),
-        ),
+        Some(Tags::List(tags)) => {
+            Precondition::VersionIn(tags.iter().filter(|tag| !tag.weak).filter_map(Tag::version).collect())
+        }
     })
 }
 
@@ -79,9 +76,7 @@ fn entity_tags(request: &HttpRequest, name: &HeaderName) -> Result<Option<Tags>,
     if list.trim() == "*" {
         return Ok(Some(Tags::Any));
     }
-    parse_list(&list)
-        .map(|tags| Some(Tags::List(tags)))
-        .ok_or_else(malformed)
+    parse_list(&list).map(|tags| Some(Tags::List(tags))).ok_or_else(malformed)
 }
 
 /// `#entity-tag`: elements separated by commas, empty ones allowed, at least one present.
@@ -89,20 +84,12 @@ fn parse_list(list: &str) -> Option<Vec<Tag>> {
     let mut tags = Vec::new();
     let mut rest = list.trim_start_matches([',', ' ', '\t']);
     while !rest.is_empty() {
-        let (weak, quoted) = rest
-            .strip_prefix("W/")
-            .map_or((false, rest), |quoted| (true, quoted));
+        let (weak, quoted) = rest.strip_prefix("W/").map_or((false, rest), |quoted| (true, quoted));
         let (text, after) = quoted.strip_prefix('"')?.split_once('"')?;
-        if !text
-            .bytes()
-            .all(|byte| byte == 0x21 || (0x23..=0x7e).contains(&byte))
-        {
+        if !text.bytes().all(|byte| byte == 0x21 || (0x23..=0x7e).contains(&byte)) {
             return None;
         }
-        tags.push(Tag {
-            weak,
-            text: text.to_owned(),
-        });
+        tags.push(Tag { weak, text: text.to_owned() });
         let after = after.trim_start_matches([' ', '\t']);
         if !after.is_empty() && !after.starts_with(',') {
             return None;

@@ -45,25 +45,18 @@ impl Parts {
 
 /// `GET /health`
 pub async fn health() -> HttpResponse {
-    HttpResponse::Ok()
-        .insert_header(NO_STORE)
-        .json(json!({ "message": "CQRS server is running..." }))
+    HttpResponse::Ok().insert_header(NO_STORE).json(json!({ "message": "CQRS server is running..." }))
 }
 
 /// `GET /livez`: 200 while the process runs.
 pub async fn livez() -> HttpResponse {
-    HttpResponse::Ok()
-        .insert_header(NO_STORE)
-        .json(json!({ "status": "live" }))
+    HttpResponse::Ok().insert_header(NO_STORE).json(json!({ "status": "live" }))
 }
 
 /// `GET /readyz`: 200 while reads or commands can be served, else 503.
 pub async fn readyz(parts: web::Data<Parts>) -> HttpResponse {
     let readiness = parts.readiness();
-    let mut answer = if readiness.is_useful() {
-        HttpResponse::Ok()
-    } else {
-        HttpResponse::ServiceUnavailable()
-    };
+    let mut answer =
+        if readiness.is_useful() { HttpResponse::Ok() } else { HttpResponse::ServiceUnavailable() };
     answer.insert_header(NO_STORE).json(readiness)
 }

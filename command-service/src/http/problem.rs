@@ -40,72 +40,38 @@ impl ProblemType {
     fn describe(self) -> (&'static str, &'static str, StatusCode) {
         match self {
             Self::MalformedJson => ("malformed-json", "The body is not JSON", StatusCode::BAD_REQUEST),
-            Self::UnknownField => (
-                "unknown-field",
-                "The body has an unknown field",
-                StatusCode::BAD_REQUEST,
-            ),
-            Self::InvalidParameter => (
-                "invalid-parameter",
-                "A parameter is not valid",
-                StatusCode::BAD_REQUEST,
-            ),
+            Self::UnknownField => ("unknown-field", "The body has an unknown field", StatusCode::BAD_REQUEST),
+            Self::InvalidParameter => {
+                ("invalid-parameter", "A parameter is not valid", StatusCode::BAD_REQUEST)
+            }
             Self::NotFound => ("not-found", "There is no such thing", StatusCode::NOT_FOUND),
-            Self::MethodNotAllowed => (
-                "method-not-allowed",
-                "The method is not allowed here",
-                StatusCode::METHOD_NOT_ALLOWED,
-            ),
-            Self::VersionMismatch => (
-                "version-mismatch",
-                "The slot has another version",
-                StatusCode::PRECONDITION_FAILED,
-            ),
-            Self::TooLarge => (
-                "too-large",
-                "The body is too large",
-                StatusCode::PAYLOAD_TOO_LARGE,
-            ),
-            Self::RequestTimeout => (
-                "request-timeout",
-                "The body came too slowly",
-                StatusCode::REQUEST_TIMEOUT,
-            ),
+            Self::MethodNotAllowed => {
+                ("method-not-allowed", "The method is not allowed here", StatusCode::METHOD_NOT_ALLOWED)
+            }
+            Self::VersionMismatch => {
+                ("version-mismatch", "The slot has another version", StatusCode::PRECONDITION_FAILED)
+            }
+            Self::TooLarge => ("too-large", "The body is too large", StatusCode::PAYLOAD_TOO_LARGE),
+            Self::RequestTimeout => {
+                ("request-timeout", "The body came too slowly", StatusCode::REQUEST_TIMEOUT)
+            }
             Self::UnsupportedMediaType => (
                 "unsupported-media-type",
                 "The media type is not supported",
                 StatusCode::UNSUPPORTED_MEDIA_TYPE,
             ),
-            Self::InvalidValue => (
-                "invalid-value",
-                "A value is not valid",
-                StatusCode::UNPROCESSABLE_ENTITY,
-            ),
-            Self::Internal => (
-                "internal",
-                "The service failed",
-                StatusCode::INTERNAL_SERVER_ERROR,
-            ),
-            Self::PrimaryUnavailable => (
-                "primary-unavailable",
-                "The primary database is away",
-                StatusCode::SERVICE_UNAVAILABLE,
-            ),
-            Self::ReplicaUnavailable => (
-                "replica-unavailable",
-                "The replica database is away",
-                StatusCode::SERVICE_UNAVAILABLE,
-            ),
-            Self::Overloaded => (
-                "overloaded",
-                "Too much is waiting",
-                StatusCode::SERVICE_UNAVAILABLE,
-            ),
-            Self::OutcomeUnknown => (
-                "outcome-unknown",
-                "It is not known what happened",
-                StatusCode::SERVICE_UNAVAILABLE,
-            ),
+            Self::InvalidValue => ("invalid-value", "A value is not valid", StatusCode::UNPROCESSABLE_ENTITY),
+            Self::Internal => ("internal", "The service failed", StatusCode::INTERNAL_SERVER_ERROR),
+            Self::PrimaryUnavailable => {
+                ("primary-unavailable", "The primary database is away", StatusCode::SERVICE_UNAVAILABLE)
+            }
+            Self::ReplicaUnavailable => {
+                ("replica-unavailable", "The replica database is away", StatusCode::SERVICE_UNAVAILABLE)
+            }
+            Self::Overloaded => ("overloaded", "Too much is waiting", StatusCode::SERVICE_UNAVAILABLE),
+            Self::OutcomeUnknown => {
+                ("outcome-unknown", "It is not known what happened", StatusCode::SERVICE_UNAVAILABLE)
+            }
         }
     }
 }
@@ -146,13 +112,7 @@ impl Problem {
     /// A problem of this kind; `detail` is for the caller's eyes.
     #[must_use]
     pub fn new(kind: ProblemType, detail: impl Into<String>) -> Self {
-        Self {
-            kind,
-            detail: detail.into(),
-            errors: Vec::new(),
-            allow: None,
-            current_version: None,
-        }
+        Self { kind, detail: detail.into(), errors: Vec::new(), allow: None, current_version: None }
     }
 
     /// The same with what is wrong in each place.
@@ -164,14 +124,8 @@ impl Problem {
     /// The resource knows only the methods in `allow`.
     #[must_use]
     pub fn method_not_allowed(allow: &'static str) -> Self {
-        let problem = Self::new(
-            ProblemType::MethodNotAllowed,
-            format!("this resource allows {allow}"),
-        );
-        Self {
-            allow: Some(allow),
-            ..problem
-        }
+        let problem = Self::new(ProblemType::MethodNotAllowed, format!("this resource allows {allow}"));
+        Self { allow: Some(allow), ..problem }
     }
 
     /// There is nothing at this path.
@@ -224,15 +178,11 @@ impl From<Refusal> for Problem {
             Refusal::Rejected(Rejection::VersionMismatch { current }) => {
                 let detail = format!("the slot is at version {current}");
                 let problem = Self::new(ProblemType::VersionMismatch, detail);
-                Self {
-                    current_version: Some(current.get()),
-                    ..problem
-                }
+                Self { current_version: Some(current.get()), ..problem }
             }
-            Refusal::PrimaryUnavailable => Self::new(
-                ProblemType::PrimaryUnavailable,
-                "nothing was changed; please try again",
-            ),
+            Refusal::PrimaryUnavailable => {
+                Self::new(ProblemType::PrimaryUnavailable, "nothing was changed; please try again")
+            }
             Refusal::Overloaded => {
                 Self::new(ProblemType::Overloaded, "nothing was changed; please try again")
             }

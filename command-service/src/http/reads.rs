@@ -31,10 +31,7 @@ pub async fn list(request: HttpRequest, replica: web::Data<Replica>) -> Result<H
     let (limit, cursor) = (parameters.limit()?, parameters.cursor()?);
     parameters.finish()?;
     let page = replica.list(cursor, limit).await?;
-    let body = PageBody {
-        items: page.items,
-        next_cursor: page.next.map(Cursor::encode),
-    };
+    let body = PageBody { items: page.items, next_cursor: page.next.map(Cursor::encode) };
     Ok(HttpResponse::Ok().insert_header(CACHE_CONTROL).json(body))
 }
 
@@ -53,15 +50,9 @@ pub async fn one(
     let version = record.slot.version;
     let tag = (header::ETAG, etag(version));
     if none_match_fails(&request, version)? {
-        return Ok(HttpResponse::NotModified()
-            .insert_header(CACHE_CONTROL)
-            .insert_header(tag)
-            .finish());
+        return Ok(HttpResponse::NotModified().insert_header(CACHE_CONTROL).insert_header(tag).finish());
     }
-    Ok(HttpResponse::Ok()
-        .insert_header(CACHE_CONTROL)
-        .insert_header(tag)
-        .json(record))
+    Ok(HttpResponse::Ok().insert_header(CACHE_CONTROL).insert_header(tag).json(record))
 }
 
 /// `GET /parking-slots/summary`

@@ -31,9 +31,8 @@ pub fn configure(config: &mut ServiceConfig) {
 }
 
 fn resource(path: &str, allow: &'static str) -> Resource {
-    web::resource(path).default_service(web::to(move || async move {
-        Err::<&str, _>(Problem::method_not_allowed(allow))
-    }))
+    web::resource(path)
+        .default_service(web::to(move || async move { Err::<&str, _>(Problem::method_not_allowed(allow)) }))
 }
 
 /// `HEAD` wherever `GET`.

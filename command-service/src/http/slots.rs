@@ -36,11 +36,7 @@ pub async fn create(
     fields.finish()?;
     // `finish` has refused a request without a name.
     let name = name.ok_or_else(|| Problem::new(ProblemType::InvalidValue, "name is required"))?;
-    let create = CreateSlot {
-        uuid: Uuid::now_v7(),
-        name,
-        status: status.unwrap_or(SlotStatus::Available),
-    };
+    let create = CreateSlot { uuid: Uuid::now_v7(), name, status: status.unwrap_or(SlotStatus::Available) };
     let location = format!("/parking-slots/{}", create.uuid);
     let mut answer = carry_out(&request, &commands, Command::Create(create)).await?;
     *answer.status_mut() = StatusCode::CREATED;
@@ -66,17 +62,7 @@ pub async fn change(
     let mut fields = Fields::parse(&body(&request, payload, &[JSON, MERGE_PATCH]).await?)?;
     let (name, status) = (fields.name(), fields.status());
     fields.finish()?;
-    carry_out(
-        &request,
-        &commands,
-        Command::Change(ChangeSlot {
-            uuid,
-            precondition,
-            name,
-            status,
-        }),
-    )
-    .await
+    carry_out(&request, &commands, Command::Change(ChangeSlot { uuid, precondition, name, status })).await
 }
 
 /// `DELETE /parking-slots/{uuid}`
@@ -91,12 +77,7 @@ pub async fn delete(
     let uuid = slot_uuid(&uuid)?;
     Parameters::parse(request.query_string())?.finish()?;
     let precondition = if_match(&request)?;
-    carry_out(
-        &request,
-        &commands,
-        Command::Delete(DeleteSlot { uuid, precondition }),
-    )
-    .await
+    carry_out(&request, &commands, Command::Delete(DeleteSlot { uuid, precondition })).await
 }
 
 async fn carry_out(
@@ -104,19 +85,14 @@ async fn carry_out(
     commands: &Commands,
     command: Command,
 ) -> Result<HttpResponse, Problem> {
-    let outcome = commands
-        .execute(Ask {
-            command,
-            traceparent: traceparent(request),
-        })
-        .await?;
+    let outcome = commands.execute(Ask { command, traceparent: traceparent(request) }).await?;
     Ok(match outcome {
         Outcome::Stands { record, .. } => HttpResponse::Ok()
             .insert_header((header::CACHE_CONTROL, "no-store"))
             .insert_header((header::ETAG, etag(record.slot.version)))
             .json(record),
-        Outcome::Removed { .. } => HttpResponse::NoContent()
-            .insert_header((header::CACHE_CONTROL, "no-store"))
-            .finish(),
+        Outcome::Removed { .. } => {
+            HttpResponse::NoContent().insert_header((header::CACHE_CONTROL, "no-store")).finish()
+        }
     })
 }

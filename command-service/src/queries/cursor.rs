@@ -21,18 +21,12 @@ pub struct Cursor {
 
 impl Cursor {
     /// The place before every slot.
-    pub const START: Self = Self {
-        created_at: Timestamp::UNIX_EPOCH,
-        uuid: Uuid::nil(),
-    };
+    pub const START: Self = Self { created_at: Timestamp::UNIX_EPOCH, uuid: Uuid::nil() };
 
     /// The place behind `record`.
     #[must_use]
     pub fn behind(record: &SlotRecord) -> Self {
-        Self {
-            created_at: record.created_at,
-            uuid: record.slot.uuid,
-        }
+        Self { created_at: record.created_at, uuid: record.slot.uuid }
     }
 
     /// The cursor as users carry it: opaque, URL-safe.
@@ -54,9 +48,6 @@ impl Cursor {
         }
         let micros = i64::from_be_bytes(bytes[1..9].try_into().ok()?);
         let created_at = Timestamp::from_microsecond(micros).ok()?;
-        Some(Self {
-            created_at,
-            uuid: Uuid::from_slice(&bytes[9..]).ok()?,
-        })
+        Some(Self { created_at, uuid: Uuid::from_slice(&bytes[9..]).ok()? })
     }
 }

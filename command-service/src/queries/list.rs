@@ -41,9 +41,7 @@ impl Replica {
         let mut items = self
             .read(async |client| {
                 let page = client.prepare_cached(PAGE).await?;
-                let rows = client
-                    .query(&page, &[&cursor.created_at, &cursor.uuid, &rows_max])
-                    .await?;
+                let rows = client.query(&page, &[&cursor.created_at, &cursor.uuid, &rows_max]).await?;
                 rows.iter().map(slot_record).collect::<Result<Vec<_>, _>>()
             })
             .await?;

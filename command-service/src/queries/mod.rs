@@ -37,10 +37,8 @@ const POOL_MAX_CONNECTIONS: usize = 4;
 /// A read is tried again on another connection when its own turns out to be dead; all of the pool may be.
 const TRIES_MAX: usize = POOL_MAX_CONNECTIONS + 1;
 
-const KIND: SessionKind = SessionKind {
-    step: "query",
-    options: "-c statement_timeout=4s -c default_transaction_read_only=on",
-};
+const KIND: SessionKind =
+    SessionKind { step: "query", options: "-c statement_timeout=4s -c default_transaction_read_only=on" };
 
 /// Every statement that reads the replica, for the test that prepares them against the schema.
 pub const STATEMENTS: [&str; 4] = [list::PAGE, one::BY_UUID, summary::BY_STATUS, watch::PROBE];
@@ -70,12 +68,8 @@ impl Replica {
     /// # Errors
     /// None that these arguments can cause.
     pub fn new(replica: &DatabaseUrl, part: Part) -> Result<Self, deadpool_postgres::BuildError> {
-        let connect = ConnectOnMain {
-            main: Handle::current(),
-        };
-        let recycling = ManagerConfig {
-            recycling_method: RecyclingMethod::Fast,
-        };
+        let connect = ConnectOnMain { main: Handle::current() };
+        let recycling = ManagerConfig { recycling_method: RecyclingMethod::Fast };
         let manager = Manager::from_connect(replica.config(KIND), connect, recycling);
         let pool = Pool::builder(manager)
             .max_size(POOL_MAX_CONNECTIONS)
@@ -95,21 +89,25 @@ impl Replica {
         query: impl AsyncFn(&deadpool_postgres::Client) -> Result<T, tokio_postgres::Error>,
     ) -> Result<T, ReadError> {
         let reading = async {
-            for _ in 1..TRIES_MAX {
+            let mut tries_left = TRIES_MAX;
+            loop {
                 let client = self.connection().await?;
-                match query(&client).await {
-                    Err(error) if Fault::of(&error, &client) == Fault::ConnectionLost => {
-                        drop(Object::take(client))
+                let error = match query(&client).await {
+                    Ok(result) => return Ok(result),
+                    Err(error) => error,
+                };
+                tries_left -= 1;
+                match Fault::of(&error, &client) {
+                    Fault::ConnectionLost if tries_left > 0 => drop(Object::take(client)),
+                    Fault::ConnectionLost | Fault::Unable | Fault::Retryable => {
+                        return Err(ReadError::Away(error.into()));
                     }
-                    result => return result.map_err(ReadError::of),
+                    Fault::Data | Fault::Other => return Err(ReadError::Sql(error)),
                 }
             }
-            let client = self.connection().await?;
-            query(&client).await.map_err(ReadError::of)
         };
-        let result = timeout(READ_DEADLINE, reading)
-            .await
-            .unwrap_or_else(|late| Err(ReadError::Away(late.into())));
+        let result =
+            timeout(READ_DEADLINE, reading).await.unwrap_or_else(|late| Err(ReadError::Away(late.into())));
         match &result {
             Err(error @ ReadError::Away(_)) => self.part.away("not connected", error),
             Ok(_) | Err(ReadError::Sql(_)) => self.part.up(),
@@ -118,21 +116,7 @@ impl Replica {
     }
 
     async fn connection(&self) -> Result<deadpool_postgres::Client, ReadError> {
-        self.pool
-            .get()
-            .await
-            .map_err(|error| ReadError::Away(error.into()))
-    }
-}
-
-impl ReadError {
-    fn of(error: tokio_postgres::Error) -> Self {
-        match Fault::of_rollback(&error) {
-            // Also a connection that died: its error has no SQLSTATE.
-            Fault::Unable | Fault::Retryable => Self::Away(error.into()),
-            _ if error.code().is_none() => Self::Away(error.into()),
-            _ => Self::Sql(error),
-        }
+        self.pool.get().await.map_err(|error| ReadError::Away(error.into()))
     }
 }
 

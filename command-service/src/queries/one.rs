@@ -16,12 +16,7 @@ impl Replica {
     pub async fn slot(&self, uuid: Uuid) -> Result<Option<SlotRecord>, ReadError> {
         self.read(async |client| {
             let by_uuid = client.prepare_cached(BY_UUID).await?;
-            client
-                .query_opt(&by_uuid, &[&uuid])
-                .await?
-                .as_ref()
-                .map(slot_record)
-                .transpose()
+            client.query_opt(&by_uuid, &[&uuid]).await?.as_ref().map(slot_record).transpose()
         })
         .await
     }

@@ -28,20 +28,13 @@ impl Replica {
             .read(async |client| {
                 let by_status = client.prepare_cached(BY_STATUS).await?;
                 let rows = client.query(&by_status, &[]).await?;
-                rows.iter()
-                    .map(|row| Ok((row.try_get("status")?, row.try_get("slots")?)))
-                    .collect()
+                rows.iter().map(|row| Ok((row.try_get("status")?, row.try_get("slots")?))).collect()
             })
             .await?;
         let counts: Vec<(SlotStatus, i64)> = counts;
-        let mut by_status: BTreeMap<_, _> = SlotStatus::ALL
-            .iter()
-            .map(|status| (status.as_str(), 0))
-            .collect();
+        let mut by_status: BTreeMap<_, _> =
+            SlotStatus::ALL.iter().map(|status| (status.as_str(), 0)).collect();
         by_status.extend(counts.into_iter().map(|(status, slots)| (status.as_str(), slots)));
-        Ok(Summary {
-            total: by_status.values().sum(),
-            by_status,
-        })
+        Ok(Summary { total: by_status.values().sum(), by_status })
     }
 }

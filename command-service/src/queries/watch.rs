@@ -10,10 +10,7 @@ use shared::{
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
-const KIND: SessionKind = SessionKind {
-    step: "replica watch",
-    options: "-c statement_timeout=1s",
-};
+const KIND: SessionKind = SessionKind { step: "replica watch", options: "-c statement_timeout=1s" };
 
 /// Fails when the replica answers but has no schema yet.
 pub(super) const PROBE: &str = "SELECT applied_through FROM replication_status";
@@ -39,11 +36,7 @@ pub async fn run(replica: DatabaseUrl, part: Part, shutdown: CancellationToken) 
 }
 
 async fn reach(replica: &DatabaseUrl, part: &Part) -> Option<Session> {
-    let session = replica
-        .connect(KIND)
-        .await
-        .inspect_err(|error| part.away("not connected", error))
-        .ok()?;
+    let session = replica.connect(KIND).await.inspect_err(|error| part.away("not connected", error)).ok()?;
     match session.query_one(PROBE, &[]).await {
         Ok(_) => part.up(),
         Err(error) => {

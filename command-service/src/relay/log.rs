@@ -45,6 +45,9 @@ pub enum LogError {
     /// The primary refused, or the connection was lost.
     #[error("the log could not be read")]
     Sql(#[from] tokio_postgres::Error),
+    /// Another process leads.
+    #[error("another process relays")]
+    NotLeading,
     /// The log does not go on where the cursor stands. Nothing is published past a gap.
     #[error("the log goes on at {found} where {expected} was expected")]
     Gap {
@@ -55,44 +58,55 @@ pub enum LogError {
     },
 }
 
-/// The session of the process that leads.
+/// The session of a process that leads, or stands by to lead.
 #[derive(Debug)]
 pub struct RelaySession {
     session: Session,
     after_cursor: Statement,
     advance: Statement,
+    start: Statement,
+    lead: Option<Lead>,
+}
+
+/// What the leader knows.
+#[derive(Debug)]
+struct Lead {
     epoch: Uuid,
     confirmed: i64,
 }
 
 impl RelaySession {
-    /// Connects and takes the lead, or finds that another process leads (`None`).
+    /// Connects and listens for commits of other processes.
     ///
     /// # Errors
     /// [`LogError`].
-    pub async fn open(primary: &DatabaseUrl) -> Result<Option<Self>, LogError> {
+    pub async fn open(primary: &DatabaseUrl) -> Result<Self, LogError> {
         let session = primary.connect(KIND).await?;
-        let leads: bool = session
-            .query_one(TRY_TO_LEAD, &[&LEADER_LOCK])
-            .await?
-            .try_get(0)?;
-        if !leads {
-            return Ok(None);
-        }
         session.batch_execute("LISTEN parking_slot_events").await?;
-        let start = session.query_one(START, &[]).await?;
-        let (confirmed, epoch) = (start.try_get("confirmed_position")?, start.try_get("epoch")?);
-        let (after_cursor, advance) = (
-            session.prepare(AFTER_CURSOR).await?,
-            session.prepare(ADVANCE).await?,
-        );
-        Ok(Some(Self {
-            session,
-            after_cursor,
-            advance,
-            epoch,
-            confirmed,
-        }))
+        let (start, after_cursor, advance) = tokio::try_join!(
+            session.prepare(START),
+            session.prepare(AFTER_CURSOR),
+            session.prepare(ADVANCE)
+        )?;
+        Ok(Self { session, start, after_cursor, advance, lead: None })
+    }
+
+    /// Takes the lead unless it has it already. False: another process leads.
+    ///
+    /// # Errors
+    /// [`LogError`].
+    pub async fn leads(&mut self) -> Result<bool, LogError> {
+        if self.lead.is_none() {
+            let leads: bool = self.session.query_one(TRY_TO_LEAD, &[&LEADER_LOCK]).await?.try_get(0)?;
+            if leads {
+                let row = self.session.query_one(&self.start, &[]).await?;
+                self.lead = Some(Lead {
+                    epoch: row.try_get("epoch")?,
+                    confirmed: row.try_get("confirmed_position")?,
+                });
+            }
+        }
+        Ok(self.lead.is_some())
     }
 
     /// Wakes when a process commits.
@@ -111,13 +125,11 @@ impl RelaySession {
     /// # Errors
     /// [`LogError`].
     pub async fn after_cursor(&self, limit: i64) -> Result<Vec<LoggedEvent>, LogError> {
-        let rows = self
-            .session
-            .query(&self.after_cursor, &[&self.confirmed, &limit])
-            .await?;
+        let lead = self.lead.as_ref().ok_or(LogError::NotLeading)?;
+        let rows = self.session.query(&self.after_cursor, &[&lead.confirmed, &limit]).await?;
         let mut events = Vec::with_capacity(rows.len());
-        for (row, expected) in rows.iter().zip(self.confirmed + 1..) {
-            let event = logged_event(row, self.epoch)?;
+        for (row, expected) in rows.iter().zip(lead.confirmed + 1..) {
+            let event = logged_event(row, lead.epoch)?;
             let found = event.position.get();
             if found != expected {
                 return Err(LogError::Gap { expected, found });
@@ -132,8 +144,9 @@ impl RelaySession {
     /// # Errors
     /// [`LogError`]; what was confirmed will then be published again.
     pub async fn advance(&mut self, position: Position) -> Result<(), LogError> {
+        let lead = self.lead.as_mut().ok_or(LogError::NotLeading)?;
         self.session.execute(&self.advance, &[&position.get()]).await?;
-        self.confirmed = position.get();
+        lead.confirmed = position.get();
         Ok(())
     }
 }
@@ -141,19 +154,11 @@ impl RelaySession {
 fn logged_event(row: &Row, epoch: Uuid) -> Result<LoggedEvent, tokio_postgres::Error> {
     let (uuid, version) = (row.try_get("slot_uuid")?, row.try_get("version")?);
     let slot = || -> Result<Slot, tokio_postgres::Error> {
-        Ok(Slot {
-            uuid,
-            name: row.try_get("name")?,
-            status: row.try_get("status")?,
-            version,
-        })
+        Ok(Slot { uuid, name: row.try_get("name")?, status: row.try_get("status")?, version })
     };
     let event = match row.try_get("type")? {
         EventType::Create => SlotEvent::Created(slot()?),
-        EventType::Update => SlotEvent::Updated {
-            slot: slot()?,
-            changed: row.try_get("changed")?,
-        },
+        EventType::Update => SlotEvent::Updated { slot: slot()?, changed: row.try_get("changed")? },
         EventType::Delete => SlotEvent::Deleted { uuid, version },
     };
     Ok(LoggedEvent {

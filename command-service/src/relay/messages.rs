@@ -36,10 +36,8 @@ pub fn group(events: &[LoggedEvent]) -> Vec<Message> {
             event.encode_into(&mut json);
             match &mut open {
                 Some(message) if message.has_room_for(&json) => message.push(event.position, &json),
-                _ => messages.extend(
-                    open.replace(Message::start(kind, event.position, &json))
-                        .map(Message::close),
-                ),
+                _ => messages
+                    .extend(open.replace(Message::start(kind, event.position, &json)).map(Message::close)),
             }
         }
         messages.extend(open.map(Message::close));
@@ -52,13 +50,7 @@ impl Message {
         let mut body = Vec::with_capacity(json.len() + 2);
         body.push(b'[');
         body.extend_from_slice(json);
-        Self {
-            kind,
-            first: position,
-            last: position,
-            count: 1,
-            body,
-        }
+        Self { kind, first: position, last: position, count: 1, body }
     }
 
     fn has_room_for(&self, json: &[u8]) -> bool {

@@ -123,10 +123,7 @@ impl Relay {
     }
 
     async fn step(&self, connections: &mut Connections) -> Result<Next, RelayError> {
-        let publisher = match connections
-            .publisher
-            .take_if(|publisher| publisher.is_connected())
-        {
+        let publisher = match connections.publisher.take_if(|publisher| publisher.is_connected()) {
             Some(publisher) => publisher,
             None => Publisher::open(&self.broker).await.map_err(PublishError::from)?,
         };
@@ -134,11 +131,11 @@ impl Relay {
         self.broker_part.up();
         let log = match &mut connections.log {
             Some(log) => log,
-            none => match RelaySession::open(&self.primary).await? {
-                Some(log) => none.insert(log),
-                None => return Ok(Next::LookAgain),
-            },
+            none => none.insert(RelaySession::open(&self.primary).await?),
         };
+        if !log.leads().await? {
+            return Ok(Next::LookAgain);
+        }
         match relay_batch(log, publisher).await? {
             Relayed::Events(_) => Ok(Next::AtOnce),
             Relayed::Nothing => Ok(Next::WhenWoken),
@@ -175,8 +172,7 @@ impl Relay {
             }
             RelayError::Log(LogError::Gap { .. }) => {
                 connections.log = None;
-                self.relay_part
-                    .away("the log has a gap: see the log of this service", error);
+                self.relay_part.away("the log has a gap: see the log of this service", error);
             }
             RelayError::Log(_) => {
                 connections.log = None;

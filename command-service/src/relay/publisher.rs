@@ -48,9 +48,7 @@ pub struct Publisher {
 
 impl std::fmt::Debug for Publisher {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Publisher")
-            .field("connected", &self.is_connected())
-            .finish_non_exhaustive()
+        f.debug_struct("Publisher").field("connected", &self.is_connected()).finish_non_exhaustive()
     }
 }
 

@@ -51,15 +51,11 @@ pub enum Settled {
 /// # Errors
 /// [`Failure`] says whether something may have happened; only after [`Failure::Unsettled`] it may.
 pub async fn commit_batch(primary: &PrimarySession, asks: &[&Ask]) -> Result<Vec<Verdict>, Failure> {
-    let referenced: Vec<Uuid> = asks
-        .iter()
-        .filter_map(|ask| ask.command.existing_slot())
-        .collect();
+    let referenced: Vec<Uuid> = asks.iter().filter_map(|ask| ask.command.existing_slot()).collect();
     if referenced.is_empty() {
         let draft = Draft::decide(asks, &Slots::default());
-        let stamps = write(primary, "BEGIN", &draft)
-            .await
-            .map_err(|lost| lost.before_answer(draft.clone()))?;
+        let stamps =
+            write(primary, "BEGIN", &draft).await.map_err(|lost| lost.before_answer(draft.clone()))?;
         return Ok(draft.verdicts(Some(stamps)));
     }
     let slots = lock_slots(primary, &referenced).await?;
@@ -69,9 +65,7 @@ pub async fn commit_batch(primary: &PrimarySession, asks: &[&Ask]) -> Result<Vec
         return Ok(draft.verdicts(None));
     }
     // The transaction is open: an empty statement takes the place of BEGIN in the pipeline.
-    let stamps = write(primary, "", &draft)
-        .await
-        .map_err(|lost| lost.before_answer(draft.clone()))?;
+    let stamps = write(primary, "", &draft).await.map_err(|lost| lost.before_answer(draft.clone()))?;
     Ok(draft.verdicts(Some(stamps)))
 }
 
@@ -145,9 +139,7 @@ async fn exchange<T>(
 }
 
 async fn rollback(primary: &PrimarySession) -> Result<(), Failure> {
-    exchange(primary, primary.session.batch_execute("ROLLBACK"))
-        .await
-        .map_err(WriteFault::before_write)
+    exchange(primary, primary.session.batch_execute("ROLLBACK")).await.map_err(WriteFault::before_write)
 }
 
 /// Begins a transaction and locks those of the slots that are free, so that one slot which somebody else holds
@@ -230,10 +222,7 @@ async fn find(primary: &PrimarySession, draft: &Draft) -> Result<Settled, Failur
 }
 
 fn stamps(row: &Row) -> Result<Stamps, tokio_postgres::Error> {
-    Ok(Stamps {
-        position: row.try_get("first_position")?,
-        time: row.try_get("first_time")?,
-    })
+    Ok(Stamps { position: row.try_get("first_position")?, time: row.try_get("first_time")? })
 }
 
 fn stored_slot(row: &Row) -> Result<StoredSlot, tokio_postgres::Error> {
@@ -243,15 +232,9 @@ fn stored_slot(row: &Row) -> Result<StoredSlot, tokio_postgres::Error> {
         status: row.try_get("status")?,
         version: row.try_get("version")?,
     };
-    let record = SlotRecord {
-        slot,
-        created_at: row.try_get("created_at")?,
-        updated_at: row.try_get("updated_at")?,
-    };
-    Ok(StoredSlot {
-        record,
-        position: row.try_get("position")?,
-    })
+    let record =
+        SlotRecord { slot, created_at: row.try_get("created_at")?, updated_at: row.try_get("updated_at")? };
+    Ok(StoredSlot { record, position: row.try_get("position")? })
 }
 
 /// The batch as the columns that `append.sql` takes.

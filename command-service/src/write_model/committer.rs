@@ -49,14 +49,7 @@ impl Committer {
         queue: mpsc::Receiver<Submission>,
         committed: Arc<Notify>,
     ) -> Self {
-        Self {
-            primary,
-            part,
-            queue,
-            committed,
-            session: None,
-            held: Vec::new(),
-        }
+        Self { primary, part, queue, committed, session: None, held: Vec::new() }
     }
 
     /// Commits until the last entrance to the queue is closed and everything taken is answered.
@@ -103,8 +96,7 @@ impl Committer {
     fn fill(&mut self, first: Option<Submission>) -> Vec<Taken> {
         let (late, mut batch): (Vec<_>, Vec<_>) =
             mem::take(&mut self.held).into_iter().partition(Taken::is_late);
-        late.into_iter()
-            .for_each(|taken| taken.answer(Err(Refusal::Overloaded)));
+        late.into_iter().for_each(|taken| taken.answer(Err(Refusal::Overloaded)));
         let room = batch.len() + BATCH_MAX_COMMANDS;
         batch.extend(first.and_then(Submission::take));
         while batch.len() < room {
@@ -143,11 +135,7 @@ impl Committer {
                     return Vec::new();
                 }
                 Err(Failure::Retryable(error)) => {
-                    tracing::info!(
-                        error = &error as &dyn std::error::Error,
-                        attempt,
-                        "batch rolled back"
-                    );
+                    tracing::info!(error = &error as &dyn std::error::Error, attempt, "batch rolled back");
                     if attempt == TRIES_MAX {
                         answer_all(group, Err(Refusal::Overloaded));
                         return Vec::new();
@@ -183,14 +171,8 @@ impl Committer {
         let mut waiting: Vec<Option<Taken>> = group.into_iter().map(Some).collect();
         let mut pauses = Pauses::new();
         loop {
-            for taken in waiting
-                .iter_mut()
-                .filter(|taken| taken.as_ref().is_some_and(Taken::is_late))
-            {
-                taken
-                    .take()
-                    .into_iter()
-                    .for_each(|late| late.answer(Err(Refusal::OutcomeUnknown)));
+            for taken in waiting.iter_mut().filter(|taken| taken.as_ref().is_some_and(Taken::is_late)) {
+                taken.take().into_iter().for_each(|late| late.answer(Err(Refusal::OutcomeUnknown)));
             }
             if waiting.iter().all(Option::is_none) {
                 tracing::error!(events = draft.events.len(), "outcome of a batch is unknown");
@@ -205,9 +187,7 @@ impl Committer {
                 Ok(Settled::Committed(stamps)) => {
                     self.committed.notify_one();
                     for (taken, verdict) in waiting.into_iter().zip(draft.verdicts(Some(stamps))) {
-                        taken
-                            .into_iter()
-                            .for_each(|taken| self.answer_one(taken, verdict.clone()));
+                        taken.into_iter().for_each(|taken| self.answer_one(taken, verdict.clone()));
                     }
                     return;
                 }
@@ -288,10 +268,7 @@ impl Committer {
                 tokio::time::sleep_until(until).await;
                 return;
             };
-            submission
-                .take()
-                .into_iter()
-                .for_each(|taken| taken.answer(Err(Refusal::PrimaryUnavailable)));
+            submission.take().into_iter().for_each(|taken| taken.answer(Err(Refusal::PrimaryUnavailable)));
         }
     }
 

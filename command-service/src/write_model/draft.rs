@@ -83,10 +83,7 @@ pub enum Verdict {
 /// Who made the version of a slot that a command sees or leaves.
 #[derive(Clone, Copy, Debug)]
 enum MadeBy {
-    Before {
-        updated_at: Timestamp,
-        position: Position,
-    },
+    Before { updated_at: Timestamp, position: Position },
     Event(usize),
 }
 
@@ -118,11 +115,8 @@ impl Draft {
     /// before it did.
     #[must_use]
     pub fn decide(asks: &[&Ask], slots: &Slots) -> Self {
-        let mut states: HashMap<Uuid, State> = slots
-            .locked
-            .iter()
-            .map(|(uuid, stored)| (*uuid, State::before(stored)))
-            .collect();
+        let mut states: HashMap<Uuid, State> =
+            slots.locked.iter().map(|(uuid, stored)| (*uuid, State::before(stored))).collect();
         let mut draft = Self::default();
         for ask in asks {
             let decided = draft.decide_one(ask, slots, &mut states);
@@ -142,9 +136,7 @@ impl Draft {
             Err(rejection) => return Decided::Rejected(rejection),
             Ok(Some(event)) => event,
             Ok(None) => {
-                return before.map_or(Decided::Rejected(Rejection::NotFound), |s| {
-                    Decided::Stands(s.clone())
-                });
+                return before.map_or(Decided::Rejected(Rejection::NotFound), |s| Decided::Stands(s.clone()));
             }
         };
         let created_at = before.and_then(|state| state.created_at);
@@ -160,11 +152,7 @@ impl Draft {
         });
         match after {
             Some(slot) => {
-                let state = State {
-                    slot,
-                    created_at,
-                    made_by: MadeBy::Event(number),
-                };
+                let state = State { slot, created_at, made_by: MadeBy::Event(number) };
                 // A slot of this very batch is not there for its other commands: nobody can know it yet.
                 if existing.is_some() {
                     states.insert(uuid, state.clone());
@@ -173,10 +161,7 @@ impl Draft {
             }
             None => {
                 states.remove(&uuid);
-                Decided::Removed {
-                    event: number,
-                    version,
-                }
+                Decided::Removed { event: number, version }
             }
         }
     }
@@ -191,20 +176,14 @@ impl Draft {
     /// The slots that the batch changes or removes.
     #[must_use]
     pub fn changed_slots(&self) -> Vec<Uuid> {
-        let existing = self
-            .events
-            .iter()
-            .filter(|event| !matches!(event.event, SlotEvent::Created(_)));
+        let existing = self.events.iter().filter(|event| !matches!(event.event, SlotEvent::Created(_)));
         existing.map(|event| event.event.uuid()).collect()
     }
 
     /// What became of each command, once the events stand in the log from `stamps` on; `None` if there were none.
     #[must_use]
     pub fn verdicts(&self, stamps: Option<Stamps>) -> Vec<Verdict> {
-        self.decided
-            .iter()
-            .map(|decided| decided.verdict(stamps))
-            .collect()
+        self.decided.iter().map(|decided| decided.verdict(stamps)).collect()
     }
 }
 
@@ -213,10 +192,7 @@ impl State {
         Self {
             slot: stored.record.slot.clone(),
             created_at: Some(stored.record.created_at),
-            made_by: MadeBy::Before {
-                updated_at: stored.record.updated_at,
-                position: stored.position,
-            },
+            made_by: MadeBy::Before { updated_at: stored.record.updated_at, position: stored.position },
         }
     }
 }
@@ -227,48 +203,22 @@ impl Decided {
             (Self::Held, _) => Verdict::Held,
             (Self::Rejected(rejection), _) => Verdict::Rejected(*rejection),
             (
-                Self::Stands(State {
-                    slot,
-                    created_at,
-                    made_by: MadeBy::Before { updated_at, position },
-                }),
+                Self::Stands(State { slot, created_at, made_by: MadeBy::Before { updated_at, position } }),
                 _,
             ) => {
                 let created_at = created_at.unwrap_or(*updated_at);
-                let record = SlotRecord {
-                    slot: slot.clone(),
-                    created_at,
-                    updated_at: *updated_at,
-                };
-                Verdict::Done(Outcome::Stands {
-                    record,
-                    position: *position,
-                })
+                let record = SlotRecord { slot: slot.clone(), created_at, updated_at: *updated_at };
+                Verdict::Done(Outcome::Stands { record, position: *position })
             }
-            (
-                Self::Stands(State {
-                    slot,
-                    created_at,
-                    made_by: MadeBy::Event(event),
-                }),
-                Some(stamps),
-            ) => {
+            (Self::Stands(State { slot, created_at, made_by: MadeBy::Event(event) }), Some(stamps)) => {
                 let updated_at = stamps.time_of(*event);
                 let created_at = created_at.unwrap_or(updated_at);
-                let record = SlotRecord {
-                    slot: slot.clone(),
-                    created_at,
-                    updated_at,
-                };
-                Verdict::Done(Outcome::Stands {
-                    record,
-                    position: stamps.position_of(*event),
-                })
+                let record = SlotRecord { slot: slot.clone(), created_at, updated_at };
+                Verdict::Done(Outcome::Stands { record, position: stamps.position_of(*event) })
             }
-            (Self::Removed { event, version }, Some(stamps)) => Verdict::Done(Outcome::Removed {
-                version: *version,
-                position: stamps.position_of(*event),
-            }),
+            (Self::Removed { event, version }, Some(stamps)) => {
+                Verdict::Done(Outcome::Removed { version: *version, position: stamps.position_of(*event) })
+            }
             // Without a commit there is no answer for who made an event: it is to be decided again.
             (Self::Stands(_) | Self::Removed { .. }, None) => Verdict::Held,
         }

@@ -28,14 +28,8 @@ const FIND_EVENTS: &str = "
     FROM parking_slot_events WHERE id = ANY($1)";
 
 /// Every statement of the write model, for the test that prepares them against the schema.
-pub const STATEMENTS: [&str; 6] = [
-    TAKE_COMMIT_LOCK,
-    LOCK_FREE_SLOTS,
-    EXISTING_SLOTS,
-    LOCK_SLOTS,
-    APPEND,
-    FIND_EVENTS,
-];
+pub const STATEMENTS: [&str; 6] =
+    [TAKE_COMMIT_LOCK, LOCK_FREE_SLOTS, EXISTING_SLOTS, LOCK_SLOTS, APPEND, FIND_EVENTS];
 
 /// Bounds, from the inside out: a lock is waited for 2 s, a statement runs 3 s, and a transaction whose client says
 /// nothing for 2 s (a paused process) is ended, so that it stalls nobody. A backend that waits notices within 500 ms

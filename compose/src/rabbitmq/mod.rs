@@ -80,7 +80,11 @@ impl RabbitMq {
     pub fn open(directory: &Path) -> Result<Self> {
         let record = directory.join(RECORD);
         let text = fs::read(&record).with_context(|| format!("cannot read {}", record.display()))?;
-        serde_json::from_slice(&text).with_context(|| format!("{} is damaged", record.display()))
+        let mut server: Self =
+            serde_json::from_slice(&text).with_context(|| format!("{} is damaged", record.display()))?;
+        // The checkout around it may have been moved since.
+        server.directory = fs::canonicalize(directory)?;
+        Ok(server)
     }
 
     /// Whether `directory` holds a broker.

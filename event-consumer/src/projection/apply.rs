@@ -68,9 +68,7 @@ pub async fn apply_batch(replica: &mut ReplicaSession, batch: &Batch<'_>) -> Res
             result => result,
         }
     };
-    timeout(APPLY_DEADLINE, applying)
-        .await
-        .unwrap_or(Err(ApplyError::Deadline))
+    timeout(APPLY_DEADLINE, applying).await.unwrap_or(Err(ApplyError::Deadline))
 }
 
 /// The usual case: every event can be applied.
@@ -123,10 +121,7 @@ async fn lock_status(
     batch: &Batch<'_>,
 ) -> Result<(), ApplyError> {
     let row = transaction.query_one(&statements.lock_status, &[]).await?;
-    let mut epochs = row
-        .try_get::<_, Option<Uuid>>("epoch")?
-        .into_iter()
-        .chain(epochs(batch));
+    let mut epochs = row.try_get::<_, Option<Uuid>>("epoch")?.into_iter().chain(epochs(batch));
     let Some(held) = epochs.next() else { return Ok(()) };
     match epochs.find(|met| *met != held) {
         Some(met) => Err(ApplyError::ForeignEpoch { held, met }),
@@ -173,13 +168,8 @@ async fn finish(
 ) -> Result<Applied, ApplyError> {
     if !letters.is_empty() {
         let columns = LetterColumns::of(letters);
-        let params: [&(dyn tokio_postgres::types::ToSql + Sync); 5] = [
-            &columns.positions,
-            &columns.types,
-            &columns.reasons,
-            &columns.headers,
-            &columns.bodies,
-        ];
+        let params: [&(dyn tokio_postgres::types::ToSql + Sync); 5] =
+            [&columns.positions, &columns.types, &columns.reasons, &columns.headers, &columns.bodies];
         transaction.execute(&statements.set_aside, &params).await?;
     }
     let events: Vec<&LoggedEvent> = batch.events.iter().map(|received| &received.event).collect();
@@ -188,16 +178,10 @@ async fn finish(
     let times: Vec<_> = events.iter().map(|event| event.committed_at).collect();
     let epoch = epochs(batch).next();
     let row = transaction
-        .query_one(
-            &statements.settle,
-            &[&settled.starts, &settled.ends, &positions, &times, &epoch],
-        )
+        .query_one(&statements.settle, &[&settled.starts, &settled.ends, &positions, &times, &epoch])
         .await?;
     // The last statement's result is read before the commit, which would report success for a failed transaction.
     let applied_through = row.try_get("applied_through")?;
     transaction.commit().await?;
-    Ok(Applied {
-        applied_through,
-        set_aside: letters.len(),
-    })
+    Ok(Applied { applied_through, set_aside: letters.len() })
 }

@@ -32,10 +32,9 @@ impl<'d> Letter<'d> {
     /// For an event that the replica refuses.
     #[must_use]
     pub fn refused(received: &Received<'d>, error: &tokio_postgres::Error) -> Self {
-        let reason = error.as_db_error().map_or_else(
-            || error.to_string(),
-            |db| format!("{}: {}", db.code().code(), db.message()),
-        );
+        let reason = error
+            .as_db_error()
+            .map_or_else(|| error.to_string(), |db| format!("{}: {}", db.code().code(), db.message()));
         Self {
             position: Some(received.event.position),
             reason: storable(&reason),
@@ -60,13 +59,7 @@ impl<'d> LetterColumns<'d> {
         let mut columns = Self::default();
         for letter in letters {
             columns.positions.push(letter.position.map(Position::get));
-            columns.types.push(
-                letter
-                    .properties
-                    .kind()
-                    .as_ref()
-                    .map(|kind| storable(kind.as_str())),
-            );
+            columns.types.push(letter.properties.kind().as_ref().map(|kind| storable(kind.as_str())));
             columns.reasons.push(letter.reason.clone());
             // The column is `json`, not `jsonb`: it takes an escaped NUL.
             columns

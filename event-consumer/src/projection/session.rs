@@ -72,16 +72,7 @@ impl ReplicaSession {
             session.prepare(SET_ASIDE),
         )
         .map_err(OpenError::Schema)?;
-        Ok(Self {
-            session,
-            statements: Statements {
-                lock_status,
-                upsert,
-                bury,
-                settle,
-                set_aside,
-            },
-        })
+        Ok(Self { session, statements: Statements { lock_status, upsert, bury, settle, set_aside } })
     }
 
     /// Waits until the connection is lost.

@@ -6,14 +6,17 @@ WITH next AS MATERIALIZED (
                                FROM unnest($1::bigint[], $2::bigint[]) AS settled (low, high)),
                               '{}'::int8multirange) AS applied
     FROM replication_status
+),
+reach AS MATERIALIZED (
+    SELECT last_of_first_range(applied) AS through FROM next
 )
 UPDATE replication_status AS status
 SET applied = next.applied,
     -- The latest commit time before the first hole, as far as this batch knows it: perhaps too old, never too new.
     as_of = greatest(status.as_of,
                      (SELECT max(event.committed_at)
-                      FROM unnest($3::bigint[], $4::timestamptz[]) AS event (position, committed_at)
-                      WHERE event.position <= last_of_first_range(next.applied))),
+                      FROM unnest($3::bigint[], $4::timestamptz[]) AS event (position, committed_at), reach
+                      WHERE event.position <= reach.through)),
     applied_at = clock_timestamp(),
     epoch = coalesce(status.epoch, $5::uuid)
 FROM next

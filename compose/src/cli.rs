@@ -1,0 +1,196 @@
+//! The command line.
+
+use std::ffi::OsString;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::local::{Part, PortFlags};
+
+/// A private primary, replica and broker of this checkout, with both services on top.
+#[derive(Debug, Parser)]
+#[command(name = "cargo stack", bin_name = "cargo stack", version)]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Starts everything, waits until all parts are up, and stops it at Ctrl-C.
+    Up(Up),
+    /// Stops everything: services, then broker, then databases.
+    Down {
+        /// Also removes all data.
+        #[arg(long)]
+        wipe: bool,
+    },
+    /// Says what runs, where, and how far the replica is.
+    Status {
+        /// As JSON, for programs.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Starts one part, however it ended before.
+    Start(Start),
+    /// Stops one part.
+    Stop {
+        /// Which one.
+        name: Part,
+    },
+    /// Stops one part and starts it again.
+    Restart(Start),
+    /// Shows what the parts have logged.
+    Logs {
+        /// Only this one's.
+        name: Option<Part>,
+        /// Goes on with what comes.
+        #[arg(long, short)]
+        follow: bool,
+    },
+    /// Opens a database, as the role that owns it.
+    Psql {
+        /// Which one.
+        database: Database,
+        /// Arguments of psql.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<OsString>,
+    },
+    /// Runs a service's program with the settings of the running stack, in the current directory.
+    Exec {
+        /// Which one.
+        service: ServiceName,
+        /// Arguments of the program.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<OsString>,
+    },
+    /// Runs every test of the workspace, against private servers of its own.
+    Test(Test),
+    /// Installs what is missing, and nothing else.
+    #[command(hide = true)]
+    Install,
+    /// Starts servers for a test run and ends them when standard input ends.
+    #[command(hide = true)]
+    TestServers,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Up {
+    /// Returns once everything is up.
+    #[arg(long, short)]
+    pub(crate) detach: bool,
+    /// Builds the services optimized.
+    #[arg(long)]
+    pub(crate) release: bool,
+    /// Installs nothing.
+    #[arg(long)]
+    pub(crate) no_install: bool,
+    #[command(flatten)]
+    pub(crate) ports: PortFlags,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Start {
+    /// Which one.
+    pub(crate) name: Part,
+    /// Builds the service optimized.
+    #[arg(long)]
+    pub(crate) release: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Test {
+    /// Tests optimized programs.
+    #[arg(long)]
+    pub(crate) release: bool,
+    /// Installs nothing.
+    #[arg(long)]
+    pub(crate) no_install: bool,
+    /// What the test programs get: part of a test's name, or their own flags.
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    pub(crate) filter: Vec<OsString>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Database {
+    /// The write side.
+    Primary,
+    /// The read side.
+    Replica,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ServiceName {
+    /// Takes commands and answers reads.
+    CommandService,
+    /// Maintains the replica.
+    EventConsumer,
+}
+
+/// `cargo stack -- up` is `cargo stack up`: an extra `--` is accepted before arguments.
+pub(crate) fn without_leading_dashes(arguments: impl Iterator<Item = OsString>) -> Vec<OsString> {
+    let mut arguments: Vec<OsString> = arguments.collect();
+    if arguments.get(1).is_some_and(|argument| argument == "--") {
+        arguments.remove(1);
+    }
+    arguments
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    fn parse(line: &str) -> Command {
+        let words = line.split_whitespace().map(OsString::from);
+        let arguments = without_leading_dashes(std::iter::once(OsString::from("stack")).chain(words));
+        Arguments::try_parse_from(arguments).expect(line).command
+    }
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn extra_dashes_before_arguments_change_nothing() {
+        for (line, reason) in [
+            ("psql replica -c SELECT", "plainly"),
+            ("psql replica -- -c SELECT", "before psql's arguments"),
+            ("-- psql replica -c SELECT", "before the command"),
+        ] {
+            let Command::Psql { database, arguments } = parse(line) else {
+                panic!("{line}")
+            };
+            assert_eq!(
+                (database, arguments),
+                (Database::Replica, vec!["-c".into(), "SELECT".into()]),
+                "{reason}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_follows_the_service_is_its_own() {
+        let Command::Exec { arguments, .. } =
+            parse("exec command-service create-parking-slot --name x --help")
+        else {
+            panic!("not exec");
+        };
+
+        assert_eq!(
+            arguments,
+            ["create-parking-slot", "--name", "x", "--help"].map(OsString::from)
+        );
+    }
+
+    #[test]
+    fn a_filter_reaches_the_test_programs() {
+        let Command::Test(test) = parse("test --release -- some_name --nocapture") else {
+            panic!("not test")
+        };
+
+        assert!(test.release);
+        assert_eq!(test.filter, ["some_name", "--nocapture"].map(OsString::from));
+    }
+}

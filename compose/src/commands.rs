@@ -1,0 +1,44 @@
+//! What the commands do.
+
+mod up;
+mod down;
+mod status;
+mod control;
+mod logs;
+mod programs;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use stack::install::{Permission, find_or_install};
+
+use crate::{cli::Command, local::Home};
+
+/// Runs a command; the exit code is that of the program which it became or ran, if it did.
+pub(crate) fn run(command: Command) -> Result<ExitCode> {
+    let done = |()| ExitCode::SUCCESS;
+    match command {
+        Command::Up(arguments) => up::up(&Home::find()?, &arguments),
+        Command::Down { wipe } => down::down(&Home::find()?, wipe).map(done),
+        Command::Status { json } => status::status(&Home::find()?, json).map(done),
+        Command::Start(arguments) => control::start(&Home::find()?, &arguments).map(done),
+        Command::Stop { name } => control::stop(&Home::find()?, name).map(done),
+        Command::Restart(arguments) => control::restart(&Home::find()?, &arguments).map(done),
+        Command::Logs { name, follow } => logs::logs(&Home::find()?, name, follow).map(done),
+        Command::Psql { database, arguments } => programs::psql(&Home::find()?, database, arguments),
+        Command::Exec { service, arguments } => programs::exec(&Home::find()?, service, arguments),
+        Command::Test(arguments) => programs::test(&Home::find()?, arguments),
+        Command::Install => find_or_install(Permission::Ask)
+            .map(|found| println!("{found:#?}"))
+            .map(done),
+        Command::TestServers => stack::test_servers::keep().map(done),
+    }
+}
+
+fn permission(no_install: bool) -> Permission {
+    if no_install {
+        Permission::Never
+    } else {
+        Permission::Ask
+    }
+}

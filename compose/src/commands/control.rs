@@ -1,0 +1,104 @@
+//! `start`, `stop` and `restart` of one part.
+
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use stack::{daemon::Started, install};
+
+use super::up::binary_of;
+use crate::{
+    cli::Start,
+    local::{Home, Part, Stack},
+};
+
+pub(crate) fn start(home: &Home, arguments: &Start) -> Result<()> {
+    let _lock = home.lock()?;
+    start_locked(home, arguments)
+}
+
+pub(crate) fn stop(home: &Home, part: Part) -> Result<()> {
+    let _lock = home.lock()?;
+    let Some(stack) = Stack::open(home)? else {
+        return Ok(());
+    };
+    stop_locked(&stack, part)
+}
+
+pub(crate) fn restart(home: &Home, arguments: &Start) -> Result<()> {
+    let _lock = home.lock()?;
+    if let Some(stack) = Stack::open(home)? {
+        stop_locked(&stack, arguments.name)?;
+    }
+    start_locked(home, arguments)
+}
+
+fn stop_locked(stack: &Stack, part: Part) -> Result<()> {
+    if Part::SERVICES.contains(&part) {
+        stack.stop_service(part)
+    } else {
+        stack.stop_server(part)
+    }
+}
+
+fn start_locked(home: &Home, arguments: &Start) -> Result<()> {
+    let part = arguments.name;
+    let mut stack = Stack::open_or_create(home)?;
+    if !stack.is_running(part) {
+        stack.record.ports.check_free(part)?;
+    }
+    prepare_servers(&stack)?;
+    if Part::SERVERS.contains(&part) {
+        start_server(&stack, part)?;
+    } else {
+        start_service(&mut stack, part, arguments.release)?;
+    }
+    eprintln!("{part} is up: {}", stack.url(part).unwrap_or_default());
+    Ok(())
+}
+
+/// A service is told the addresses of all servers, so their data has to exist before the servers need to run.
+fn prepare_servers(stack: &Stack) -> Result<()> {
+    let programs = install::find_or_install(install::Permission::Never)?;
+    Part::SERVERS
+        .into_iter()
+        .try_for_each(|server| stack.prepare_server(server, &programs))
+}
+
+fn start_server(stack: &Stack, part: Part) -> Result<()> {
+    stack.start_server(part)?;
+    // It may have been away when its service was started, and so never have been migrated.
+    match part
+        .migrated_by()
+        .and_then(|service| Some((service, stack.record.services.get(&service)?)))
+    {
+        Some((service, record)) if record.binary.is_file() => stack.migrate(service, &record.binary),
+        _ => Ok(()),
+    }
+}
+
+fn start_service(stack: &mut Stack, service: Part, release: bool) -> Result<()> {
+    let needed_are_up = service.needs().iter().all(|part| stack.is_running(*part));
+    let running = stack.service_process(service);
+    let started = match running {
+        Some(process) => Started::attach(process, &stack.log(service)),
+        None => {
+            let binaries = stack::build::services_of(&stack.home.checkout, release)?;
+            let binary = binary_of(&binaries, service);
+            migrate_if_up(stack, service, &binary)?;
+            stack.spawn_service(service, &binary)?
+        }
+    };
+    stack.wait_for_service(service, &started, needed_are_up)
+}
+
+fn migrate_if_up(stack: &Stack, service: Part, binary: &Path) -> Result<()> {
+    let database = [Part::Primary, Part::Replica]
+        .into_iter()
+        .find(|part| part.migrated_by() == Some(service));
+    let database = database.context("every service migrates one database")?;
+    if stack.is_running(database) {
+        return stack.migrate(service, binary);
+    }
+    eprintln!("{database} does not run: its migrations follow when it is started");
+    Ok(())
+}

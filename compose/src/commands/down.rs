@@ -1,0 +1,80 @@
+//! `down`: everything stops, in the order in which nothing is missed by what still runs.
+
+use std::thread;
+
+use anyhow::{Result, anyhow};
+use stack::{Account, Postgres, RabbitMq};
+
+use crate::local::{Home, Part, Stack};
+
+pub(crate) fn down(home: &Home, wipe: bool) -> Result<()> {
+    if !home.exists() {
+        return clear_lost_servers(home, wipe);
+    }
+    let _lock = home.lock()?;
+    let Some(stack) = Stack::open(home)? else {
+        return clear_lost_servers(home, wipe);
+    };
+    let running = stack.running();
+    stop_everything(&stack)?;
+    if !running.is_empty() {
+        eprintln!(
+            "stopped {}",
+            running
+                .iter()
+                .map(|part| part.name())
+                .collect::<Vec<_>>()
+                .join(", ")
+        );
+    }
+    if wipe {
+        home.wipe(&stack.record.servers)?;
+        eprintln!(
+            "removed {} and {}",
+            home.directory.display(),
+            stack.record.servers.display()
+        );
+    }
+    Ok(())
+}
+
+/// Services first, then the broker, then the databases. What is left after that has lost its files and is killed.
+pub(crate) fn stop_everything(stack: &Stack) -> Result<()> {
+    let both = |parts: [Part; 2], stop: &(dyn Fn(Part) -> Result<()> + Sync)| {
+        thread::scope(|scope| {
+            let stops = parts.map(|part| scope.spawn(move || stop(part)));
+            stops
+                .into_iter()
+                .try_for_each(|stop| stop.join().map_err(|_| anyhow!("a stop panicked"))?)
+        })
+    };
+    let services = both(Part::SERVICES, &|part| stack.stop_service(part));
+    let broker = stack.stop_server(Part::RabbitMq);
+    let databases = both([Part::Primary, Part::Replica], &|part| stack.stop_server(part));
+    // All of them are tried before the first failure counts.
+    services.and(broker).and(databases).and(stack.kill_remains())
+}
+
+/// The record is gone, say by `git clean`, but the servers outside of the checkout may be left.
+fn clear_lost_servers(home: &Home, wipe: bool) -> Result<()> {
+    let servers = home.servers_outside();
+    if !servers.is_dir() {
+        eprintln!("nothing to stop");
+        return Ok(());
+    }
+    Account::for_servers()?.check_private_directory(&servers)?;
+    for part in Part::SERVERS {
+        let directory = servers.join(part.name());
+        match part {
+            Part::RabbitMq if RabbitMq::exists(&directory) => RabbitMq::open(&directory)?.stop()?,
+            Part::Primary | Part::Replica if Postgres::exists(&directory) => {
+                Postgres::open(&directory)?.stop()?
+            }
+            _ => {}
+        }
+    }
+    if wipe {
+        home.wipe(&servers)?;
+    }
+    Ok(())
+}

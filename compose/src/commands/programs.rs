@@ -1,0 +1,78 @@
+//! `psql`, `exec` and `test`: this process becomes another program, so that terminal, signals and exit status are
+//! that program's own.
+
+use std::{
+    ffi::OsString,
+    os::unix::process::CommandExt,
+    process::{Command, ExitCode},
+};
+
+use anyhow::{Context, Result, anyhow, ensure};
+use stack::install;
+
+use super::{permission, up::binary_of};
+use crate::{
+    cli::{Database, ServiceName, Test},
+    local::{Home, Part, Stack, inherited_settings},
+};
+
+const NOTHING_YET: &str = "nothing was started here yet: `cargo stack up`";
+
+pub(crate) fn psql(home: &Home, database: Database, arguments: Vec<OsString>) -> Result<ExitCode> {
+    let stack = Stack::open(home)?.context(NOTHING_YET)?;
+    let part = match database {
+        Database::Primary => Part::Primary,
+        Database::Replica => Part::Replica,
+    };
+    let server = stack.postgres(part)?;
+    ensure!(
+        server.is_running(),
+        "{part} does not run: `cargo stack start {part}`"
+    );
+    let (role, name) = Stack::owner(part);
+    become_program(server.psql(role, name, arguments))
+}
+
+pub(crate) fn exec(home: &Home, service: ServiceName, arguments: Vec<OsString>) -> Result<ExitCode> {
+    let stack = Stack::open(home)?.context(NOTHING_YET)?;
+    let service = match service {
+        ServiceName::CommandService => Part::CommandService,
+        ServiceName::EventConsumer => Part::EventConsumer,
+    };
+    // The program that runs, rather than one that was edited meanwhile.
+    let started = stack
+        .record
+        .services
+        .get(&service)
+        .map(|record| record.binary.clone());
+    let binary = match started.filter(|binary| binary.is_file()) {
+        Some(binary) => binary,
+        None => binary_of(&stack::build::services_of(&home.checkout, false)?, service),
+    };
+    let mut command = stack.service_command(service, &binary)?;
+    command.args(arguments);
+    become_program(command)
+}
+
+pub(crate) fn test(home: &Home, arguments: Test) -> Result<ExitCode> {
+    install::find_or_install(permission(arguments.no_install))?;
+    let mut command = stack::build::cargo();
+    // Every test program runs, so that one look shows all that fails.
+    command
+        .args(["test", "--workspace", "--no-fail-fast"])
+        .args(arguments.release.then_some("--release"));
+    command
+        .arg("--")
+        .args(arguments.filter)
+        .current_dir(&home.checkout);
+    for name in inherited_settings() {
+        command.env_remove(name);
+    }
+    become_program(command)
+}
+
+/// Returns only when that fails.
+fn become_program(mut command: Command) -> Result<ExitCode> {
+    let program = command.get_program().to_owned();
+    Err(anyhow!(command.exec()).context(format!("cannot run {}", program.display())))
+}

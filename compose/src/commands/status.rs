@@ -1,0 +1,124 @@
+//! `status`: what runs, where, and how far the replica is.
+
+use std::{
+    io::{self, Write},
+    path::{Path, PathBuf},
+};
+
+use anyhow::Result;
+use serde::Serialize;
+
+use crate::local::{Health, Home, Part, Progress, Side, Stack};
+
+#[derive(Debug, Serialize)]
+struct Status {
+    services: Vec<PartStatus>,
+    directory: PathBuf,
+    summary: String,
+}
+
+#[derive(Debug, Serialize)]
+struct PartStatus {
+    name: Part,
+    state: &'static str,
+    ready: bool,
+    pid: Option<i32>,
+    url: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    management_url: Option<String>,
+    log: PathBuf,
+    #[serde(flatten)]
+    position: Option<Position>,
+}
+
+/// How far event-consumer is; nothing while the replica cannot be asked.
+#[derive(Debug, Serialize)]
+struct Position {
+    applied_through: Option<u64>,
+    as_of: Option<String>,
+}
+
+pub(crate) fn status(home: &Home, json: bool) -> Result<()> {
+    let Some(stack) = Stack::open(home)? else {
+        if json {
+            println!("{}", serde_json::json!({ "services": [] }));
+        } else {
+            println!("nothing was started here yet: `cargo stack up`");
+        }
+        return Ok(());
+    };
+    let status = observe(&stack);
+    let mut out = io::stdout().lock();
+    if json {
+        writeln!(out, "{}", serde_json::to_string(&status)?)?;
+    } else {
+        write_table(&mut out, &status, &stack.record.servers)?;
+    }
+    Ok(())
+}
+
+fn observe(stack: &Stack) -> Status {
+    let progress = stack.progress();
+    let services = Part::ALL
+        .into_iter()
+        .map(|part| part_status(stack, part, &progress))
+        .collect();
+    Status {
+        services,
+        directory: stack.record.servers.clone(),
+        summary: progress.sentence(),
+    }
+}
+
+fn part_status(stack: &Stack, part: Part, progress: &Progress) -> PartStatus {
+    let pid = stack.pid(part);
+    let applied = if let Side::Here(applied) = &progress.applied {
+        Some(applied)
+    } else {
+        None
+    };
+    PartStatus {
+        name: part,
+        state: if pid.is_some() { "running" } else { "stopped" },
+        ready: pid.is_some() && is_ready(stack, part),
+        pid,
+        url: stack.url(part),
+        management_url: (part == Part::RabbitMq)
+            .then(|| Some(stack.rabbitmq().ok()?.management_url()))
+            .flatten(),
+        log: stack.log(part),
+        position: (part == Part::EventConsumer).then(|| Position {
+            applied_through: applied.map(|applied| applied.applied_through),
+            as_of: applied.and_then(|applied| applied.as_of.clone()),
+        }),
+    }
+}
+
+fn is_ready(stack: &Stack, part: Part) -> bool {
+    match part {
+        Part::Primary | Part::Replica => stack.postgres(part).is_ok_and(|server| server.is_ready()),
+        Part::RabbitMq => stack.rabbitmq().is_ok_and(|broker| broker.is_ready()),
+        Part::CommandService | Part::EventConsumer => stack.health(part) == Health::Ready,
+    }
+}
+
+fn write_table(out: &mut impl Write, status: &Status, servers: &Path) -> io::Result<()> {
+    for part in &status.services {
+        let state = match (part.state, part.ready) {
+            ("running", false) => "not ready",
+            (state, _) => state,
+        };
+        let pid = part.pid.map_or_else(|| "-".to_owned(), |pid| pid.to_string());
+        writeln!(
+            out,
+            "{:16} {state:10} {pid:>8}  {}",
+            part.name,
+            part.url.as_deref().unwrap_or("-")
+        )?;
+        if let Some(url) = &part.management_url {
+            writeln!(out, "{:16} {:10} {:>8}  {url}", "  management", "", "")?;
+        }
+    }
+    writeln!(out, "data in {}", servers.display())?;
+    writeln!(out, "{}", status.summary)
+}

@@ -1,0 +1,188 @@
+//! `up`: everything, until all parts are up.
+
+use std::{path::PathBuf, process::ExitCode, thread, time::Duration};
+
+use anyhow::{Context, Result, anyhow};
+use stack::{Programs, build::Binaries, install};
+
+use super::{down::stop_everything, permission};
+use crate::{
+    cli::Up,
+    local::{Home, Interrupts, PRIMARY_DATABASE, Part, REPLICA_DATABASE, Stack},
+};
+
+const WATCH_INTERVAL: Duration = Duration::from_secs(1);
+
+pub(crate) fn up(home: &Home, arguments: &Up) -> Result<ExitCode> {
+    let programs = install::find_or_install(permission(arguments.no_install))?;
+    let interrupts = Interrupts::watch(home.clone())?;
+    let lock = home.lock()?;
+    let mut stack = Stack::open_or_create(home)?;
+    let before = stack.running();
+    if let Err(error) = bring_up(&mut stack, arguments, &programs, &before, &interrupts) {
+        if before.is_empty() {
+            eprintln!("stopping what was started");
+            stop_everything(&stack)?;
+        }
+        return Err(if interrupts.requested() {
+            anyhow!("interrupted")
+        } else {
+            error
+        });
+    }
+    drop(lock);
+    print_addresses(&stack)?;
+    if arguments.detach || !before.is_empty() {
+        eprintln!("it runs in the background; `cargo stack down` stops it");
+        return Ok(ExitCode::SUCCESS);
+    }
+    eprintln!("Ctrl-C stops everything");
+    hold(home, &interrupts)
+}
+
+fn bring_up(
+    stack: &mut Stack,
+    arguments: &Up,
+    programs: &Programs,
+    before: &[Part],
+    interrupts: &Interrupts,
+) -> Result<()> {
+    stack.record.ports = stack
+        .record
+        .ports
+        .choose(&arguments.ports, |part| before.contains(&part))?;
+    let missing = |part: &Part| !before.contains(part);
+    Part::ALL
+        .into_iter()
+        .filter(missing)
+        .try_for_each(|part| stack.record.ports.check_free(part))?;
+    stack.save()?;
+    let servers: Vec<Part> = Part::SERVERS.into_iter().filter(missing).collect();
+    announce("starting", &servers);
+    eprintln!("building the services");
+    let binaries = build_beside_servers(stack, &servers, programs, arguments.release)?;
+    interrupts.check()?;
+    start_services(stack, &binaries, interrupts)
+}
+
+/// The servers mostly wait while they start, so the build goes on meanwhile.
+fn build_beside_servers(
+    stack: &Stack,
+    servers: &[Part],
+    programs: &Programs,
+    release: bool,
+) -> Result<Binaries> {
+    thread::scope(|scope| {
+        let start = |part: Part| {
+            stack.prepare_server(part, programs)?;
+            stack
+                .start_server(part)
+                .with_context(|| format!("cannot start {part}"))
+        };
+        let starts: Vec<_> = servers
+            .iter()
+            .map(|part| scope.spawn(move || start(*part)))
+            .collect();
+        let binaries = stack::build::services_of(&stack.home.checkout, release);
+        for start in starts {
+            start.join().map_err(|_| anyhow!("a start panicked"))??;
+        }
+        binaries
+    })
+}
+
+/// Starts both services, or those whose program changed, and waits until they are ready.
+fn start_services(stack: &mut Stack, binaries: &Binaries, interrupts: &Interrupts) -> Result<()> {
+    let changed: Vec<(Part, PathBuf)> = Part::SERVICES
+        .into_iter()
+        .map(|service| (service, binary_of(binaries, service)))
+        .filter(|(service, binary)| !stack.runs_binary(*service, binary))
+        .collect();
+    announce(
+        "starting",
+        &changed.iter().map(|(service, _)| *service).collect::<Vec<_>>(),
+    );
+    let mut started = Vec::new();
+    for (service, binary) in &changed {
+        interrupts.check()?;
+        stack.stop_service(*service)?;
+        stack.migrate(*service, binary)?;
+        started.push((*service, stack.spawn_service(*service, binary)?));
+    }
+    // Each was started before any is waited for: they come up side by side.
+    for (service, started) in &started {
+        interrupts.check()?;
+        stack.wait_for_service(*service, started, true)?;
+    }
+    Ok(())
+}
+
+pub(super) fn binary_of(binaries: &Binaries, service: Part) -> PathBuf {
+    if service == Part::CommandService {
+        binaries.command_service.clone()
+    } else {
+        binaries.event_consumer.clone()
+    }
+}
+
+fn announce(what: &str, parts: &[Part]) {
+    if !parts.is_empty() {
+        eprintln!(
+            "{what} {}",
+            parts
+                .iter()
+                .map(|part| part.name())
+                .collect::<Vec<_>>()
+                .join(", ")
+        );
+    }
+}
+
+/// Waits for a request to stop, or for someone else to have stopped everything.
+fn hold(home: &Home, interrupts: &Interrupts) -> Result<ExitCode> {
+    loop {
+        if interrupts.wait(WATCH_INTERVAL) {
+            let _lock = home.lock()?;
+            if let Some(stack) = Stack::open(home)? {
+                stop_everything(&stack)?;
+            }
+            return Ok(ExitCode::SUCCESS);
+        }
+        if Stack::open(home)?.is_none_or(|stack| stack.running().is_empty()) {
+            eprintln!("everything was stopped");
+            return Ok(ExitCode::SUCCESS);
+        }
+    }
+}
+
+fn print_addresses(stack: &Stack) -> Result<()> {
+    let (primary, replica) = (stack.postgres(Part::Primary)?, stack.postgres(Part::Replica)?);
+    let broker = stack.rabbitmq()?;
+    let http = stack.service_url(Part::CommandService);
+    println!(
+        "{:16} {}",
+        Part::Primary,
+        primary.url(Stack::owner(Part::Primary).0, PRIMARY_DATABASE)
+    );
+    println!(
+        "{:16} {}",
+        Part::Replica,
+        replica.url(Stack::owner(Part::Replica).0, REPLICA_DATABASE)
+    );
+    println!("{:16} {}", Part::RabbitMq, broker.amqp_url("/"));
+    println!("{:16} {}", "  management", broker.management_url());
+    println!("{:16} {http}", Part::CommandService);
+    println!(
+        "{:16} {}",
+        Part::EventConsumer,
+        stack.service_url(Part::EventConsumer)
+    );
+    println!();
+    println!("Try:");
+    println!(
+        "  curl -i {http}/parking-slots -H 'Content-Type: application/json' -d '{{\"name\":\"Slot 1\"}}'"
+    );
+    println!("  curl {http}/parking-slots");
+    println!("  cargo stack psql replica -c 'SELECT * FROM parking_slots'");
+    Ok(())
+}

@@ -1,0 +1,20 @@
+//! The stack of one checkout.
+
+mod part;
+mod port_choice;
+mod home;
+mod record;
+mod servers;
+mod service;
+mod http;
+mod lag;
+mod interrupts;
+
+pub(crate) use home::Home;
+pub(crate) use interrupts::Interrupts;
+pub(crate) use lag::{Progress, Side};
+pub(crate) use part::Part;
+pub(crate) use port_choice::PortFlags;
+pub(crate) use record::Stack;
+pub(crate) use servers::{PRIMARY_DATABASE, REPLICA_DATABASE};
+pub(crate) use service::{Health, inherited_settings};

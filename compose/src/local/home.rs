@@ -1,0 +1,120 @@
+//! Where a checkout's stack lives.
+
+use std::{
+    fs::{self, File},
+    io,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context, Result};
+use stack::{Account, account, files};
+
+/// The directories of one checkout's stack.
+#[derive(Clone, Debug)]
+pub(crate) struct Home {
+    pub(crate) checkout: PathBuf,
+    /// What belongs to the caller: the record, the services' logs, the lock.
+    pub(crate) directory: PathBuf,
+}
+
+impl Home {
+    /// That of the checkout around the caller. Makes nothing.
+    pub(crate) fn find() -> Result<Self> {
+        let checkout = stack::build::checkout()?;
+        Ok(Self {
+            directory: checkout.join(".stack"),
+            checkout,
+        })
+    }
+
+    pub(crate) fn exists(&self) -> bool {
+        self.directory.is_dir()
+    }
+
+    pub(crate) fn record(&self) -> PathBuf {
+        self.directory.join("stack.json")
+    }
+
+    pub(crate) fn log(&self, service: &str) -> PathBuf {
+        self.directory.join(format!("{service}.log"))
+    }
+
+    /// Where the services work. Nobody else has reason to be there.
+    pub(crate) fn services(&self) -> PathBuf {
+        self.directory.join("services")
+    }
+
+    /// Makes the directory where needed and keeps other invocations out of it until the file is dropped.
+    pub(crate) fn lock(&self) -> Result<File> {
+        loop {
+            account::make_passable_directory(&self.directory)?;
+            let path = self.directory.join("lock");
+            let lock = match files::try_lock(&path)? {
+                Some(lock) => lock,
+                None => {
+                    eprintln!("waiting for another `cargo stack` in this checkout");
+                    files::lock(&path)?
+                }
+            };
+            // A `down --wipe` may have removed it while it was waited for.
+            if files::is_at(&lock, &path) {
+                return Ok(lock);
+            }
+        }
+    }
+
+    /// Where the servers' data is to be: here, or outside when their user cannot come here.
+    pub(crate) fn choose_servers_directory(&self, account: &Account) -> Result<PathBuf> {
+        let directory = if account.can_enter(&self.directory) {
+            self.directory.join("servers")
+        } else {
+            self.servers_outside()
+        };
+        account.make_private_directory(&directory)?;
+        Ok(directory)
+    }
+
+    /// The servers' directory where it cannot be in the checkout; always the same for one checkout and user.
+    pub(crate) fn servers_outside(&self) -> PathBuf {
+        let user = rustix::process::geteuid().as_raw();
+        PathBuf::from(format!(
+            "/var/tmp/parking-stack-{user}-{:016x}",
+            fingerprint(&self.checkout)
+        ))
+    }
+
+    /// Removes everything, the servers' directory first.
+    pub(crate) fn wipe(&self, servers: &Path) -> Result<()> {
+        for directory in [servers, &self.directory] {
+            match fs::remove_dir_all(directory) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    return Err(error).with_context(|| format!("cannot remove {}", directory.display()));
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+}
+
+/// FNV-1a of a path, the same in every build: each checkout has its own directory, and finds it again.
+fn fingerprint(path: &Path) -> u64 {
+    let bytes = path.as_os_str().as_encoded_bytes();
+    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+        (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_fingerprint_never_changes() {
+        assert_eq!(fingerprint(Path::new("a")), 0xaf63_dc4c_8601_ec8c);
+        assert_ne!(
+            fingerprint(Path::new("/root/a")),
+            fingerprint(Path::new("/root/b"))
+        );
+    }
+}

@@ -1,0 +1,233 @@
+//! Which ports the parts get.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Result, bail, ensure};
+use clap::Args;
+use serde::{Deserialize, Serialize};
+
+use super::Part;
+
+/// Ports asked for on the command line.
+#[derive(Clone, Debug, Default, Args)]
+pub(crate) struct PortFlags {
+    /// Port of command-service [default: 8000]
+    #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
+    http_port: Option<u16>,
+    /// Port of event-consumer [default: 8001]
+    #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
+    consumer_http_port: Option<u16>,
+    /// Port of the primary [default: 5434]
+    #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
+    primary_port: Option<u16>,
+    /// Port of the replica [default: 5435]
+    #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
+    replica_port: Option<u16>,
+    /// Port of the broker [default: 5673]
+    #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
+    amqp_port: Option<u16>,
+    /// Port of the broker's management [default: 15673]
+    #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
+    management_port: Option<u16>,
+}
+
+/// A port by its purpose.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Port {
+    Http,
+    ConsumerHttp,
+    Primary,
+    Replica,
+    Amqp,
+    Management,
+}
+
+impl Port {
+    pub(crate) const ALL: [Self; 6] = [
+        Self::Http,
+        Self::ConsumerHttp,
+        Self::Primary,
+        Self::Replica,
+        Self::Amqp,
+        Self::Management,
+    ];
+
+    pub(crate) fn flag(self) -> &'static str {
+        match self {
+            Self::Http => "--http-port",
+            Self::ConsumerHttp => "--consumer-http-port",
+            Self::Primary => "--primary-port",
+            Self::Replica => "--replica-port",
+            Self::Amqp => "--amqp-port",
+            Self::Management => "--management-port",
+        }
+    }
+
+    fn default_value(self) -> u16 {
+        match self {
+            Self::Http => 8000,
+            Self::ConsumerHttp => 8001,
+            Self::Primary => 5434,
+            Self::Replica => 5435,
+            Self::Amqp => 5673,
+            Self::Management => 15673,
+        }
+    }
+
+    pub(crate) fn part(self) -> Part {
+        match self {
+            Self::Http => Part::CommandService,
+            Self::ConsumerHttp => Part::EventConsumer,
+            Self::Primary => Part::Primary,
+            Self::Replica => Part::Replica,
+            Self::Amqp | Self::Management => Part::RabbitMq,
+        }
+    }
+}
+
+impl PortFlags {
+    fn of(&self, port: Port) -> Option<u16> {
+        match port {
+            Port::Http => self.http_port,
+            Port::ConsumerHttp => self.consumer_http_port,
+            Port::Primary => self.primary_port,
+            Port::Replica => self.replica_port,
+            Port::Amqp => self.amqp_port,
+            Port::Management => self.management_port,
+        }
+    }
+}
+
+/// The port of every purpose.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub(crate) struct Ports(BTreeMap<Port, u16>);
+
+impl Default for Ports {
+    fn default() -> Self {
+        Self(
+            Port::ALL
+                .into_iter()
+                .map(|port| (port, port.default_value()))
+                .collect(),
+        )
+    }
+}
+
+impl Ports {
+    pub(crate) fn get(&self, port: Port) -> u16 {
+        self.0.get(&port).copied().unwrap_or_else(|| port.default_value())
+    }
+
+    /// The ports to use from now on: a part that runs keeps its own; the others get what the flags say, or else,
+    /// while anything runs, what they had, or else the defaults.
+    pub(crate) fn choose(&self, flags: &PortFlags, runs: impl Fn(Part) -> bool) -> Result<Self> {
+        let any_runs = Part::ALL.into_iter().any(&runs);
+        let mut chosen = BTreeMap::new();
+        for port in Port::ALL {
+            let current = self.get(port);
+            let value = match flags.of(port) {
+                Some(asked) if runs(port.part()) && asked != current => bail!(
+                    "{} runs on port {current} already: stop it before you give it another {}",
+                    port.part(),
+                    port.flag()
+                ),
+                Some(asked) => asked,
+                None if any_runs => current,
+                None => port.default_value(),
+            };
+            if let Some((other, _)) = chosen.iter().find(|(_, taken)| **taken == value) {
+                let other: &Port = other;
+                bail!("{} and {} are both {value}", other.flag(), port.flag());
+            }
+            chosen.insert(port, value);
+        }
+        Ok(Self(chosen))
+    }
+
+    /// Fails with the name of the flag when a port of `part` is taken by someone else.
+    pub(crate) fn check_free(&self, part: Part) -> Result<()> {
+        for port in Port::ALL.into_iter().filter(|port| port.part() == part) {
+            let value = self.get(port);
+            ensure!(
+                stack::ports::is_free(value),
+                "port {value}, for {part}, is taken: choose another with `cargo stack up {} PORT`",
+                port.flag()
+            );
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn nothing(_: Part) -> bool {
+        false
+    }
+
+    #[test]
+    fn the_flags_decide_where_nothing_runs() {
+        let flags = PortFlags {
+            http_port: Some(9000),
+            ..PortFlags::default()
+        };
+        let earlier = Ports::default().choose(
+            &PortFlags {
+                primary_port: Some(6000),
+                ..flags.clone()
+            },
+            nothing,
+        );
+
+        let ports = earlier.expect("ports").choose(&flags, nothing).expect("ports");
+
+        assert_eq!(ports.get(Port::Http), 9000);
+        assert_eq!(
+            ports.get(Port::Primary),
+            5434,
+            "without a flag a new start takes the default"
+        );
+    }
+
+    #[test]
+    fn what_runs_keeps_its_port() {
+        let flags = PortFlags {
+            primary_port: Some(6000),
+            ..PortFlags::default()
+        };
+        let running = Ports::default().choose(&flags, nothing).expect("ports");
+        let primary_runs = |part| part == Part::Primary;
+
+        let same = running
+            .choose(&PortFlags::default(), primary_runs)
+            .expect("ports");
+        let other = running.choose(
+            &PortFlags {
+                primary_port: Some(6001),
+                ..PortFlags::default()
+            },
+            primary_runs,
+        );
+
+        assert_eq!(same.get(Port::Primary), 6000);
+        assert!(other.expect_err("refused").to_string().contains("--primary-port"));
+    }
+
+    #[test]
+    fn one_port_is_not_given_twice() {
+        let flags = PortFlags {
+            amqp_port: Some(8000),
+            ..PortFlags::default()
+        };
+
+        let refused = Ports::default()
+            .choose(&flags, nothing)
+            .expect_err("refused")
+            .to_string();
+
+        assert_eq!(refused, "--http-port and --amqp-port are both 8000");
+    }
+}

@@ -1,0 +1,121 @@
+//! The databases and the broker of this checkout.
+
+use anyhow::{Context, Result};
+use stack::{Account, Postgres, Programs, RabbitMq, Role, process, rabbitmq::BrokerPorts};
+
+use super::{Part, Stack, port_choice::Port};
+
+/// The database of the write side.
+pub(crate) const PRIMARY_DATABASE: &str = "parking";
+/// The database of the read side.
+pub(crate) const REPLICA_DATABASE: &str = "parking_replica";
+
+const KILL_LIMIT: std::time::Duration = std::time::Duration::from_secs(20);
+
+impl Stack {
+    pub(crate) fn postgres(&self, part: Part) -> Result<Postgres> {
+        Postgres::open(&self.server_directory(part)).with_context(|| format!("there is no {part} yet"))
+    }
+
+    pub(crate) fn rabbitmq(&self) -> Result<RabbitMq> {
+        RabbitMq::open(&self.server_directory(Part::RabbitMq)).context("there is no rabbitmq yet")
+    }
+
+    /// The role that owns the part's database, and that database.
+    pub(crate) fn owner(part: Part) -> (Role, &'static str) {
+        if part == Part::Primary {
+            (Role::CommandService, PRIMARY_DATABASE)
+        } else {
+            (Role::EventConsumer, REPLICA_DATABASE)
+        }
+    }
+
+    /// Makes the server's data where there is none, and takes over ports and programs when it does not run.
+    pub(crate) fn prepare_server(&self, part: Part, programs: &Programs) -> Result<()> {
+        let account = Account::for_servers()?;
+        let directory = self.server_directory(part);
+        if !directory.join("server.json").is_file() && directory.exists() {
+            // A first start that was cut off; nothing was ever served from it.
+            std::fs::remove_dir_all(&directory)?;
+        }
+        if part == Part::RabbitMq {
+            let ports = BrokerPorts {
+                amqp: self.port(Port::Amqp),
+                management: self.port(Port::Management),
+            };
+            if !RabbitMq::exists(&directory) {
+                return RabbitMq::create(&directory, programs, &account, ports).map(|_| ());
+            }
+            let mut broker = self.rabbitmq()?;
+            if !broker.is_running() {
+                broker.set_ports(ports)?;
+                broker.set_programs(programs)?;
+            }
+            return Ok(());
+        }
+        let port = self.port(if part == Part::Primary {
+            Port::Primary
+        } else {
+            Port::Replica
+        });
+        if !Postgres::exists(&directory) {
+            return Postgres::create(&directory, programs, &account, port).map(|_| ());
+        }
+        let mut server = self.postgres(part)?;
+        if !server.is_running() {
+            server.set_port(port)?;
+            server.set_programs(programs)?;
+        }
+        Ok(())
+    }
+
+    /// Starts a server and makes sure of its roles and databases.
+    pub(crate) fn start_server(&self, part: Part) -> Result<()> {
+        match part {
+            Part::RabbitMq => self.rabbitmq()?.start(),
+            Part::Primary => {
+                let server = self.postgres(part)?;
+                server.start()?;
+                server
+                    .provision_primary(PRIMARY_DATABASE)
+                    .context("cannot set up the primary")
+            }
+            _ => {
+                let server = self.postgres(part)?;
+                server.start()?;
+                server
+                    .provision_replica(REPLICA_DATABASE)
+                    .context("cannot set up the replica")
+            }
+        }
+    }
+
+    pub(crate) fn stop_server(&self, part: Part) -> Result<()> {
+        if !self.server_directory(part).join("server.json").is_file() {
+            return Ok(());
+        }
+        match part {
+            Part::RabbitMq => self.rabbitmq()?.stop(),
+            _ => self.postgres(part)?.stop(),
+        }
+    }
+
+    /// Kills all that is left in the stack's directories: after an orderly stop nothing, or what lost its files.
+    pub(crate) fn kill_remains(&self) -> Result<()> {
+        let services = self.home.services();
+        process::end_all(
+            || {
+                [
+                    process::working_below(&self.record.servers),
+                    process::working_below(&services),
+                ]
+                .concat()
+            },
+            KILL_LIMIT,
+        )
+    }
+
+    fn port(&self, port: Port) -> u16 {
+        self.record.ports.get(port)
+    }
+}

@@ -1,0 +1,283 @@
+//! The two services: their settings, their start and how they are.
+
+use std::{
+    env,
+    ffi::OsString,
+    fs,
+    os::unix::fs::MetadataExt,
+    path::Path,
+    process::{Command, Stdio},
+    time::Duration,
+};
+
+use anyhow::{Context, Result, bail};
+use serde::Deserialize;
+use stack::{
+    Role,
+    daemon::{Daemon, Started},
+    files,
+    process::{Process, Signal},
+    wait,
+};
+
+use super::{
+    Part, Stack, http,
+    port_choice::Port,
+    record::ServiceRecord,
+    servers::{PRIMARY_DATABASE, REPLICA_DATABASE},
+};
+
+/// The services promise to end within 10 s.
+const STOP_LIMIT: Duration = Duration::from_secs(15);
+const READY_LIMIT: Duration = Duration::from_secs(60);
+const POLL: Duration = Duration::from_millis(50);
+
+/// How a service is, by its own word.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Health {
+    /// It does not answer.
+    Silent,
+    /// It answers, and waits for these parts, as it calls them.
+    Waiting(Vec<String>),
+    /// It and all that it needs is up.
+    Ready,
+}
+
+#[derive(Deserialize)]
+struct Readiness {
+    status: String,
+    #[serde(default)]
+    parts: std::collections::BTreeMap<String, PartState>,
+}
+
+#[derive(Deserialize)]
+struct PartState {
+    state: String,
+}
+
+/// Variables that would change what the services connect to or do; they stop at variables that they do not know.
+pub(crate) fn inherited_settings() -> Vec<OsString> {
+    const ADDRESSES: [&str; 3] = ["DATABASE_URL", "REPLICA_DATABASE_URL", "RABBITMQ_BROKER_URL"];
+    let is_setting = |name: &str| {
+        let name = name.strip_suffix("_FILE").unwrap_or(name);
+        name.starts_with("PARKING__") || ADDRESSES.contains(&name)
+    };
+    env::vars_os()
+        .map(|(name, _)| name)
+        .filter(|name| name.to_str().is_some_and(is_setting))
+        .collect()
+}
+
+impl Stack {
+    pub(crate) fn service_port(&self, service: Part) -> u16 {
+        self.record.ports.get(if service == Part::CommandService {
+            Port::Http
+        } else {
+            Port::ConsumerHttp
+        })
+    }
+
+    /// The environment of a service. Each gets only the addresses that are its business.
+    pub(crate) fn settings(&self, service: Part) -> Result<Vec<(&'static str, String)>> {
+        let replica = self.postgres(Part::Replica)?;
+        let port = self.service_port(service).to_string();
+        let mut settings = vec![
+            ("RABBITMQ_BROKER_URL", self.rabbitmq()?.amqp_url("/")),
+            ("PARKING__LOG__FORMAT", "text".to_owned()),
+        ];
+        if service == Part::CommandService {
+            let primary = self.postgres(Part::Primary)?;
+            settings.push((
+                "DATABASE_URL",
+                primary.url(Role::CommandService, PRIMARY_DATABASE),
+            ));
+            settings.push((
+                "REPLICA_DATABASE_URL",
+                replica.url(Role::CommandServiceReader, REPLICA_DATABASE),
+            ));
+            settings.push(("PARKING__HTTP__PORT", port));
+        } else {
+            settings.push((
+                "REPLICA_DATABASE_URL",
+                replica.url(Role::EventConsumer, REPLICA_DATABASE),
+            ));
+            settings.push(("PARKING__CONSUMER__HTTP_PORT", port));
+        }
+        Ok(settings)
+    }
+
+    /// The service's program with its settings, to run in the foreground.
+    pub(crate) fn service_command(&self, service: Part, binary: &Path) -> Result<Command> {
+        let mut command = Command::new(binary);
+        for name in inherited_settings() {
+            command.env_remove(name);
+        }
+        command.envs(self.settings(service)?);
+        Ok(command)
+    }
+
+    /// Brings the database of a service to the form that its program expects. Fine to repeat.
+    pub(crate) fn migrate(&self, service: Part, binary: &Path) -> Result<()> {
+        let path = self.log(service);
+        let log = files::open_log(&path)?;
+        let before = log.metadata()?.len();
+        let mut migrate = self.service_command(service, binary)?;
+        migrate
+            .arg("migrate")
+            .stdin(Stdio::null())
+            .stdout(log.try_clone()?)
+            .stderr(log)
+            .current_dir("/");
+        let status = migrate
+            .status()
+            .with_context(|| format!("cannot run {}", binary.display()))?;
+        if !status.success() {
+            bail!(
+                "`{service} migrate` failed ({status}):\n{}",
+                files::log_since(&path, before)
+            );
+        }
+        Ok(())
+    }
+
+    /// Starts a service in the background and notes it, without waiting for it.
+    pub(crate) fn spawn_service(&mut self, service: Part, binary: &Path) -> Result<Started> {
+        let directory = self.home.services();
+        fs::create_dir_all(&directory)?;
+        let daemon = Daemon::new(binary, &directory, &self.log(service)).without(inherited_settings());
+        let settings = self.settings(service)?;
+        let daemon = settings
+            .iter()
+            .fold(daemon, |daemon, (name, value)| daemon.env(name, value));
+        let started = daemon.spawn()?;
+        let record = ServiceRecord {
+            binary: binary.to_path_buf(),
+            process: started.process.clone(),
+        };
+        self.record.services.insert(service, record);
+        self.save()?;
+        Ok(started)
+    }
+
+    /// Waits until a started service answers and, where that is `expected`, is ready.
+    pub(crate) fn wait_for_service(&self, service: Part, started: &Started, expected: bool) -> Result<()> {
+        let mut last = Health::Silent;
+        let ready = wait::until(READY_LIMIT, POLL, || {
+            if !started.process.is_alive() {
+                bail!("{service} ended while it started:\n{}", started.output());
+            }
+            last = self.health(service);
+            let enough = if expected {
+                last == Health::Ready
+            } else {
+                last != Health::Silent
+            };
+            Ok(enough.then_some(()))
+        })?;
+        ready.with_context(|| match &last {
+            Health::Waiting(parts) => {
+                format!(
+                    "{service} is not ready after {READY_LIMIT:?}: it waits for {}",
+                    parts.join(", ")
+                )
+            }
+            _ => format!(
+                "{service} does not answer after {READY_LIMIT:?}:\n{}",
+                started.output()
+            ),
+        })
+    }
+
+    pub(crate) fn stop_service(&self, service: Part) -> Result<()> {
+        self.service_process(service)
+            .map_or(Ok(()), |process| process.stop(Signal::TERM, STOP_LIMIT))
+    }
+
+    /// The service's process, while it runs.
+    pub(crate) fn service_process(&self, service: Part) -> Option<Process> {
+        self.record
+            .services
+            .get(&service)
+            .map(|record| record.process.clone())
+            .filter(Process::is_alive)
+    }
+
+    /// What the service says about itself.
+    pub(crate) fn health(&self, service: Part) -> Health {
+        let port = self.service_port(service);
+        match http::get(port, "/readyz") {
+            Some((_, body)) => read_health(&body),
+            None => match http::get(port, "/livez") {
+                Some((200, _)) => Health::Waiting(vec!["its own start".to_owned()]),
+                _ => Health::Silent,
+            },
+        }
+    }
+
+    /// Whether the running service was started from exactly this program.
+    pub(crate) fn runs_binary(&self, service: Part, binary: &Path) -> bool {
+        let Some(process) = self.service_process(service) else {
+            return false;
+        };
+        let running = format!("/proc/{}/exe", process.pid());
+        let identity = |path: &Path| {
+            fs::metadata(path)
+                .ok()
+                .map(|found| (found.dev(), found.ino(), found.mtime_nsec()))
+        };
+        let same_file = identity(Path::new(&running)).is_some_and(|found| Some(found) == identity(binary));
+        // A build may also have made the same program once more; the running one can still be read.
+        same_file
+            || fs::read(&running)
+                .ok()
+                .is_some_and(|found| fs::read(binary).is_ok_and(|built| built == found))
+    }
+}
+
+fn read_health(body: &str) -> Health {
+    match serde_json::from_str::<Readiness>(body) {
+        Ok(readiness) if readiness.status == "ready" => Health::Ready,
+        Ok(readiness) => {
+            let away = readiness
+                .parts
+                .into_iter()
+                .filter(|(_, part)| part.state != "up")
+                .map(|(name, _)| name);
+            let away: Vec<String> = away.collect();
+            Health::Waiting(if away.is_empty() {
+                vec![format!("itself ({})", readiness.status)]
+            } else {
+                away
+            })
+        }
+        Err(_) => Health::Waiting(vec!["a readable answer of /readyz".to_owned()]),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_service_says_what_it_waits_for() {
+        for (body, health, reason) in [
+            (
+                r#"{"status":"ready","parts":{"primary":{"state":"up"}}}"#,
+                Health::Ready,
+                "all is up",
+            ),
+            (
+                r#"{"status":"degraded","parts":{"broker":{"state":"away","since":"x"},"primary":{"state":"up"}}}"#,
+                Health::Waiting(vec!["broker".to_owned()]),
+                "one part is away",
+            ),
+            (
+                r#"{"status":"starting"}"#,
+                Health::Waiting(vec!["itself (starting)".to_owned()]),
+                "no part is named",
+            ),
+        ] {
+            assert_eq!(read_health(body), health, "{reason}");
+        }
+    }
+}

@@ -20,16 +20,11 @@ impl VirtualHost {
     /// # Errors
     /// The broker does not answer.
     pub async fn create(broker: RabbitMq, name: String) -> Result<Self> {
-        let host = Self {
-            broker,
-            name,
-            http: reqwest::Client::new(),
-        };
+        let host = Self { broker, name, http: reqwest::Client::new() };
         let user = host.broker.user().to_owned();
         host.put(&format!("vhosts/{}", host.name), &json!({})).await?;
         let all = json!({"configure": ".*", "write": ".*", "read": ".*"});
-        host.put(&format!("permissions/{}/{user}", host.name), &all)
-            .await?;
+        host.put(&format!("permissions/{}/{user}", host.name), &all).await?;
         Ok(host)
     }
 
@@ -62,11 +57,7 @@ impl VirtualHost {
 
     async fn put(&self, path: &str, body: &Value) -> Result<()> {
         let request = self.http.put(self.api(path)).json(body);
-        request
-            .send()
-            .await?
-            .error_for_status()
-            .with_context(|| format!("cannot make {path}"))?;
+        request.send().await?.error_for_status().with_context(|| format!("cannot make {path}"))?;
         Ok(())
     }
 

@@ -109,10 +109,7 @@ impl Client {
     /// A client of whoever listens at `address` when a call is made.
     #[must_use]
     pub fn new(address: Address) -> Self {
-        Self {
-            http: reqwest::Client::new(),
-            address,
-        }
+        Self { http: reqwest::Client::new(), address }
     }
 
     /// `POST /parking-slots` with a name only.
@@ -120,8 +117,7 @@ impl Client {
     /// # Errors
     /// No answer.
     pub async fn create(&self, name: &str) -> Result<Reply> {
-        self.call(Method::POST, "/parking-slots", Some(json!({ "name": name })))
-            .await
+        self.call(Method::POST, "/parking-slots", Some(json!({ "name": name }))).await
     }
 
     /// Creates a slot, which must succeed.
@@ -137,8 +133,7 @@ impl Client {
     /// # Errors
     /// No answer.
     pub async fn change(&self, uuid: Uuid, patch: Value) -> Result<Reply> {
-        self.call(Method::PATCH, &format!("/parking-slots/{uuid}"), Some(patch))
-            .await
+        self.call(Method::PATCH, &format!("/parking-slots/{uuid}"), Some(patch)).await
     }
 
     /// `DELETE /parking-slots/{uuid}`.
@@ -146,8 +141,7 @@ impl Client {
     /// # Errors
     /// No answer.
     pub async fn delete(&self, uuid: Uuid) -> Result<Reply> {
-        self.call(Method::DELETE, &format!("/parking-slots/{uuid}"), None)
-            .await
+        self.call(Method::DELETE, &format!("/parking-slots/{uuid}"), None).await
     }
 
     /// `GET /parking-slots/{uuid}`.
@@ -155,8 +149,7 @@ impl Client {
     /// # Errors
     /// No answer.
     pub async fn get(&self, uuid: Uuid) -> Result<Reply> {
-        self.call(Method::GET, &format!("/parking-slots/{uuid}"), None)
-            .await
+        self.call(Method::GET, &format!("/parking-slots/{uuid}"), None).await
     }
 
     /// `GET /parking-slots` with this query, which begins with `?` unless it is empty.
@@ -164,8 +157,7 @@ impl Client {
     /// # Errors
     /// No answer.
     pub async fn list(&self, query: &str) -> Result<Reply> {
-        self.call(Method::GET, &format!("/parking-slots{query}"), None)
-            .await
+        self.call(Method::GET, &format!("/parking-slots{query}"), None).await
     }
 
     /// Every slot, page by page.

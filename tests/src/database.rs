@@ -21,11 +21,7 @@ impl Database {
     /// The database `name` on `server`.
     #[must_use]
     pub fn new(server: Postgres, name: String) -> Self {
-        Self {
-            server,
-            name,
-            superuser: Mutex::new(None),
-        }
+        Self { server, name, superuser: Mutex::new(None) }
     }
 
     /// The superuser's connection; a new one when the old one was lost.
@@ -49,10 +45,8 @@ impl Database {
     pub async fn connect_as(&self, role: Role) -> Result<Client> {
         let mut config = Config::from_str(&self.server.url(role, &self.name))?;
         config.application_name("test");
-        let (client, connection) = config
-            .connect(NoTls)
-            .await
-            .with_context(|| format!("cannot connect to {}", self.name))?;
+        let (client, connection) =
+            config.connect(NoTls).await.with_context(|| format!("cannot connect to {}", self.name))?;
         // It ends with the client, or with the server; the client then says so.
         tokio::spawn(connection);
         Ok(client)

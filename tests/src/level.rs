@@ -79,22 +79,13 @@ impl Everything {
         Ok(Self {
             events: rows::events(&primary).await?,
             primary: rows::primary_slots(&primary).await?,
-            outbox: primary
-                .query_one("SELECT count(*) FROM outbox", &[])
-                .await?
-                .try_get(0)?,
-            epoch: primary
-                .query_one("SELECT epoch FROM epoch", &[])
-                .await?
-                .try_get(0)?,
+            outbox: primary.query_one("SELECT count(*) FROM outbox", &[]).await?.try_get(0)?,
+            epoch: primary.query_one("SELECT epoch FROM epoch", &[]).await?.try_get(0)?,
             replica: rows::replica_slots(&replica).await?,
             tombstones: rows::tombstones(&replica).await?,
             summary: rows::summary(&replica).await?,
             status: rows::replication_status(&replica).await?,
-            dead_letters: replica
-                .query_one("SELECT count(*) FROM dead_letters", &[])
-                .await?
-                .try_get(0)?,
+            dead_letters: replica.query_one("SELECT count(*) FROM dead_letters", &[]).await?.try_get(0)?,
         })
     }
 
@@ -104,23 +95,11 @@ impl Everything {
     /// The first difference.
     pub fn check(&self) -> Result<()> {
         let (slots, tombstones) = fold(&self.events).context("the log is not sound")?;
-        same(
-            "the primary's slots are not what the log makes of them",
-            &slots,
-            &self.primary,
-        )?;
-        ensure!(
-            self.outbox == 0,
-            "{} events wait in the outbox of an idle pair",
-            self.outbox
-        );
+        same("the primary's slots are not what the log makes of them", &slots, &self.primary)?;
+        ensure!(self.outbox == 0, "{} events wait in the outbox of an idle pair", self.outbox);
         let copies: Vec<ReplicaRow> = self.primary.iter().map(PrimaryRow::copy).collect();
         same("the replica is not the primary's copy", &copies, &self.replica)?;
-        same(
-            "the tombstones are not those of the log's deletes",
-            &tombstones,
-            &self.tombstones,
-        )?;
+        same("the tombstones are not those of the log's deletes", &tombstones, &self.tombstones)?;
         self.check_summary()?;
         self.check_status()
     }
@@ -148,11 +127,7 @@ impl Everything {
             self.events.len(),
             status.applied
         );
-        ensure!(
-            self.dead_letters == 0,
-            "{} letters are dead, and none should be",
-            self.dead_letters
-        );
+        ensure!(self.dead_letters == 0, "{} letters are dead, and none should be", self.dead_letters);
         let (Some(first), Some(last)) = (self.events.first(), self.events.last()) else {
             return Ok(());
         };

@@ -46,12 +46,7 @@ pub struct Mix {
 }
 
 /// Mostly creates and changes.
-pub const MIXED: Mix = Mix {
-    creates: 50,
-    changes: 35,
-    deletes: 10,
-    no_changes: 5,
-};
+pub const MIXED: Mix = Mix { creates: 50, changes: 35, deletes: 10, no_changes: 5 };
 
 /// A load that runs. Dropping it stops its clients in the middle of their calls.
 #[derive(Debug)]
@@ -84,11 +79,7 @@ impl Load {
             };
             tasks.spawn(worker.run(stop.clone()));
         }
-        Self {
-            shared,
-            stop,
-            clients: tasks,
-        }
+        Self { shared, stop, clients: tasks }
     }
 
     /// How many commands have been acknowledged.
@@ -159,14 +150,9 @@ impl Worker {
         let mix = self.mix;
         let number = self.shared.next_name.fetch_add(1, Ordering::Relaxed);
         let status = *self.random.one_of(&STATUSES);
-        let choice = self
-            .random
-            .below(mix.creates + mix.changes + mix.deletes + mix.no_changes);
+        let choice = self.random.below(mix.creates + mix.changes + mix.deletes + mix.no_changes);
         let Some(uuid) = self.hot_slot().filter(|_| choice >= mix.creates) else {
-            return Asked::Create {
-                name: format!("created {number}"),
-                status,
-            };
+            return Asked::Create { name: format!("created {number}"), status };
         };
         if choice < mix.creates + mix.changes {
             let name = format!("changed {number}");
@@ -181,11 +167,7 @@ impl Worker {
     fn hot_slot(&mut self) -> Option<Uuid> {
         let back = self.random.below(HOT_SLOTS);
         let slots = self.slots();
-        slots
-            .len()
-            .checked_sub(back + 1)
-            .map(|place| slots[place])
-            .or_else(|| slots.last().copied())
+        slots.len().checked_sub(back + 1).map(|place| slots[place]).or_else(|| slots.last().copied())
     }
 
     fn slots(&self) -> std::sync::MutexGuard<'_, Vec<Uuid>> {
@@ -194,11 +176,9 @@ impl Worker {
 
     async fn ask(&self, asked: &Asked) -> Fate {
         let (method, path, body): (_, _, Option<Value>) = match asked {
-            Asked::Create { name, status } => (
-                Method::POST,
-                "/parking-slots".to_owned(),
-                Some(json!({ "name": name, "status": status })),
-            ),
+            Asked::Create { name, status } => {
+                (Method::POST, "/parking-slots".to_owned(), Some(json!({ "name": name, "status": status })))
+            }
             Asked::Change { uuid, name, status } => (
                 Method::PATCH,
                 format!("/parking-slots/{uuid}"),

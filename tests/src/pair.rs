@@ -104,10 +104,7 @@ impl Shape {
     pub fn run(self, body: impl AsyncFnOnce(&Pair) -> Result<()>) -> Result<()> {
         let servers = servers()?;
         let parts = Parts::create(servers, &self)?;
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(2)
-            .enable_all()
-            .build()?;
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
         let done = runtime.block_on(async {
             let pair = Pair::create(servers, &self, &parts).await?;
             let logs = LogsUnlessDone { pair: &pair };
@@ -155,10 +152,7 @@ impl Parts {
 
     /// Servers of the test's own would end with the run; sooner leaves more of the machine to the other tests.
     fn end(&self, servers: &Servers) {
-        for (server, shared) in [
-            (&self.primary, servers.primary()),
-            (&self.replica, servers.replica()),
-        ] {
+        for (server, shared) in [(&self.primary, servers.primary()), (&self.replica, servers.replica())] {
             if server != shared {
                 let _ = server.crash();
             }
@@ -191,22 +185,16 @@ impl Pair {
         };
         let (commands, consumers) = (pair.command_environment(), pair.consumer_environment());
         for number in 1..=shape.command_services {
-            let (name, directory) = (
-                format!("command-service {number}"),
-                servers.new_directory("command_service")?,
-            );
+            let (name, directory) =
+                (format!("command-service {number}"), servers.new_directory("command_service")?);
             let program = servers.binaries.command_service.clone();
-            pair.command_services
-                .push(Service::new(name, program, commands.clone(), directory));
+            pair.command_services.push(Service::new(name, program, commands.clone(), directory));
         }
         for number in 1..=shape.event_consumers {
-            let (name, directory) = (
-                format!("event-consumer {number}"),
-                servers.new_directory("event_consumer")?,
-            );
+            let (name, directory) =
+                (format!("event-consumer {number}"), servers.new_directory("event_consumer")?);
             let program = servers.binaries.event_consumer.clone();
-            pair.event_consumers
-                .push(Service::new(name, program, consumers.clone(), directory));
+            pair.event_consumers.push(Service::new(name, program, consumers.clone(), directory));
         }
         Ok(pair)
     }
@@ -266,19 +254,12 @@ impl Pair {
     #[must_use]
     pub fn command_environment(&self) -> Vec<(String, String)> {
         let links = &self.links;
-        let primary = self
-            .primary
-            .url_through(Role::CommandService, links.command_primary.port());
-        let replica = self
-            .replica
-            .url_through(Role::CommandServiceReader, links.command_replica.port());
+        let primary = self.primary.url_through(Role::CommandService, links.command_primary.port());
+        let replica = self.replica.url_through(Role::CommandServiceReader, links.command_replica.port());
         self.environment([
             ("DATABASE_URL", primary),
             ("REPLICA_DATABASE_URL", replica),
-            (
-                "RABBITMQ_BROKER_URL",
-                self.broker.url_through(links.relay_broker.port()),
-            ),
+            ("RABBITMQ_BROKER_URL", self.broker.url_through(links.relay_broker.port())),
             ("PARKING__HTTP__PORT", "0".to_owned()),
         ])
     }
@@ -286,15 +267,10 @@ impl Pair {
     /// The settings with which event-consumers run: nothing of the primary's.
     fn consumer_environment(&self) -> Vec<(String, String)> {
         let links = &self.links;
-        let replica = self
-            .replica
-            .url_through(Role::EventConsumer, links.consumer_replica.port());
+        let replica = self.replica.url_through(Role::EventConsumer, links.consumer_replica.port());
         self.environment([
             ("REPLICA_DATABASE_URL", replica),
-            (
-                "RABBITMQ_BROKER_URL",
-                self.broker.url_through(links.consumer_broker.port()),
-            ),
+            ("RABBITMQ_BROKER_URL", self.broker.url_through(links.consumer_broker.port())),
             ("PARKING__CONSUMER__HTTP_PORT", "0".to_owned()),
         ])
     }
@@ -333,10 +309,7 @@ impl Pair {
             service.kill()?;
         }
         if self.broker.broker.is_running() {
-            self.broker
-                .delete()
-                .await
-                .context("the virtual host stays behind")?;
+            self.broker.delete().await.context("the virtual host stays behind")?;
         }
         Ok(())
     }
@@ -350,11 +323,7 @@ struct LogsUnlessDone<'p> {
 impl Drop for LogsUnlessDone<'_> {
     fn drop(&mut self) {
         for service in self.pair.services() {
-            println!(
-                "--- the end of the log of {}:\n{}",
-                service.name(),
-                service.log_tail()
-            );
+            println!("--- the end of the log of {}:\n{}", service.name(), service.log_tail());
         }
     }
 }

@@ -43,12 +43,7 @@ impl Servers {
     fn start() -> Result<Self> {
         let binaries = stack::build::services(false)?;
         let running = stack::test_servers::start(&binaries.stack)?;
-        let servers = Self {
-            binaries,
-            running,
-            next_name: AtomicU32::new(1),
-            copying: Mutex::new(()),
-        };
+        let servers = Self { binaries, running, next_name: AtomicU32::new(1), copying: Mutex::new(()) };
         servers.prepare_primary(&servers.running.primary, TEMPLATE)?;
         servers.prepare_replica(&servers.running.replica, TEMPLATE)?;
         Ok(servers)
@@ -151,10 +146,7 @@ impl Servers {
     fn prepare_replica(&self, server: &Postgres, name: &str) -> Result<()> {
         server.provision_replica(name)?;
         let url = server.url(Role::EventConsumer, name);
-        let settings = [
-            ("REPLICA_DATABASE_URL", url.as_str()),
-            ("RABBITMQ_BROKER_URL", NO_BROKER),
-        ];
+        let settings = [("REPLICA_DATABASE_URL", url.as_str()), ("RABBITMQ_BROKER_URL", NO_BROKER)];
         migrate(&self.binaries.event_consumer, &settings)
     }
 }

@@ -66,14 +66,7 @@ impl Service {
         environment: Vec<(String, String)>,
         directory: PathBuf,
     ) -> Self {
-        Self {
-            name,
-            program,
-            environment,
-            directory,
-            address: Address::default(),
-            running: Mutex::new(None),
-        }
+        Self { name, program, environment, directory, address: Address::default(), running: Mutex::new(None) }
     }
 
     /// Its name in the output of a failed test.
@@ -100,10 +93,9 @@ impl Service {
     /// It ended, or did not listen in time.
     pub async fn start(&self) -> Result<()> {
         self.spawn()?;
-        let address = eventually(START_DEADLINE, &format!("{} listens", self.name), async || {
-            self.listening_address()
-        })
-        .await?;
+        let address =
+            eventually(START_DEADLINE, &format!("{} listens", self.name), async || self.listening_address())
+                .await?;
         self.address.set(address);
         Ok(())
     }
@@ -154,9 +146,8 @@ impl Service {
     /// The end of its log.
     #[must_use]
     pub fn log_tail(&self) -> String {
-        let start = fs::metadata(self.log_path())
-            .map(|log| log.len().saturating_sub(TAIL_BYTES))
-            .unwrap_or_default();
+        let start =
+            fs::metadata(self.log_path()).map(|log| log.len().saturating_sub(TAIL_BYTES)).unwrap_or_default();
         self.log_from(start).unwrap_or_default()
     }
 
@@ -165,26 +156,16 @@ impl Service {
     /// # Errors
     /// It was not started.
     pub fn log_lines(&self) -> Result<Vec<Value>> {
-        let start = self
-            .lock_running()
-            .as_ref()
-            .map(|running| running.log_start)
-            .context("not started")?;
+        let start = self.lock_running().as_ref().map(|running| running.log_start).context("not started")?;
         let text = self.log_from(start)?;
         // The last line may be half written.
-        Ok(text
-            .lines()
-            .filter_map(|line| serde_json::from_str(line).ok())
-            .collect())
+        Ok(text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect())
     }
 
     fn spawn(&self) -> Result<()> {
         let mut running = self.lock_running();
         ensure!(running.is_none(), "{} runs already", self.name);
-        let log = OpenOptions::new()
-            .create(true)
-            .append(true)
-            .open(self.log_path())?;
+        let log = OpenOptions::new().create(true).append(true).open(self.log_path())?;
         let log_start = log.metadata()?.len();
         let child = Command::new(&self.program)
             .env_clear()
@@ -211,9 +192,7 @@ impl Service {
 
     fn take_running(&self) -> Result<Running> {
         let mut running = self.lock_running();
-        running
-            .take()
-            .ok_or_else(|| anyhow!("{} does not run", self.name))
+        running.take().ok_or_else(|| anyhow!("{} does not run", self.name))
     }
 
     fn lock_running(&self) -> std::sync::MutexGuard<'_, Option<Running>> {

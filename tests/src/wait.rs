@@ -42,7 +42,5 @@ pub async fn eventually<T>(
 /// # Errors
 /// Those of `work`.
 pub async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
-    tokio::task::spawn_blocking(work)
-        .await
-        .context("blocking work panicked")?
+    tokio::task::spawn_blocking(work).await.context("blocking work panicked")?
 }

@@ -9,11 +9,7 @@ use system_tests::{Pair, blocking, servers::servers};
 pub(crate) async fn run_command(pair: &Pair, arguments: &[&str]) -> Result<String> {
     let program = servers()?.binaries.command_service.clone();
     let mut command = std::process::Command::new(program);
-    command
-        .args(arguments)
-        .env_clear()
-        .envs(pair.command_environment())
-        .stdin(Stdio::null());
+    command.args(arguments).env_clear().envs(pair.command_environment()).stdin(Stdio::null());
     let output = blocking(move || command.output().context("cannot run command-service")).await?;
     ensure!(
         output.status.success(),

@@ -23,11 +23,7 @@ fn a_create_whose_commit_reply_is_lost_is_acknowledged_and_made_once() -> Result
 
         let slot = client.created("Slot 1").await?;
 
-        assert_eq!(
-            rule.swallowed(),
-            1,
-            "the reply to the commit of this create was lost"
-        );
+        assert_eq!(rule.swallowed(), 1, "the reply to the commit of this create was lost");
         let everything = assert_level(pair).await?;
         assert_eq!(everything.events.len(), 1, "one create makes one event");
         assert_eq!(everything.events[0].slot_uuid, slot.uuid);
@@ -43,10 +39,7 @@ fn changes_and_deletes_whose_commit_reply_is_lost_happen_once() -> Result<()> {
         let rule = Arc::new(SwallowCommitReply::times(2));
         pair.links.command_primary.set_rule(Some(rule.clone()));
 
-        let changed = client
-            .change(kept.uuid, json!({ "status": "blocked" }))
-            .await?
-            .slot(200)?;
+        let changed = client.change(kept.uuid, json!({ "status": "blocked" })).await?.slot(200)?;
         client.delete(removed.uuid).await?.expect(204)?;
 
         assert_eq!(rule.swallowed(), 2, "both replies were lost");
@@ -78,17 +71,9 @@ fn replies_lost_again_and_again_under_load_lose_and_double_nothing() -> Result<(
         }
 
         let uuids: BTreeSet<_> = created.iter().map(|slot| slot.uuid).collect();
-        assert_eq!(
-            uuids.len(),
-            200,
-            "each create was answered with a slot of its own"
-        );
+        assert_eq!(uuids.len(), 200, "each create was answered with a slot of its own");
         let everything = assert_level(pair).await?;
-        assert_eq!(
-            everything.events.len(),
-            200 + single,
-            "as many events as acknowledged creates"
-        );
+        assert_eq!(everything.events.len(), 200 + single, "as many events as acknowledged creates");
         Ok(())
     })
 }
@@ -142,16 +127,9 @@ fn a_commit_that_never_arrives_is_made_good_by_the_second_attempt() -> Result<()
 #[test]
 fn a_hot_slot_gives_each_change_from_two_instances_its_own_version() -> Result<()> {
     const CHANGES: usize = 120;
-    let two = Shape {
-        command_services: 2,
-        ..Shape::default()
-    };
+    let two = Shape { command_services: 2, ..Shape::default() };
     two.run(async |pair| {
-        let clients: Vec<_> = pair
-            .command_services
-            .iter()
-            .map(|service| service.client())
-            .collect();
+        let clients: Vec<_> = pair.command_services.iter().map(|service| service.client()).collect();
         let slot = clients[0].created("Hot").await?;
 
         let changes = (0..CHANGES).map(|number| {
@@ -165,16 +143,10 @@ fn a_hot_slot_gives_each_change_from_two_instances_its_own_version() -> Result<(
 
         let versions: BTreeSet<i64> = changed.iter().map(|slot| slot.version).collect();
         let expected: BTreeSet<i64> = (2..).take(CHANGES).collect();
-        assert_eq!(
-            versions, expected,
-            "each change was answered with its own version"
-        );
+        assert_eq!(versions, expected, "each change was answered with its own version");
         let everything = assert_level(pair).await?;
         for slot in &changed {
-            let event = everything
-                .events
-                .iter()
-                .find(|event| event.version == slot.version);
+            let event = everything.events.iter().find(|event| event.version == slot.version);
             assert_eq!(
                 event.and_then(|event| event.name.as_deref()),
                 Some(slot.name.as_str()),
@@ -192,11 +164,7 @@ fn a_slot_that_somebody_holds_stalls_only_its_own_commands() -> Result<()> {
         let (held, free) = (client.created("Held").await?, client.created("Free").await?);
         let mut holder = pair.primary.connect_as(stack::Role::Superuser).await?;
         let hold = holder.transaction().await?;
-        hold.query_one(
-            "SELECT 1 FROM parking_slots WHERE uuid = $1 FOR UPDATE",
-            &[&held.uuid],
-        )
-        .await?;
+        hold.query_one("SELECT 1 FROM parking_slots WHERE uuid = $1 FOR UPDATE", &[&held.uuid]).await?;
 
         let waiting = tokio::spawn({
             let client = client.clone();
@@ -204,14 +172,8 @@ fn a_slot_that_somebody_holds_stalls_only_its_own_commands() -> Result<()> {
         });
         // Sent after the one that waits, so some of these share their batches with it.
         for number in 0..20 {
-            let changed = client
-                .change(free.uuid, json!({ "name": format!("Free {number}") }))
-                .await?;
-            ensure!(
-                changed.took < PROMPT,
-                "a change of another slot took {:?}",
-                changed.took
-            );
+            let changed = client.change(free.uuid, json!({ "name": format!("Free {number}") })).await?;
+            ensure!(changed.took < PROMPT, "a change of another slot took {:?}", changed.took);
             changed.slot(200)?;
             let created = client.create("Another").await?;
             ensure!(created.took < PROMPT, "a create took {:?}", created.took);
@@ -229,25 +191,15 @@ fn a_slot_that_somebody_holds_stalls_only_its_own_commands() -> Result<()> {
 
 #[test]
 fn a_command_on_a_slot_that_stays_held_is_refused_in_time_and_leaves_nothing() -> Result<()> {
-    let short = Shape {
-        settings: vec![("PARKING__HTTP__COMMAND_DEADLINE_MS", "4500")],
-        ..Shape::default()
-    };
+    let short = Shape { settings: vec![("PARKING__HTTP__COMMAND_DEADLINE_MS", "4500")], ..Shape::default() };
     short.run(async |pair| {
         let client = pair.client();
         let held = client.created("Held").await?;
         let mut holder = pair.primary.connect_as(stack::Role::Superuser).await?;
         let hold = holder.transaction().await?;
-        hold.query_one(
-            "SELECT 1 FROM parking_slots WHERE uuid = $1 FOR UPDATE",
-            &[&held.uuid],
-        )
-        .await?;
+        hold.query_one("SELECT 1 FROM parking_slots WHERE uuid = $1 FOR UPDATE", &[&held.uuid]).await?;
 
-        let refused = client
-            .change(held.uuid, json!({ "name": "Changed" }))
-            .await?
-            .expect(503)?;
+        let refused = client.change(held.uuid, json!({ "name": "Changed" })).await?.expect(503)?;
         hold.rollback().await?;
 
         assert_eq!(refused.problem(), "overloaded");
@@ -257,10 +209,7 @@ fn a_command_on_a_slot_that_stays_held_is_refused_in_time_and_leaves_nothing() -
             refused.took
         );
         // A command that comes later sees whether the refused one was carried out after all.
-        let next = client
-            .change(held.uuid, json!({ "status": "blocked" }))
-            .await?
-            .slot(200)?;
+        let next = client.change(held.uuid, json!({ "status": "blocked" })).await?.slot(200)?;
         assert_eq!((next.name.as_str(), next.version), ("Held", 2));
         assert_level(pair).await?;
         Ok(())
@@ -274,11 +223,5 @@ async fn waiting_for_commit_lock(pair: &Pair) -> Result<i64> {
                  AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
                  AND (classid::bigint << 32 | objid::bigint) = $1";
     let key = command_service::write_model::session::COMMIT_LOCK;
-    Ok(pair
-        .primary
-        .sql()
-        .await?
-        .query_one(sql, &[&key])
-        .await?
-        .try_get(0)?)
+    Ok(pair.primary.sql().await?.query_one(sql, &[&key]).await?.try_get(0)?)
 }

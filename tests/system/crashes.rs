@@ -26,10 +26,7 @@ fn a_command_service_killed_under_load_loses_nothing_that_it_acknowledged() -> R
         load.progress(COMMANDS_BETWEEN_KILLS).await?;
         let history = load.finish().await?;
 
-        ensure!(
-            history.unknown() > 0,
-            "no kill met a command, so nothing was tried"
-        );
+        ensure!(history.unknown() > 0, "no kill met a command, so nothing was tried");
         assert_level_with(pair, &history).await?;
         pair.ready().await
     })
@@ -79,10 +76,7 @@ fn both_services_killed_at_once_under_load_lose_nothing() -> Result<()> {
 
 #[test]
 fn two_consumers_killed_in_turn_under_load_apply_everything() -> Result<()> {
-    let two = Shape {
-        event_consumers: 2,
-        ..Shape::default()
-    };
+    let two = Shape { event_consumers: 2, ..Shape::default() };
     two.run(async |pair| {
         let load = Load::start(&[pair.client()], CLIENTS, MIXED, seed());
 

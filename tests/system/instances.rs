@@ -40,17 +40,11 @@ const REFUSE_CULPRITS: &str = "
         FOR EACH ROW EXECUTE FUNCTION refuse_culprits();";
 
 fn three() -> Shape {
-    Shape {
-        command_services: 3,
-        ..Shape::default()
-    }
+    Shape { command_services: 3, ..Shape::default() }
 }
 
 fn clients(pair: &Pair) -> Vec<Client> {
-    pair.command_services
-        .iter()
-        .map(|service| service.client())
-        .collect()
+    pair.command_services.iter().map(|service| service.client()).collect()
 }
 
 #[test]
@@ -83,11 +77,7 @@ fn transactions_that_fail_at_random_leave_nothing() -> Result<()> {
             history.refused(|status| status == 503) > 0,
             "no command met two failures in a row, so nothing was tried"
         );
-        assert_eq!(
-            history.unknown(),
-            0,
-            "a transaction that was rolled back leaves no doubt"
-        );
+        assert_eq!(history.unknown(), 0, "a transaction that was rolled back leaves no doubt");
         assert_level_with(pair, &history).await?;
         Ok(())
     })
@@ -168,12 +158,7 @@ fn a_command_that_the_primary_refuses_fails_alone() -> Result<()> {
         let asked = (0..200).map(|number| {
             let client = client.clone();
             let kind = if number % 20 == 7 { "culprit" } else { "innocent" };
-            async move {
-                client
-                    .create(&format!("{kind} {number}"))
-                    .await
-                    .map(|reply| (kind, reply))
-            }
+            async move { client.create(&format!("{kind} {number}")).await.map(|reply| (kind, reply)) }
         });
         let answers = try_join_all(asked).await?;
 
@@ -187,11 +172,7 @@ fn a_command_that_the_primary_refuses_fails_alone() -> Result<()> {
             );
         }
         let everything = assert_level(pair).await?;
-        assert_eq!(
-            everything.events.len(),
-            190,
-            "each innocent command has its event, and nobody else"
-        );
+        assert_eq!(everything.events.len(), 190, "each innocent command has its event, and nobody else");
         Ok(())
     })
 }

@@ -17,16 +17,10 @@ fn events_wait_for_a_stopped_consumer_and_all_arrive() -> Result<()> {
     with_pair(async |pair| {
         let client = pair.client();
         let status = pair.event_consumer().stop().await?;
-        ensure!(
-            status.success(),
-            "a consumer that was asked to stop ended with {status}"
-        );
+        ensure!(status.success(), "a consumer that was asked to stop ended with {status}");
 
         let created = create(&client, SLOTS).await?;
-        assert!(
-            client.list_all().await?.is_empty(),
-            "nothing is applied without a consumer"
-        );
+        assert!(client.list_all().await?.is_empty(), "nothing is applied without a consumer");
         pair.event_consumer().start().await?;
 
         assert_level(pair).await?;
@@ -45,9 +39,7 @@ fn everything_works_while_the_broker_is_away() -> Result<()> {
         pair.links.consumer_broker.cut().await;
 
         let created = create(&client, SLOTS).await?;
-        let changed = client
-            .change(created[0].uuid, json!({ "status": "reserved" }))
-            .await?;
+        let changed = client.change(created[0].uuid, json!({ "status": "reserved" })).await?;
         changed.slot(200)?;
         client.delete(created[1].uuid).await?.expect(204)?;
 
@@ -95,15 +87,9 @@ fn commands_work_and_reads_are_refused_while_the_replica_is_away() -> Result<()>
         client.delete(created[0].uuid).await?.expect(204)?;
 
         for path in ["", "/summary", &format!("/{}", before[0].uuid)] {
-            let refused = client
-                .get_path(&format!("/parking-slots{path}"))
-                .await?
-                .expect(503)?;
+            let refused = client.get_path(&format!("/parking-slots{path}")).await?.expect(503)?;
             assert_eq!(refused.problem(), "replica-unavailable", "{path}");
-            assert!(
-                refused.header("retry-after").is_some(),
-                "{path} says when to try again"
-            );
+            assert!(refused.header("retry-after").is_some(), "{path} says when to try again");
             ensure!(refused.took < REFUSAL_DEADLINE, "{path} took {:?}", refused.took);
         }
         assert_part(&client, "replica", "away").await?;
@@ -155,10 +141,8 @@ fn reads_work_and_commands_are_refused_within_a_second_while_the_primary_is_away
         assert_part(&client, "primary", "away").await?;
         client.readyz().await?.expect(200)?;
         pair.links.command_primary.restore()?;
-        let after = eventually(RECOVERY, "creates are taken again", async || {
-            client.created("After").await
-        })
-        .await?;
+        let after =
+            eventually(RECOVERY, "creates are taken again", async || client.created("After").await).await?;
         let everything = assert_level(pair).await?;
         assert_eq!(everything.events.len(), 4, "the refused commands left nothing");
         assert_eq!(everything.events[3].slot_uuid, after.uuid);
@@ -184,16 +168,9 @@ fn commands_are_answered_in_time_while_the_primary_says_nothing() -> Result<()> 
         ensure!(second.took < Duration::from_secs(11), "it took {:?}", second.took);
         assert_eq!(client.list_all().await?, before, "the list answers");
         pair.links.command_primary.restore()?;
-        eventually(RECOVERY, "creates are taken again", async || {
-            client.created("After").await
-        })
-        .await?;
+        eventually(RECOVERY, "creates are taken again", async || client.created("After").await).await?;
         let everything = assert_level(pair).await?;
-        let names: Vec<_> = everything
-            .events
-            .iter()
-            .filter_map(|event| event.name.as_deref())
-            .collect();
+        let names: Vec<_> = everything.events.iter().filter_map(|event| event.name.as_deref()).collect();
         for (reply, name) in [(&first, "Sent"), (&second, "Not sent")] {
             ensure!(
                 reply.problem() == "outcome-unknown" || !names.contains(&name),
@@ -213,11 +190,7 @@ fn connections_reset_again_and_again_lose_nothing() -> Result<()> {
         let mut created = Vec::new();
 
         for _ in 0..5 {
-            for link in [
-                &links.relay_broker,
-                &links.consumer_broker,
-                &links.consumer_replica,
-            ] {
+            for link in [&links.relay_broker, &links.consumer_broker, &links.consumer_replica] {
                 created.extend(create(&client, 5).await?);
                 link.reset().await?;
             }
@@ -225,11 +198,7 @@ fn connections_reset_again_and_again_lose_nothing() -> Result<()> {
 
         assert_level(pair).await?;
         assert_eq!(client.list_all().await?, created);
-        for link in [
-            &links.relay_broker,
-            &links.consumer_broker,
-            &links.consumer_replica,
-        ] {
+        for link in [&links.relay_broker, &links.consumer_broker, &links.consumer_replica] {
             assert!(link.connections() > 1, "each of these links was opened anew");
         }
         Ok(())
@@ -253,15 +222,8 @@ pub(crate) async fn assert_commands_refused(client: &Client, slot: &Slot, attemp
     for (reply, command) in [(create, "create"), (change, "change"), (delete, "delete")] {
         let reply = reply.expect(503)?;
         assert_eq!(reply.problem(), "primary-unavailable", "{command} {attempt}");
-        assert!(
-            reply.header("retry-after").is_some(),
-            "{command} says when to try again"
-        );
-        ensure!(
-            reply.took < REFUSAL_DEADLINE,
-            "{command} {attempt} took {:?}",
-            reply.took
-        );
+        assert!(reply.header("retry-after").is_some(), "{command} says when to try again");
+        ensure!(reply.took < REFUSAL_DEADLINE, "{command} {attempt} took {:?}", reply.took);
     }
     Ok(())
 }
@@ -277,11 +239,6 @@ pub(crate) async fn assert_part(client: &Client, part: &str, state: &str) -> Res
 }
 
 async fn outbox(pair: &Pair) -> Result<i64> {
-    let row = pair
-        .primary
-        .sql()
-        .await?
-        .query_one("SELECT count(*) FROM outbox", &[])
-        .await?;
+    let row = pair.primary.sql().await?.query_one("SELECT count(*) FROM outbox", &[]).await?;
     Ok(row.try_get(0)?)
 }

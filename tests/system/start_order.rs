@@ -6,10 +6,7 @@ use system_tests::{Pair, RECOVERY, Shape, assert_level, eventually};
 use crate::outages::{assert_commands_refused, create};
 
 fn not_started() -> Shape {
-    Shape {
-        started: false,
-        ..Shape::default()
-    }
+    Shape { started: false, ..Shape::default() }
 }
 
 async fn start_all(pair: &Pair) -> Result<()> {
@@ -42,10 +39,7 @@ fn services_that_start_with_everything_away_wait_for_each_part() -> Result<()> {
         client.list("").await?.expect(503)?;
         client.create("Refused").await?.expect(503)?;
         links.command_primary.restore()?;
-        let slot = eventually(RECOVERY, "creates are taken", async || {
-            client.created("First").await
-        })
-        .await?;
+        let slot = eventually(RECOVERY, "creates are taken", async || client.created("First").await).await?;
         client.list("").await?.expect(503)?;
         links.command_replica.restore()?;
         let listed = eventually(RECOVERY, "the list answers", async || client.list_all().await).await?;
@@ -66,10 +60,8 @@ fn a_consumer_that_starts_first_gets_what_comes_later() -> Result<()> {
     not_started().run(async |pair| {
         pair.event_consumer().start().await?;
         let consumer = pair.event_consumer().client();
-        eventually(RECOVERY, "the consumer is ready alone", async || {
-            consumer.readyz().await?.expect(200)
-        })
-        .await?;
+        eventually(RECOVERY, "the consumer is ready alone", async || consumer.readyz().await?.expect(200))
+            .await?;
 
         pair.command_service().start().await?;
         pair.ready().await?;
@@ -86,10 +78,7 @@ fn a_command_service_that_starts_first_keeps_its_events_for_the_consumer() -> Re
     not_started().run(async |pair| {
         pair.command_service().start().await?;
         let client = pair.client();
-        eventually(RECOVERY, "creates are taken", async || {
-            client.created("First").await
-        })
-        .await?;
+        eventually(RECOVERY, "creates are taken", async || client.created("First").await).await?;
         create(&client, 5).await?;
 
         // No queue is bound yet: what the broker confirmed now would be gone.
@@ -106,23 +95,15 @@ fn a_database_that_is_migrated_after_the_services_start_is_taken_up() -> Result<
     not_started().run(async |pair| {
         let (primary, replica) = (pair.primary.sql().await?, pair.replica.sql().await?);
         // As before the migration: nothing of ours is visible.
-        primary
-            .batch_execute("ALTER SCHEMA public RENAME TO later; CREATE SCHEMA public")
-            .await?;
-        replica
-            .batch_execute("ALTER SCHEMA public RENAME TO later; CREATE SCHEMA public")
-            .await?;
+        primary.batch_execute("ALTER SCHEMA public RENAME TO later; CREATE SCHEMA public").await?;
+        replica.batch_execute("ALTER SCHEMA public RENAME TO later; CREATE SCHEMA public").await?;
 
         start_all(pair).await?;
         let client = pair.client();
         let refused = client.create("Refused").await?.expect(503)?;
         client.list("").await?.expect(503)?;
-        primary
-            .batch_execute("DROP SCHEMA public; ALTER SCHEMA later RENAME TO public")
-            .await?;
-        replica
-            .batch_execute("DROP SCHEMA public; ALTER SCHEMA later RENAME TO public")
-            .await?;
+        primary.batch_execute("DROP SCHEMA public; ALTER SCHEMA later RENAME TO public").await?;
+        replica.batch_execute("DROP SCHEMA public; ALTER SCHEMA later RENAME TO public").await?;
 
         assert_eq!(refused.problem(), "primary-unavailable");
         pair.ready().await?;
@@ -139,11 +120,7 @@ fn services_restart_while_every_part_is_away() -> Result<()> {
         let client = pair.client();
         let slots = create(&client, 3).await?;
         assert_level(pair).await?;
-        for link in [
-            &pair.links.command_primary,
-            &pair.links.relay_broker,
-            &pair.links.consumer_replica,
-        ] {
+        for link in [&pair.links.command_primary, &pair.links.relay_broker, &pair.links.consumer_replica] {
             link.cut().await;
         }
 
@@ -153,11 +130,7 @@ fn services_restart_while_every_part_is_away() -> Result<()> {
         }
         start_all(pair).await?;
         assert_commands_refused(&client, &slots[0], 0).await?;
-        for link in [
-            &pair.links.command_primary,
-            &pair.links.relay_broker,
-            &pair.links.consumer_replica,
-        ] {
+        for link in [&pair.links.command_primary, &pair.links.relay_broker, &pair.links.consumer_replica] {
             link.restore()?;
         }
 

@@ -13,10 +13,7 @@ const BROKER_RECOVERY: Duration = Duration::from_secs(60);
 
 #[test]
 fn everything_works_while_the_broker_is_stopped_or_killed() -> Result<()> {
-    let own = Shape {
-        own_broker: true,
-        ..Shape::default()
-    };
+    let own = Shape { own_broker: true, ..Shape::default() };
     own.run(async |pair| {
         let client = pair.client();
         create(&client, 3).await?;
@@ -25,27 +22,18 @@ fn everything_works_while_the_broker_is_stopped_or_killed() -> Result<()> {
         let broker = pair.broker.broker.clone();
         blocking(move || broker.stop()).await?;
         let while_stopped = create(&client, 20).await?;
-        client
-            .change(while_stopped[0].uuid, json!({ "status": "blocked" }))
-            .await?
-            .slot(200)?;
+        client.change(while_stopped[0].uuid, json!({ "status": "blocked" })).await?.slot(200)?;
         assert_eq!(client.list_all().await?.len(), 3, "reads are answered");
         let broker = pair.broker.broker.clone();
         blocking(move || broker.start()).await?;
-        eventually(BROKER_RECOVERY, "all arrive", async || {
-            assert_count(pair, 23).await
-        })
-        .await?;
+        eventually(BROKER_RECOVERY, "all arrive", async || assert_count(pair, 23).await).await?;
 
         let broker = pair.broker.broker.clone();
         blocking(move || broker.crash()).await?;
         create(&client, 20).await?;
         let broker = pair.broker.broker.clone();
         blocking(move || broker.start()).await?;
-        eventually(BROKER_RECOVERY, "all arrive", async || {
-            assert_count(pair, 43).await
-        })
-        .await?;
+        eventually(BROKER_RECOVERY, "all arrive", async || assert_count(pair, 43).await).await?;
 
         let everything = assert_level(pair).await?;
         assert_eq!(everything.events.len(), 44, "43 creates and a change");
@@ -55,10 +43,7 @@ fn everything_works_while_the_broker_is_stopped_or_killed() -> Result<()> {
 
 #[test]
 fn commands_work_while_the_replica_is_stopped_or_killed() -> Result<()> {
-    let own = Shape {
-        own_replica: true,
-        ..Shape::default()
-    };
+    let own = Shape { own_replica: true, ..Shape::default() };
     own.run(async |pair| {
         let client = pair.client();
         create(&client, 3).await?;
@@ -83,29 +68,20 @@ fn commands_work_while_the_replica_is_stopped_or_killed() -> Result<()> {
 
 #[test]
 fn reads_work_while_the_primary_is_stopped_or_killed() -> Result<()> {
-    let own = Shape {
-        own_primary: true,
-        ..Shape::default()
-    };
+    let own = Shape { own_primary: true, ..Shape::default() };
     own.run(async |pair| {
         let client = pair.client();
         let before = create(&client, 3).await?;
         assert_level(pair).await?;
 
-        for (stop, restarts) in [
-            (stack::Postgres::stop as fn(&_) -> _, 1),
-            (stack::Postgres::crash, 2),
-        ] {
+        for (stop, restarts) in [(stack::Postgres::stop as fn(&_) -> _, 1), (stack::Postgres::crash, 2)] {
             let server = pair.primary.server.clone();
             blocking(move || stop(&server)).await?;
             assert_commands_refused(&client, &before[0], restarts).await?;
             ensure!(client.list_all().await?.len() >= 3, "the list answers");
             let server = pair.primary.server.clone();
             blocking(move || server.start()).await?;
-            eventually(RECOVERY, "creates are taken again", async || {
-                client.created("After").await
-            })
-            .await?;
+            eventually(RECOVERY, "creates are taken again", async || client.created("After").await).await?;
         }
 
         let everything = assert_level(pair).await?;
@@ -121,17 +97,9 @@ fn a_primary_that_is_killed_under_load_loses_nothing_that_was_acknowledged() -> 
         load::{Load, MIXED},
         random::seed,
     };
-    let own = Shape {
-        own_primary: true,
-        command_services: 2,
-        ..Shape::default()
-    };
+    let own = Shape { own_primary: true, command_services: 2, ..Shape::default() };
     own.run(async |pair| {
-        let clients: Vec<_> = pair
-            .command_services
-            .iter()
-            .map(|service| service.client())
-            .collect();
+        let clients: Vec<_> = pair.command_services.iter().map(|service| service.client()).collect();
         let load = Load::start(&clients, 16, MIXED, seed());
 
         for _ in 0..3 {
@@ -157,10 +125,7 @@ fn a_primary_that_is_killed_under_load_loses_nothing_that_was_acknowledged() -> 
 
 #[test]
 fn a_paused_primary_gives_no_wrong_answer() -> Result<()> {
-    let own = Shape {
-        own_primary: true,
-        ..Shape::default()
-    };
+    let own = Shape { own_primary: true, ..Shape::default() };
     own.run(async |pair| {
         let client = pair.client();
         create(&client, 1).await?;
@@ -175,15 +140,9 @@ fn a_paused_primary_gives_no_wrong_answer() -> Result<()> {
 
         ensure!(reply.took < Duration::from_secs(11), "it took {:?}", reply.took);
         assert_eq!(listed.len(), 1, "the list answers");
-        eventually(RECOVERY, "creates are taken again", async || {
-            client.created("After").await
-        })
-        .await?;
+        eventually(RECOVERY, "creates are taken again", async || client.created("After").await).await?;
         let everything = assert_level(pair).await?;
-        let happened = everything
-            .events
-            .iter()
-            .any(|event| event.name.as_deref() == Some("Paused"));
+        let happened = everything.events.iter().any(|event| event.name.as_deref() == Some("Paused"));
         ensure!(
             !happened || reply.problem() == "outcome-unknown",
             "it happened, and the answer was {:?}",

@@ -32,12 +32,7 @@ fn a_slot_is_created_twice_seen_on_both_sides_and_edited_by_hand_on_one() -> Res
 
         assert_eq!(edited, 1, "one row was edited");
         let listed = client.list_all().await?;
-        let name = |uuid| {
-            listed
-                .iter()
-                .find(|slot| slot.uuid == uuid)
-                .map(|slot| slot.name.as_str())
-        };
+        let name = |uuid| listed.iter().find(|slot| slot.uuid == uuid).map(|slot| slot.name.as_str());
         assert_eq!(
             (name(by_http.uuid), name(by_command)),
             (Some("Edited by hand"), Some("Slot 1")),
@@ -101,10 +96,7 @@ fn the_list_shows_every_slot_once_in_creation_order_page_by_page() -> Result<()>
             cursor = format!("&cursor={next}");
         }
 
-        assert_eq!(
-            listed, created,
-            "25 slots, each once, in the order of their commits"
-        );
+        assert_eq!(listed, created, "25 slots, each once, in the order of their commits");
         Ok(())
     })
 }
@@ -123,10 +115,7 @@ fn the_command_line_lists_and_shows_what_http_does() -> Result<()> {
         let expected = json!({ "uuid": slot.uuid, "name": "Slot 1", "status": "available", "version": 1 });
         assert_eq!(line, expected);
         let details: serde_json::Value = serde_json::from_str(&details)?;
-        assert_eq!(
-            (&details["uuid"], &details["version"]),
-            (&expected["uuid"], &expected["version"])
-        );
+        assert_eq!((&details["uuid"], &details["version"]), (&expected["uuid"], &expected["version"]));
         Ok(())
     })
 }
@@ -149,10 +138,7 @@ fn an_update_made_by_hand_is_healed_by_the_next_change_of_the_slot() -> Result<(
         })
         .await?;
 
-        client
-            .change(slot.uuid, json!({ "status": "reserved" }))
-            .await?
-            .slot(200)?;
+        client.change(slot.uuid, json!({ "status": "reserved" })).await?.slot(200)?;
 
         assert_level(pair).await?;
         assert_eq!(blocked().await?, 0, "the edit is gone from the summary too");
@@ -162,10 +148,7 @@ fn an_update_made_by_hand_is_healed_by_the_next_change_of_the_slot() -> Result<(
 
 fn uuid_in(printed: &str) -> Result<Uuid> {
     let line = printed.lines().next().context("nothing was printed")?;
-    Ok(line
-        .strip_prefix("uuid:   ")
-        .context("no uuid in the first line")?
-        .parse()?)
+    Ok(line.strip_prefix("uuid:   ").context("no uuid in the first line")?.parse()?)
 }
 
 async fn name_on_primary(pair: &Pair, uuid: Uuid) -> Result<String> {
@@ -177,8 +160,6 @@ async fn name_on_replica(pair: &Pair, uuid: Uuid) -> Result<String> {
 }
 
 async fn name_in(database: &tokio_postgres::Client, uuid: Uuid) -> Result<String> {
-    let row = database
-        .query_one("SELECT name FROM parking_slots WHERE uuid = $1", &[&uuid])
-        .await?;
+    let row = database.query_one("SELECT name FROM parking_slots WHERE uuid = $1", &[&uuid]).await?;
     Ok(row.try_get(0)?)
 }

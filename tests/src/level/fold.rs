@@ -37,10 +37,7 @@ pub fn fold(events: &[EventRow]) -> Result<(Vec<PrimaryRow>, Vec<Tombstone>)> {
                 previous.committed_at
             );
         }
-        ensure!(
-            ids.insert(event.id),
-            "position {position} has an id that was there before"
-        );
+        ensure!(ids.insert(event.id), "position {position} has an id that was there before");
         apply(&mut slots, event).with_context(|| format!("position {position}: {event:?}"))?;
         previous = Some(event);
     }
@@ -58,10 +55,7 @@ fn apply(slots: &mut BTreeMap<Uuid, State>, event: &EventRow) -> Result<()> {
     match (slots.entry(event.slot_uuid), event.kind.as_str()) {
         (Entry::Vacant(place), "parking.create") => {
             ensure!(event.version == 1, "a create has another version than 1");
-            ensure!(
-                event.created_at == event.committed_at,
-                "a create was not created when it was committed"
-            );
+            ensure!(event.created_at == event.committed_at, "a create was not created when it was committed");
             place.insert(State::Standing(row(event)?));
         }
         (Entry::Occupied(mut place), "parking.update") => {
@@ -100,11 +94,7 @@ fn check_step(before: &PrimaryRow, event: &EventRow) -> Result<()> {
         event.version,
         before.version
     );
-    ensure!(
-        event.created_at == before.created_at,
-        "the slot was created at {}",
-        before.created_at
-    );
+    ensure!(event.created_at == before.created_at, "the slot was created at {}", before.created_at);
     Ok(())
 }
 

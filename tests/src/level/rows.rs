@@ -168,9 +168,7 @@ pub async fn tombstones(replica: &Client) -> Result<Vec<Tombstone>> {
 /// The replica is away.
 pub async fn summary(replica: &Client) -> Result<BTreeMap<String, i64>> {
     let sql = "SELECT status, slots FROM parking_slot_summary";
-    let rows = collect(replica, sql, |row| {
-        Ok((row.try_get("status")?, row.try_get("slots")?))
-    });
+    let rows = collect(replica, sql, |row| Ok((row.try_get("status")?, row.try_get("slots")?)));
     Ok(rows.await?.into_iter().collect())
 }
 

@@ -93,9 +93,7 @@ impl Fate {
         }
         match reply.problem() {
             "outcome-unknown" => Self::Unknown("outcome-unknown".to_owned()),
-            _ => Self::Refused {
-                status: reply.status.as_u16(),
-            },
+            _ => Self::Refused { status: reply.status.as_u16() },
         }
     }
 }
@@ -129,10 +127,7 @@ impl History {
         let mut by_mark: HashMap<Mark, &EventRow> = HashMap::new();
         for event in log {
             let twice = by_mark.insert(mark_of_event(event), event);
-            ensure!(
-                twice.is_none(),
-                "one command made two events: {twice:?} and {event:?}"
-            );
+            ensure!(twice.is_none(), "one command made two events: {twice:?} and {event:?}");
         }
         let mut allowed: HashSet<Mark> = HashSet::new();
         for entry in &self.entries {
@@ -162,33 +157,19 @@ impl History {
 impl Entry {
     fn check_done(&self, slot: Option<&Slot>, event: Option<&EventRow>, log: &[EventRow]) -> Result<()> {
         if let (Asked::ChangeNothing { uuid }, Some(slot)) = (&self.asked, slot) {
-            let seen = log
-                .iter()
-                .any(|event| event.slot_uuid == *uuid && event.version == slot.version);
-            ensure!(
-                seen,
-                "this was answered, and no event made that version: {slot:?}"
-            );
+            let seen = log.iter().any(|event| event.slot_uuid == *uuid && event.version == slot.version);
+            ensure!(seen, "this was answered, and no event made that version: {slot:?}");
             return Ok(());
         }
         let Some(event) = event else {
             anyhow::bail!("this was acknowledged and is not in the log: {self:?}");
         };
         let Some(slot) = slot else {
-            ensure!(
-                matches!(self.asked, Asked::Delete { .. }),
-                "an answer without its slot: {self:?}"
-            );
+            ensure!(matches!(self.asked, Asked::Delete { .. }), "an answer without its slot: {self:?}");
             return Ok(());
         };
-        let answered = (
-            slot.uuid,
-            slot.version,
-            Some(&slot.name),
-            Some(&slot.status),
-            slot.created_at,
-            slot.updated_at,
-        );
+        let answered =
+            (slot.uuid, slot.version, Some(&slot.name), Some(&slot.status), slot.created_at, slot.updated_at);
         let logged = (
             event.slot_uuid,
             event.version,
@@ -197,10 +178,7 @@ impl Entry {
             event.created_at,
             event.committed_at,
         );
-        ensure!(
-            answered == logged,
-            "{answered:?} was answered, and {logged:?} stands in the log"
-        );
+        ensure!(answered == logged, "{answered:?} was answered, and {logged:?} stands in the log");
         Ok(())
     }
 }

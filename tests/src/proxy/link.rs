@@ -40,11 +40,7 @@ enum End {
 
 impl Link {
     pub(super) fn new(client: TcpStream, server: TcpStream, shared: Arc<Shared>) -> Self {
-        Self {
-            client,
-            server,
-            shared,
-        }
+        Self { client, server, shared }
     }
 
     /// Carries bytes both ways until one end closes, a rule asks for a reset, or `connected` is cancelled (a reset of
@@ -112,13 +108,7 @@ struct Direction<'s> {
 
 impl<'s> Direction<'s> {
     fn new(sender: Sender, from: OwnedReadHalf, to: OwnedWriteHalf, shared: &'s Shared) -> Self {
-        Self {
-            sender,
-            from,
-            to,
-            splitter: Splitter::new(shared.protocol, sender),
-            shared,
-        }
+        Self { sender, from, to, splitter: Splitter::new(shared.protocol, sender), shared }
     }
 
     async fn carry(&mut self) -> End {
@@ -153,10 +143,7 @@ impl<'s> Direction<'s> {
         let mut passing = Vec::new();
         let mut end = None;
         while let Some(bytes) = self.splitter.next_frame() {
-            let frame = Frame {
-                sender: self.sender,
-                bytes: &bytes,
-            };
+            let frame = Frame { sender: self.sender, bytes: &bytes };
             match rule.as_ref().map_or(Fate::Pass, |rule| rule.judge(&frame)) {
                 Fate::Pass => passing.extend_from_slice(&bytes),
                 Fate::SwallowAndReset => end = Some(End::Reset),

@@ -183,21 +183,14 @@ impl Open {
         // The reservation is bound to the same port.
         socket.set_reuseaddr(true)?;
         socket.bind(([127, 0, 0, 1], port).into())?;
-        let listener = socket
-            .listen(BACKLOG)
-            .with_context(|| format!("cannot listen on port {port}"))?;
+        let listener = socket.listen(BACKLOG).with_context(|| format!("cannot listen on port {port}"))?;
         ensure!(listener.local_addr()?.port() == port, "another port was given");
         let open = Self {
             listening: CancellationToken::new(),
             connected: CancellationToken::new(),
             tasks: TaskTracker::new(),
         };
-        let accepting = accept(
-            listener,
-            Arc::clone(shared),
-            open.connected.clone(),
-            open.tasks.clone(),
-        );
+        let accepting = accept(listener, Arc::clone(shared), open.connected.clone(), open.tasks.clone());
         let listening = open.listening.clone();
         open.tasks.spawn(async move {
             listening.run_until_cancelled(accepting).await;
@@ -224,10 +217,7 @@ async fn accept(
 
 /// Carries one connection. A server that refuses the proxy is seen by the client as a reset.
 async fn carry(client: TcpStream, shared: Arc<Shared>, connected: CancellationToken) {
-    let Some(Ok(server)) = connected
-        .run_until_cancelled(TcpStream::connect(shared.target))
-        .await
-    else {
+    let Some(Ok(server)) = connected.run_until_cancelled(TcpStream::connect(shared.target)).await else {
         let _ = client.set_zero_linger();
         return;
     };

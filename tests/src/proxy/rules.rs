@@ -36,10 +36,7 @@ impl SwallowCommitReply {
     /// For the next `times` replies.
     #[must_use]
     pub fn times(times: usize) -> Self {
-        Self {
-            left: AtomicUsize::new(times),
-            swallowed: AtomicU64::new(0),
-        }
+        Self { left: AtomicUsize::new(times), swallowed: AtomicU64::new(0) }
     }
 
     /// How many were swallowed.
@@ -115,13 +112,7 @@ impl SwallowMethod {
     /// The next `times` confirms of the broker, or acks of a consumer: `basic.ack` from that side.
     #[must_use]
     pub fn acks_from(from: super::frames::Sender, times: usize) -> Self {
-        Self {
-            class: 60,
-            method: 80,
-            from,
-            left: AtomicUsize::new(times),
-            swallowed: AtomicU64::new(0),
-        }
+        Self { class: 60, method: 80, from, left: AtomicUsize::new(times), swallowed: AtomicU64::new(0) }
     }
 
     /// How many were swallowed.
@@ -143,6 +134,5 @@ impl Rule for SwallowMethod {
 }
 
 fn take_one(left: &AtomicUsize) -> bool {
-    left.fetch_update(Ordering::AcqRel, Ordering::Acquire, |left| left.checked_sub(1))
-        .is_ok()
+    left.fetch_update(Ordering::AcqRel, Ordering::Acquire, |left| left.checked_sub(1)).is_ok()
 }

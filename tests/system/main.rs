@@ -1,5 +1,10 @@
 //! The system tests, in the order of the flow.
 
+mod strategies;
+mod names;
+mod decision;
+mod event_format;
+mod messages;
 mod command_line;
 mod walk_through;
 mod commit;

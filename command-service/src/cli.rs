@@ -17,8 +17,12 @@ use tokio::sync::Notify;
 use uuid::Uuid;
 
 use crate::{
-    commands::{Ask, Commands, Outcome, Refusal},
-    queries::{ReadError, Replica, cursor::Cursor, list::LIMIT_MAX},
+    commands::{Ask, Commands, Outcome, Refusal, Request},
+    queries::{
+        ReadError, Replica,
+        cursor::Cursor,
+        list::{Filter, LIMIT_MAX},
+    },
     record::SlotRecord,
     settings::Settings,
     startup::Application,
@@ -53,6 +57,12 @@ enum Subcommands {
     /// Print every parking slot of the replica, one JSON object a line
     #[command(alias = "parking_slot_list")]
     ParkingSlotList {
+        /// Only those with this status
+        #[arg(long, value_parser = parse_status)]
+        status: Option<SlotStatus>,
+        /// Only those whose name contains this
+        #[arg(long)]
+        name: Option<String>,
         /// At most this many
         #[arg(long)]
         limit: Option<usize>,
@@ -142,7 +152,9 @@ impl Cli {
             Subcommands::CreateParkingSlot { name, status, json } => {
                 create(&settings, name, status, json).await
             }
-            Subcommands::ParkingSlotList { limit } => list(&settings, limit.unwrap_or(usize::MAX)).await,
+            Subcommands::ParkingSlotList { status, name, limit } => {
+                list(&settings, Filter { status, name_contains: name }, limit.unwrap_or(usize::MAX)).await
+            }
             Subcommands::ParkingSlotDetails { uuid, json } => details(&settings, uuid, json).await,
             Subcommands::Migrate => migrate_primary(&settings).await,
             Subcommands::Healthcheck => healthcheck(&settings).await,
@@ -163,21 +175,22 @@ async fn create(settings: &Settings, name: SlotName, status: SlotStatus, json: b
         Committer::new(settings.primary.clone(), Part::new("primary"), submissions, Arc::new(Notify::new()));
     let committer = tokio::spawn(committer.run());
     let command = Command::Create(CreateSlot { uuid: Uuid::now_v7(), name, status });
-    let answer = commands.execute(Ask { command, traceparent: None }).await;
+    let ask = Ask { request: Request::One(command), traceparent: None };
+    let answer = commands.execute(ask).await.answer;
     drop(commands);
     committer.await.map_err(anyhow::Error::from)?;
     match answer.map_err(CliError::Refused)? {
         Outcome::Stands { record, .. } => print_record(&record, json),
-        Outcome::Removed { .. } => Ok(()),
+        Outcome::AllStand { .. } | Outcome::Removed { .. } => Ok(()),
     }
 }
 
-async fn list(settings: &Settings, limit: usize) -> Result<(), CliError> {
+async fn list(settings: &Settings, filter: Filter, limit: usize) -> Result<(), CliError> {
     let replica = replica(settings)?;
     let mut cursor = Some(Cursor::START);
     let mut left = limit;
     while let (Some(from), 1..) = (cursor, left) {
-        let page = replica.list(from, LIMIT_MAX).await?;
+        let page = replica.list(&filter, from, LIMIT_MAX).await?.found;
         for record in page.items.iter().take(left) {
             let slot = &record.slot;
             print_line(&json!({
@@ -194,7 +207,7 @@ async fn list(settings: &Settings, limit: usize) -> Result<(), CliError> {
 }
 
 async fn details(settings: &Settings, uuid: Uuid, json: bool) -> Result<(), CliError> {
-    let record = replica(settings)?.slot(uuid).await?.ok_or(CliError::NotFound)?;
+    let record = replica(settings)?.slot(uuid).await?.found.ok_or(CliError::NotFound)?;
     print_record(&record, json)
 }
 

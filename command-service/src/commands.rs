@@ -3,7 +3,7 @@
 
 use std::{
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicU8, Ordering},
     },
     time::Duration,
@@ -11,12 +11,13 @@ use std::{
 
 use shared::{
     event::Position,
-    slot::{Command, Rejection, Version},
+    slot::{Command, CreateSlot, Rejection, Version},
 };
 use tokio::{
-    sync::{mpsc, oneshot},
+    sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot},
     time::{Instant, timeout_at},
 };
+use uuid::Uuid;
 
 use crate::record::SlotRecord;
 
@@ -27,11 +28,43 @@ pub const RESERVED_FOR_COMMIT: Duration = Duration::from_secs(4);
 /// How long after a command's deadline the committer's own last word may come.
 const ANSWER_GRACE: Duration = Duration::from_millis(500);
 
-/// A command and what came with it.
+/// The most creates in one request.
+pub const CREATES_MAX: usize = 1000;
+
+/// What is asked in one go.
+#[derive(Clone, Debug)]
+pub enum Request {
+    /// One command.
+    One(Command),
+    /// Several creates, all or none, in one transaction: 1 to [`CREATES_MAX`].
+    CreateAll(Vec<CreateSlot>),
+}
+
+impl Request {
+    /// How many commands it is.
+    #[must_use]
+    pub fn commands(&self) -> usize {
+        match self {
+            Self::One(_) => 1,
+            Self::CreateAll(creates) => creates.len(),
+        }
+    }
+
+    /// The slot that must exist for the request to make sense; `None` for creates.
+    #[must_use]
+    pub fn existing_slot(&self) -> Option<Uuid> {
+        match self {
+            Self::One(command) => command.existing_slot(),
+            Self::CreateAll(_) => None,
+        }
+    }
+}
+
+/// A request and what came with it.
 #[derive(Clone, Debug)]
 pub struct Ask {
     /// What is asked.
-    pub command: Command,
+    pub request: Request,
     /// The caller's W3C trace context, if it sent a valid one; kept with the event.
     pub traceparent: Option<String>,
 }
@@ -45,6 +78,13 @@ pub enum Outcome {
         record: SlotRecord,
         /// The position of the event that made this version.
         position: Position,
+    },
+    /// The slots of a [`Request::CreateAll`] stand like this.
+    AllStand {
+        /// The slots, in the order in which they were asked for.
+        records: Vec<SlotRecord>,
+        /// The position of the first one's event; the others follow without a gap.
+        first_position: Position,
     },
     /// The slot is removed.
     Removed {
@@ -75,36 +115,59 @@ pub enum Refusal {
     Internal,
 }
 
-/// What the caller of a command gets.
+/// What became of a request.
 pub type Answer = Result<Outcome, Refusal>;
+
+/// What the caller of a request gets.
+#[derive(Clone, Debug)]
+pub struct Executed {
+    /// What became of it.
+    pub answer: Answer,
+    /// How long it waited to be taken.
+    pub queued: Duration,
+    /// How long it took from then on; zero if it was not taken.
+    pub committing: Duration,
+}
 
 /// The entrance to the write side. Cheap to clone; when the last clone is gone, the committer finishes and ends.
 #[derive(Clone, Debug)]
 pub struct Commands {
     queue: mpsc::Sender<Submission>,
+    /// A place for each command that may wait.
+    places: Arc<Semaphore>,
+    limit: usize,
     deadline: Duration,
 }
 
 impl Commands {
-    /// An entrance, and the queue behind it. At most `limit` commands wait; `deadline` bounds each command's time
-    /// from asking to answer and must exceed [`RESERVED_FOR_COMMIT`].
+    /// An entrance, and the queue behind it. At most `limit` commands wait or are being committed; `deadline` bounds
+    /// each request's time from asking to answer and must exceed [`RESERVED_FOR_COMMIT`].
     #[must_use]
     pub fn channel(limit: usize, deadline: Duration) -> (Self, mpsc::Receiver<Submission>) {
         let (queue, submissions) = mpsc::channel(limit);
-        (Self { queue, deadline }, submissions)
+        (Self { queue, places: Arc::new(Semaphore::new(limit)), limit, deadline }, submissions)
     }
 
-    /// Has a command carried out. Dropping the future cancels the command unless it has been taken.
-    ///
-    /// # Errors
-    /// The [`Refusal`], at the latest shortly after the deadline.
-    pub async fn execute(&self, ask: Ask) -> Answer {
-        let deadline = Instant::now() + self.deadline;
+    /// Has a request carried out; it is answered at the latest shortly after the deadline. Dropping the future cancels
+    /// the request unless it has been taken.
+    pub async fn execute(&self, ask: Ask) -> Executed {
+        let asked_at = Instant::now();
         let ticket = Ticket::default();
+        let answer = self.answer(ask, &ticket, asked_at + self.deadline).await;
+        let answered_at = Instant::now();
+        let taken_at = ticket.taken_at().unwrap_or(answered_at);
+        Executed { answer, queued: taken_at - asked_at, committing: answered_at - taken_at }
+    }
+
+    async fn answer(&self, ask: Ask, ticket: &Ticket, deadline: Instant) -> Answer {
+        // A request larger than the limit may have the whole queue for itself.
+        let places = u32::try_from(ask.request.commands().min(self.limit)).unwrap_or(u32::MAX);
+        let places =
+            Arc::clone(&self.places).try_acquire_many_owned(places).map_err(|_| Refusal::Overloaded)?;
         let (reply, mut answer) = oneshot::channel();
-        let submission = Submission { ask, deadline, ticket: ticket.clone(), reply };
+        let submission = Submission { ask, deadline, ticket: ticket.clone(), reply, places };
         self.queue.try_send(submission).map_err(|_| Refusal::Overloaded)?;
-        let _cancel_if_dropped = CancelOnDrop(&ticket);
+        let _cancel_if_dropped = CancelOnDrop(ticket);
         if let Ok(answered) = timeout_at(deadline - RESERVED_FOR_COMMIT, &mut answer).await {
             return answered.unwrap_or_else(|_| Err(ticket.refusal_without_answer()));
         }
@@ -121,7 +184,13 @@ impl Commands {
 /// The state of a command, shared by its caller and the committer: `waiting`, then `taken` or `cancelled`, decided by
 /// one atomic step. Only who wins that step may answer.
 #[derive(Clone, Debug, Default)]
-struct Ticket(Arc<AtomicU8>);
+struct Ticket(Arc<TicketState>);
+
+#[derive(Debug, Default)]
+struct TicketState {
+    state: AtomicU8,
+    taken_at: OnceLock<Instant>,
+}
 
 const WAITING: u8 = 0;
 const TAKEN: u8 = 1;
@@ -129,7 +198,19 @@ const CANCELLED: u8 = 2;
 
 impl Ticket {
     fn leave_waiting(&self, to: u8) -> bool {
-        self.0.compare_exchange(WAITING, to, Ordering::AcqRel, Ordering::Acquire).is_ok()
+        self.0.state.compare_exchange(WAITING, to, Ordering::AcqRel, Ordering::Acquire).is_ok()
+    }
+
+    fn take(&self) -> bool {
+        let taken = self.leave_waiting(TAKEN);
+        if taken {
+            self.0.taken_at.get_or_init(Instant::now);
+        }
+        taken
+    }
+
+    fn taken_at(&self) -> Option<Instant> {
+        self.0.taken_at.get().copied()
     }
 
     fn cancel(&self) -> bool {
@@ -157,14 +238,15 @@ pub struct Submission {
     deadline: Instant,
     ticket: Ticket,
     reply: oneshot::Sender<Answer>,
+    places: OwnedSemaphorePermit,
 }
 
 impl Submission {
     /// Takes the command, unless its caller has cancelled it.
     #[must_use]
     pub fn take(self) -> Option<Taken> {
-        let Self { ask, deadline, ticket, reply } = self;
-        ticket.leave_waiting(TAKEN).then_some(Taken { ask, deadline, reply })
+        let Self { ask, deadline, ticket, reply, places } = self;
+        ticket.take().then_some(Taken { ask, deadline, reply, _places: places })
     }
 }
 
@@ -176,6 +258,8 @@ pub struct Taken {
     /// When the caller must have an answer.
     pub deadline: Instant,
     reply: oneshot::Sender<Answer>,
+    /// Given back with the answer: what is taken still counts.
+    _places: OwnedSemaphorePermit,
 }
 
 impl Taken {

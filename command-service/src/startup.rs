@@ -2,14 +2,14 @@
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
-use actix_web::{App, HttpServer, dev::Server, web};
+use actix_web::{App, HttpServer, dev::Server, middleware::from_fn, web};
 use anyhow::Context;
 use tokio::{sync::Notify, task::JoinHandle, time::timeout};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     commands::Commands,
-    http::{probes::Parts, routes},
+    http::{envelope, probes::Parts, routes},
     queries::{Replica, watch},
     relay::Relay,
     settings::{HttpSettings, Settings},
@@ -100,6 +100,7 @@ fn listen(
 ) -> anyhow::Result<(Server, SocketAddr)> {
     let server = HttpServer::new(move || {
         App::new()
+            .wrap(from_fn(envelope::wrap))
             .app_data(web::Data::new(commands.clone()))
             .app_data(web::Data::new(replica.clone()))
             .app_data(web::Data::new(parts.clone()))

@@ -104,10 +104,19 @@ COMMENT ON COLUMN replication_status.applied IS
     'The positions that were applied or set aside, and 0, which stands for an empty log: so the first range begins at 0';
 COMMENT ON COLUMN replication_status.applied_through IS 'Every position up to this one is settled; derived from applied';
 COMMENT ON COLUMN replication_status.as_of IS
-    'Every write whose commit time is not after this is settled; it may be too old, never too new';
+    'Every write whose commit time is not after this is settled';
 COMMENT ON COLUMN replication_status.applied_at IS 'When this row was last changed, by the replica''s own clock';
 COMMENT ON COLUMN replication_status.epoch IS 'The life of the primary from which the positions are; null before the first event';
 INSERT INTO replication_status DEFAULT VALUES;
+
+CREATE TABLE replication_ahead (
+    position     bigint      CONSTRAINT replication_ahead_pkey PRIMARY KEY,
+    committed_at timestamptz NOT NULL
+);
+COMMENT ON TABLE replication_ahead IS
+    'Commit times beyond the first hole, one where each batch ended: as_of when the hole is filled. Empty without a hole';
+COMMENT ON COLUMN replication_ahead.position IS 'The last position of a range that was applied in one batch';
+COMMENT ON COLUMN replication_ahead.committed_at IS 'Commit time of the event at that position';
 
 CREATE TABLE dead_letters (
     id                bigint GENERATED ALWAYS AS IDENTITY CONSTRAINT dead_letters_pkey PRIMARY KEY,

@@ -219,7 +219,7 @@ impl Subscription {
             Ok(session) => Some(session),
             Err(error) => {
                 let detail = match error {
-                    OpenError::Connect(_) => "not connected",
+                    OpenError::Connect(_) | OpenError::Lost(_) => "not connected",
                     OpenError::Schema(_) => "not migrated: run event-consumer migrate",
                 };
                 self.replica_part.away(detail, &error);

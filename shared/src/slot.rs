@@ -322,12 +322,7 @@ pub fn decide(state: Option<&Slot>, command: &Command) -> Result<Option<SlotEven
     match command {
         Command::Create(create) => match state {
             Some(_) => Err(Rejection::AlreadyExists),
-            None => Ok(Some(SlotEvent::Created(Slot {
-                uuid: create.uuid,
-                name: create.name.clone(),
-                status: create.status,
-                version: Version::FIRST,
-            }))),
+            None => Ok(Some(SlotEvent::Created(created(create)))),
         },
         Command::Change(change) => {
             let slot = admitted(state, &change.precondition)?;
@@ -343,6 +338,12 @@ pub fn decide(state: Option<&Slot>, command: &Command) -> Result<Option<SlotEven
             Ok(Some(SlotEvent::Deleted { uuid: slot.uuid, version: slot.version.next() }))
         }
     }
+}
+
+/// The slot that a create makes.
+#[must_use]
+pub fn created(create: &CreateSlot) -> Slot {
+    Slot { uuid: create.uuid, name: create.name.clone(), status: create.status, version: Version::FIRST }
 }
 
 /// What `event` leaves of its slot: the slot as it is afterwards, or nothing. An event carries the whole slot, so

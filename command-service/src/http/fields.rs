@@ -15,6 +15,9 @@ use super::problem::{FieldFault, Problem, ProblemType};
 /// The largest body of a request, in bytes.
 pub const BODY_MAX_BYTES: usize = 64 * 1024;
 
+/// The largest body of a batch of creates, in bytes.
+pub const BATCH_BODY_MAX_BYTES: usize = 4 * 1024 * 1024;
+
 /// How long a body may take to arrive.
 pub const BODY_DEADLINE: Duration = Duration::from_secs(5);
 
@@ -26,6 +29,7 @@ pub async fn body(
     request: &HttpRequest,
     payload: web::Payload,
     media_types: &[&str],
+    max_bytes: usize,
 ) -> Result<web::Bytes, Problem> {
     let media_type =
         request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or("");
@@ -34,11 +38,13 @@ pub async fn body(
         let detail = format!("Content-Type must be {}", media_types.join(" or "));
         return Err(Problem::new(ProblemType::UnsupportedMediaType, detail));
     }
-    let arrived = timeout(BODY_DEADLINE, payload.to_bytes_limited(BODY_MAX_BYTES))
+    let arrived = timeout(BODY_DEADLINE, payload.to_bytes_limited(max_bytes))
         .await
         .map_err(|_| Problem::new(ProblemType::RequestTimeout, "the body must arrive within 5 s"))?;
     arrived
-        .map_err(|_| Problem::new(ProblemType::TooLarge, "the body must have at most 65536 bytes"))?
+        .map_err(|_| {
+            Problem::new(ProblemType::TooLarge, format!("the body must have at most {max_bytes} bytes"))
+        })?
         .map_err(|_| Problem::new(ProblemType::MalformedJson, "the body was cut off"))
 }
 
@@ -49,27 +55,83 @@ enum Value {
     Other,
 }
 
+/// What is wrong with a body.
+#[derive(Debug, Default)]
+pub struct Faults {
+    list: Vec<FieldFault>,
+    has_unknown_field: bool,
+}
+
+impl Faults {
+    /// Adds a fault at `pointer`.
+    pub fn add(&mut self, pointer: String, detail: impl Into<String>) {
+        self.list.push(FieldFault { pointer, detail: detail.into() });
+    }
+
+    fn extend(&mut self, other: Self) {
+        self.list.extend(other.list);
+        self.has_unknown_field |= other.has_unknown_field;
+    }
+
+    /// Whether there are none.
+    ///
+    /// # Errors
+    /// `unknown-field` if there is one, else `invalid-value`; either names every fault.
+    pub fn check(self) -> Result<(), Problem> {
+        if self.list.is_empty() {
+            return Ok(());
+        }
+        let kind = if self.has_unknown_field { ProblemType::UnknownField } else { ProblemType::InvalidValue };
+        Err(Problem::new(kind, "see errors").with_errors(self.list))
+    }
+}
+
 /// The members of an object that nobody has asked for yet, and the faults found so far.
 #[derive(Debug)]
 pub struct Fields {
+    /// Where the object stands in the body.
+    pointer: String,
     members: Vec<(String, Value)>,
-    faults: Vec<FieldFault>,
+    faults: Faults,
 }
 
 impl Fields {
-    /// Reads an object.
+    /// Reads a body that is one object.
     ///
     /// # Errors
     /// `malformed-json`, also when two members have one name; `invalid-value` for JSON that is not an object.
     pub fn parse(body: &[u8]) -> Result<Self, Problem> {
-        match serde_json::from_slice(body) {
-            Ok(Document::Object(members)) => Ok(Self { members, faults: Vec::new() }),
-            Ok(Document::Other) => {
-                let fault = FieldFault { pointer: String::new(), detail: "must be an object".to_owned() };
-                Err(Problem::new(ProblemType::InvalidValue, "the body must be an object")
-                    .with_errors(vec![fault]))
+        let mut faults = Faults::default();
+        let fields = Self::of(read(body)?, String::new(), &mut faults);
+        faults.check()?;
+        fields.ok_or_else(|| Problem::new(ProblemType::InvalidValue, "the body must be an object"))
+    }
+
+    /// Reads a body that is an array of 1 to `items_max` objects. What is wrong with items that are no objects goes to
+    /// `faults`.
+    ///
+    /// # Errors
+    /// `malformed-json`; `invalid-value` for JSON that is not such an array.
+    pub fn parse_array(body: &[u8], items_max: usize, faults: &mut Faults) -> Result<Vec<Self>, Problem> {
+        let Array(Some(items)) = read(body)? else {
+            faults.add(String::new(), "must be an array");
+            return Ok(Vec::new());
+        };
+        if items.is_empty() || items.len() > items_max {
+            faults.add(String::new(), format!("must have 1 to {items_max} items"));
+            return Ok(Vec::new());
+        }
+        let items = items.into_iter().enumerate();
+        Ok(items.filter_map(|(number, item)| Self::of(item, format!("/{number}"), faults)).collect())
+    }
+
+    fn of(document: Document, pointer: String, faults: &mut Faults) -> Option<Self> {
+        match document {
+            Document::Object(members) => Some(Self { pointer, members, faults: Faults::default() }),
+            Document::Other => {
+                faults.add(pointer, "must be an object");
+                None
             }
-            Err(error) => Err(Problem::new(ProblemType::MalformedJson, error.to_string())),
         }
     }
 
@@ -88,50 +150,50 @@ impl Fields {
 
     /// Makes it a fault that a member is absent. `found` is what was read of it.
     pub fn require<T>(&mut self, name: &str, found: Option<&T>) {
-        let pointer = pointer(name);
-        if found.is_none() && !self.faults.iter().any(|fault| fault.pointer == pointer) {
-            self.faults.push(FieldFault { pointer, detail: "is required".to_owned() });
+        let pointer = self.pointer_to(name);
+        if found.is_none() && !self.faults.list.iter().any(|fault| fault.pointer == pointer) {
+            self.faults.add(pointer, "is required");
         }
     }
 
     fn text<T>(&mut self, name: &str, parse: impl FnOnce(&str) -> Result<T, String>) -> Option<T> {
         let at = self.members.iter().position(|(member, _)| member == name)?;
-        let parsed = match self.members.swap_remove(at).1 {
+        let parsed = match self.members.remove(at).1 {
             Value::Text(text) => parse(&text),
             Value::Other => Err("must be a string".to_owned()),
         };
-        parsed.map_err(|detail| self.faults.push(FieldFault { pointer: pointer(name), detail })).ok()
+        let pointer = self.pointer_to(name);
+        parsed.map_err(|detail| self.faults.add(pointer, detail)).ok()
     }
 
-    /// To be called when every known member has been asked for.
-    ///
-    /// # Errors
-    /// `unknown-field` if members are left over, else `invalid-value` if there were faults; either names them all.
-    pub fn finish(mut self) -> Result<(), Problem> {
-        let kind =
-            if self.members.is_empty() { ProblemType::InvalidValue } else { ProblemType::UnknownField };
-        let unknown = self.members.iter().map(|(name, _)| FieldFault {
-            pointer: pointer(name),
-            detail: "is not a field of a parking slot that can be set".to_owned(),
-        });
-        self.faults.extend(unknown);
-        if self.faults.is_empty() {
-            return Ok(());
+    /// Adds the faults to `all`, when every known member has been asked for: one that is left over is unknown.
+    pub fn finish(mut self, all: &mut Faults) {
+        for (name, _) in &self.members {
+            self.faults.add(self.pointer_to(name), "is not a field that can be set");
+            self.faults.has_unknown_field = true;
         }
-        self.faults.sort_by(|one, other| one.pointer.cmp(&other.pointer));
-        Err(Problem::new(kind, "see errors").with_errors(self.faults))
+        all.extend(self.faults);
+    }
+
+    /// A member's place as a JSON pointer (RFC 6901).
+    fn pointer_to(&self, name: &str) -> String {
+        format!("{}/{}", self.pointer, name.replace('~', "~0").replace('/', "~1"))
     }
 }
 
-/// A member's place as a JSON pointer (RFC 6901).
-fn pointer(name: &str) -> String {
-    format!("/{}", name.replace('~', "~0").replace('/', "~1"))
+fn read<'de, T: Deserialize<'de>>(body: &'de [u8]) -> Result<T, Problem> {
+    serde_json::from_slice(body).map_err(|error| Problem::new(ProblemType::MalformedJson, error.to_string()))
 }
 
 enum Document {
     Object(Vec<(String, Value)>),
     Other,
 }
+
+/// The items of an array; `None` for what is no array.
+struct Array(Option<Vec<Document>>);
+
+struct ArrayVisitor;
 
 struct DocumentVisitor;
 
@@ -153,11 +215,43 @@ macro_rules! pass_over_scalars {
         fn visit_unit<E>(self) -> Result<Self::Value, E> {
             Ok($other)
         }
+    };
+}
+
+macro_rules! pass_over_arrays {
+    ($other:expr) => {
         fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Self::Value, A::Error> {
             while items.next_element::<IgnoredAny>()?.is_some() {}
             Ok($other)
         }
     };
+}
+
+impl<'de> Visitor<'de> for ArrayVisitor {
+    type Value = Array;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an array")
+    }
+
+    pass_over_scalars!(Array(None));
+
+    fn visit_str<E>(self, _: &str) -> Result<Array, E> {
+        Ok(Array(None))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Array, A::Error> {
+        while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+        Ok(Array(None))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Array, A::Error> {
+        let mut documents = Vec::new();
+        while let Some(document) = items.next_element()? {
+            documents.push(document);
+        }
+        Ok(Array(Some(documents)))
+    }
 }
 
 impl<'de> Visitor<'de> for DocumentVisitor {
@@ -168,6 +262,7 @@ impl<'de> Visitor<'de> for DocumentVisitor {
     }
 
     pass_over_scalars!(Document::Other);
+    pass_over_arrays!(Document::Other);
 
     fn visit_str<E>(self, _: &str) -> Result<Document, E> {
         Ok(Document::Other)
@@ -195,6 +290,7 @@ impl<'de> Visitor<'de> for ValueVisitor {
     }
 
     pass_over_scalars!(Value::Other);
+    pass_over_arrays!(Value::Other);
 
     fn visit_str<E>(self, text: &str) -> Result<Value, E> {
         Ok(Value::Text(text.to_owned()))
@@ -207,6 +303,12 @@ impl<'de> Visitor<'de> for ValueVisitor {
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Value, A::Error> {
         while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
         Ok(Value::Other)
+    }
+}
+
+impl<'de> Deserialize<'de> for Array {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(ArrayVisitor)
     }
 }
 

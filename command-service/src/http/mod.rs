@@ -3,6 +3,7 @@
 //! | module | holds |
 //! |---|---|
 //! | [`routes`] | every path and method in one place |
+//! | [`envelope`] | what every answer carries |
 //! | [`slots`] | the commands |
 //! | [`reads`] | the queries |
 //! | [`probes`] | health |
@@ -13,6 +14,7 @@
 //! | [`problem`] | every error answer |
 
 pub mod routes;
+pub mod envelope;
 pub mod slots;
 pub mod reads;
 pub mod probes;

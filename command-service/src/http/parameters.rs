@@ -1,12 +1,14 @@
 //! Query parameters and path segments. What is unknown, repeated or malformed is refused: a parameter that is
 //! silently without effect would be a lie.
 
+use shared::slot::{NAME_MAX_CHARS, SlotStatus};
+use unicode_normalization::UnicodeNormalization;
 use uuid::Uuid;
 
 use super::problem::{Problem, ProblemType};
 use crate::queries::{
     cursor::Cursor,
-    list::{LIMIT_DEFAULT, LIMIT_MAX},
+    list::{Filter, LIMIT_DEFAULT, LIMIT_MAX},
 };
 
 /// The query's parameters, taken one by one.
@@ -17,14 +19,17 @@ impl Parameters {
     /// Splits a query string.
     ///
     /// # Errors
-    /// `invalid-parameter` if a name occurs twice.
+    /// `invalid-parameter` if a name occurs twice, or something is not UTF-8.
     pub fn parse(query: &str) -> Result<Self, Problem> {
         let mut parameters: Vec<(String, String)> = Vec::new();
-        for (name, value) in form_urlencoded::parse(query.as_bytes()) {
+        for pair in query.split('&').filter(|pair| !pair.is_empty()) {
+            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+            let name = decode(name).ok_or_else(|| invalid("a name", "must be UTF-8, percent-encoded"))?;
+            let value = decode(value).ok_or_else(|| invalid(&name, "must be UTF-8, percent-encoded"))?;
             if parameters.iter().any(|(known, _)| *known == name) {
                 return Err(invalid(&name, "must occur once"));
             }
-            parameters.push((name.into_owned(), value.into_owned()));
+            parameters.push((name, value));
         }
         Ok(Self(parameters))
     }
@@ -60,6 +65,25 @@ impl Parameters {
         Cursor::decode(&text).ok_or_else(|| invalid("cursor", "must be a next_cursor of an earlier page"))
     }
 
+    /// Which slots to list.
+    ///
+    /// # Errors
+    /// `invalid-parameter` if a filter is not one.
+    pub fn filter(&mut self) -> Result<Filter, Problem> {
+        let status = self.take("status").map(|text| {
+            SlotStatus::parse(&text)
+                .ok_or_else(|| invalid("status", "must be available, reserved, occupied or blocked"))
+        });
+        let name = self.take("name").map(|text| {
+            let name: String = text.nfc().collect();
+            let fits =
+                (1..=NAME_MAX_CHARS).contains(&name.chars().count()) && !name.chars().any(char::is_control);
+            fits.then_some(name)
+                .ok_or_else(|| invalid("name", "must be 1 to 200 characters, none of them control"))
+        });
+        Ok(Filter { status: status.transpose()?, name_contains: name.transpose()? })
+    }
+
     /// To be called when every known parameter has been asked for.
     ///
     /// # Errors
@@ -79,6 +103,13 @@ impl Parameters {
 pub fn slot_uuid(segment: &str) -> Result<Uuid, Problem> {
     let usual = segment.len() == 36;
     usual.then(|| Uuid::try_parse(segment).ok()).flatten().ok_or_else(|| invalid("uuid", "must be a UUID"))
+}
+
+/// `application/x-www-form-urlencoded`, but nothing is replaced that is not UTF-8.
+fn decode(text: &str) -> Option<String> {
+    let spaced = text.replace('+', " ");
+    let decoded = percent_encoding::percent_decode_str(&spaced).decode_utf8().ok()?;
+    Some(decoded.into_owned())
 }
 
 fn invalid(name: &str, rule: &str) -> Problem {

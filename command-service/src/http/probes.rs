@@ -1,11 +1,9 @@
 //! Health: `/health`, `/livez`, `/readyz`.
 
-use actix_web::{HttpResponse, http::header, web};
+use actix_web::{HttpResponse, web};
 use serde_json::json;
 use shared::parts::{Part, Readiness};
 use tokio_util::sync::CancellationToken;
-
-const NO_STORE: (header::HeaderName, &str) = (header::CACHE_CONTROL, "no-store");
 
 /// The parts around command-service.
 #[derive(Clone, Debug)]
@@ -45,12 +43,12 @@ impl Parts {
 
 /// `GET /health`
 pub async fn health() -> HttpResponse {
-    HttpResponse::Ok().insert_header(NO_STORE).json(json!({ "message": "CQRS server is running..." }))
+    HttpResponse::Ok().json(json!({ "message": "CQRS server is running..." }))
 }
 
 /// `GET /livez`: 200 while the process runs.
 pub async fn livez() -> HttpResponse {
-    HttpResponse::Ok().insert_header(NO_STORE).json(json!({ "status": "live" }))
+    HttpResponse::Ok().json(json!({ "status": "live" }))
 }
 
 /// `GET /readyz`: 200 while reads or commands can be served, else 503.
@@ -58,5 +56,5 @@ pub async fn readyz(parts: web::Data<Parts>) -> HttpResponse {
     let readiness = parts.readiness();
     let mut answer =
         if readiness.is_useful() { HttpResponse::Ok() } else { HttpResponse::ServiceUnavailable() };
-    answer.insert_header(NO_STORE).json(readiness)
+    answer.json(readiness)
 }

@@ -36,6 +36,44 @@ pub enum ProblemType {
 }
 
 impl ProblemType {
+    /// Every type.
+    pub const ALL: [Self; 15] = [
+        Self::MalformedJson,
+        Self::UnknownField,
+        Self::InvalidParameter,
+        Self::NotFound,
+        Self::MethodNotAllowed,
+        Self::RequestTimeout,
+        Self::VersionMismatch,
+        Self::TooLarge,
+        Self::UnsupportedMediaType,
+        Self::InvalidValue,
+        Self::Internal,
+        Self::PrimaryUnavailable,
+        Self::ReplicaUnavailable,
+        Self::Overloaded,
+        Self::OutcomeUnknown,
+    ];
+
+    /// The type with this name, as in the path of its page.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.describe().0 == name)
+    }
+
+    /// The page that a problem's `type` leads to: what it means, and whether something may have happened.
+    #[must_use]
+    pub fn page(self) -> String {
+        let (name, title, status) = self.describe();
+        let effect = match self {
+            Self::OutcomeUnknown => {
+                "The change may have been made, or may yet be: look before you try again."
+            }
+            _ => "Nothing happened.",
+        };
+        format!("{name} ({status})\n\n{title}. {effect}\n")
+    }
+
     /// Name, title and status.
     fn describe(self) -> (&'static str, &'static str, StatusCode) {
         match self {
@@ -102,6 +140,8 @@ struct Body<'p> {
     title: &'static str,
     status: u16,
     detail: &'p str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    instance: Option<&'p str>,
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     errors: &'p [FieldFault],
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -147,10 +187,17 @@ impl ResponseError for Problem {
     }
 
     fn error_response(&self) -> HttpResponse {
+        self.response(None)
+    }
+}
+
+impl Problem {
+    /// The answer, with the id of the request to which it answers.
+    #[must_use]
+    pub fn response(&self, instance: Option<&str>) -> HttpResponse {
         let (name, title, status) = self.kind.describe();
         let mut response = HttpResponse::build(status);
         response.insert_header((header::CONTENT_TYPE, "application/problem+json"));
-        response.insert_header((header::CACHE_CONTROL, "no-store"));
         if let Some(allow) = self.allow {
             response.insert_header((header::ALLOW, allow));
         }
@@ -165,6 +212,7 @@ impl ResponseError for Problem {
             title,
             status: status.as_u16(),
             detail: &self.detail,
+            instance,
             errors: &self.errors,
             version: self.current_version,
         })

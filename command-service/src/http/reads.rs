@@ -1,15 +1,16 @@
 //! The queries: all of them read the replica.
 
-use actix_web::{HttpRequest, HttpResponse, http::header, web};
+use actix_web::{HttpMessage, HttpRequest, HttpResponse, http::header, web};
 use serde::Serialize;
 
 use super::{
+    envelope::Timing,
     parameters::{Parameters, slot_uuid},
     preconditions::{etag, none_match_fails},
     problem::Problem,
 };
 use crate::{
-    queries::{Replica, cursor::Cursor},
+    queries::{Read, Replica, cursor::Cursor, list::Filter},
     record::SlotRecord,
 };
 
@@ -28,11 +29,31 @@ struct PageBody {
 /// The [`Problem`].
 pub async fn list(request: HttpRequest, replica: web::Data<Replica>) -> Result<HttpResponse, Problem> {
     let mut parameters = Parameters::parse(request.query_string())?;
-    let (limit, cursor) = (parameters.limit()?, parameters.cursor()?);
+    let (filter, limit, cursor) = (parameters.filter()?, parameters.limit()?, parameters.cursor()?);
     parameters.finish()?;
-    let page = replica.list(cursor, limit).await?;
-    let body = PageBody { items: page.items, next_cursor: page.next.map(Cursor::encode) };
-    Ok(HttpResponse::Ok().insert_header(CACHE_CONTROL).json(body))
+    let page = timed(&request, replica.list(&filter, cursor, limit).await?);
+    let next_cursor = page.next.map(Cursor::encode);
+    let mut answer = HttpResponse::Ok();
+    answer.insert_header(CACHE_CONTROL);
+    if let Some(cursor) = &next_cursor {
+        answer
+            .insert_header((header::LINK, format!("<{}>; rel=\"next\"", next_page(&filter, limit, cursor))));
+    }
+    Ok(answer.json(PageBody { items: page.items, next_cursor }))
+}
+
+/// Where the next page is, with the same filter and limit.
+fn next_page(filter: &Filter, limit: u16, cursor: &str) -> String {
+    let mut query = form_urlencoded::Serializer::new(String::new());
+    query.extend_pairs(filter.status.map(|status| ("status", status.as_str())));
+    query.extend_pairs(filter.name_contains.as_deref().map(|name| ("name", name)));
+    query.append_pair("limit", &limit.to_string()).append_pair("cursor", cursor);
+    format!("/parking-slots?{}", query.finish())
+}
+
+fn timed<T>(request: &HttpRequest, read: Read<T>) -> T {
+    request.extensions_mut().insert(Timing([("wait", read.waited), ("query", read.queried)]));
+    read.found
 }
 
 /// `GET /parking-slots/{uuid}`
@@ -46,7 +67,7 @@ pub async fn one(
 ) -> Result<HttpResponse, Problem> {
     let uuid = slot_uuid(&uuid)?;
     Parameters::parse(request.query_string())?.finish()?;
-    let record = replica.slot(uuid).await?.ok_or_else(Problem::no_such_slot)?;
+    let record = timed(&request, replica.slot(uuid).await?).ok_or_else(Problem::no_such_slot)?;
     let version = record.slot.version;
     let tag = (header::ETAG, etag(version));
     if none_match_fails(&request, version)? {
@@ -61,6 +82,6 @@ pub async fn one(
 /// The [`Problem`].
 pub async fn summary(request: HttpRequest, replica: web::Data<Replica>) -> Result<HttpResponse, Problem> {
     Parameters::parse(request.query_string())?.finish()?;
-    let summary = replica.summary().await?;
+    let summary = timed(&request, replica.summary().await?);
     Ok(HttpResponse::Ok().insert_header(CACHE_CONTROL).json(summary))
 }

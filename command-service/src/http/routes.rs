@@ -1,11 +1,15 @@
 //! Every path and method in one place: one resource a path, and a 405 with `Allow` for every other method.
 
 use actix_web::{
-    Resource, guard,
+    HttpResponse, Resource, guard,
     web::{self, ServiceConfig},
 };
 
-use super::{probes, problem::Problem, reads, slots};
+use super::{
+    probes,
+    problem::{Problem, ProblemType},
+    reads, slots,
+};
 
 const READ_ONLY: &str = "GET, HEAD";
 
@@ -17,6 +21,7 @@ pub fn configure(config: &mut ServiceConfig) {
                 .route(read().to(reads::list))
                 .route(web::post().to(slots::create)),
         )
+        .service(resource("/parking-slots/batch", "POST").route(web::post().to(slots::create_all)))
         .service(resource("/parking-slots/summary", READ_ONLY).route(read().to(reads::summary)))
         .service(
             resource("/parking-slots/{uuid}", "GET, HEAD, PATCH, DELETE")
@@ -27,7 +32,14 @@ pub fn configure(config: &mut ServiceConfig) {
         .service(resource("/health", READ_ONLY).route(read().to(probes::health)))
         .service(resource("/livez", READ_ONLY).route(read().to(probes::livez)))
         .service(resource("/readyz", READ_ONLY).route(read().to(probes::readyz)))
+        .service(resource("/problems/{name}", READ_ONLY).route(read().to(problem_page)))
         .default_service(web::to(|| async { Err::<&str, _>(Problem::no_such_path()) }));
+}
+
+/// What a problem's `type` leads to.
+async fn problem_page(name: web::Path<String>) -> Result<HttpResponse, Problem> {
+    let kind = ProblemType::named(&name).ok_or_else(Problem::no_such_path)?;
+    Ok(HttpResponse::Ok().content_type("text/plain; charset=utf-8").body(kind.page()))
 }
 
 fn resource(path: &str, allow: &'static str) -> Resource {

@@ -1,21 +1,19 @@
-//! The commands: `POST`, `PATCH`, `DELETE`.
+//! The commands: `POST`, also in batches, `PATCH`, `DELETE`.
 
-use actix_web::{
-    HttpRequest, HttpResponse,
-    http::{StatusCode, header},
-    web,
-};
+use actix_web::{HttpMessage, HttpRequest, HttpResponse, http::header, web};
+use serde_json::json;
 use shared::slot::{ChangeSlot, Command, CreateSlot, DeleteSlot, SlotStatus};
 use uuid::Uuid;
 
 use super::{
-    fields::{Fields, body},
+    envelope::Timing,
+    fields::{BATCH_BODY_MAX_BYTES, BODY_MAX_BYTES, Faults, Fields, body},
     parameters::{Parameters, slot_uuid},
     preconditions::{etag, if_match},
     problem::{Problem, ProblemType},
     trace_context::traceparent,
 };
-use crate::commands::{Ask, Commands, Outcome};
+use crate::commands::{Ask, CREATES_MAX, Commands, Executed, Outcome, Request};
 
 const JSON: &str = "application/json";
 const MERGE_PATCH: &str = "application/merge-patch+json";
@@ -30,20 +28,47 @@ pub async fn create(
     commands: web::Data<Commands>,
 ) -> Result<HttpResponse, Problem> {
     Parameters::parse(request.query_string())?.finish()?;
-    let mut fields = Fields::parse(&body(&request, payload, &[JSON]).await?)?;
+    let fields = Fields::parse(&body(&request, payload, &[JSON], BODY_MAX_BYTES).await?)?;
+    let mut faults = Faults::default();
+    let create = create_from(fields, &mut faults);
+    faults.check()?;
+    let create = create.ok_or_else(|| Problem::new(ProblemType::InvalidValue, "name is required"))?;
+    match carry_out(&request, &commands, Request::One(Command::Create(create))).await? {
+        Outcome::Stands { record, .. } => Ok(HttpResponse::Created()
+            .insert_header((header::LOCATION, format!("/parking-slots/{}", record.slot.uuid)))
+            .insert_header((header::ETAG, etag(record.slot.version)))
+            .json(record)),
+        other => Err(unexpected(&other)),
+    }
+}
+
+/// `POST /parking-slots/batch`
+///
+/// # Errors
+/// The [`Problem`].
+pub async fn create_all(
+    request: HttpRequest,
+    payload: web::Payload,
+    commands: web::Data<Commands>,
+) -> Result<HttpResponse, Problem> {
+    Parameters::parse(request.query_string())?.finish()?;
+    let body = body(&request, payload, &[JSON], BATCH_BODY_MAX_BYTES).await?;
+    let mut faults = Faults::default();
+    let items = Fields::parse_array(&body, CREATES_MAX, &mut faults)?;
+    let creates = items.into_iter().filter_map(|fields| create_from(fields, &mut faults)).collect();
+    faults.check()?;
+    match carry_out(&request, &commands, Request::CreateAll(creates)).await? {
+        Outcome::AllStand { records, .. } => Ok(HttpResponse::Created().json(json!({ "items": records }))),
+        other => Err(unexpected(&other)),
+    }
+}
+
+/// What a member of the body asks to create. `None` if something is wrong with it, which `faults` then says.
+fn create_from(mut fields: Fields, faults: &mut Faults) -> Option<CreateSlot> {
     let (name, status) = (fields.name(), fields.status());
     fields.require("name", name.as_ref());
-    fields.finish()?;
-    // `finish` has refused a request without a name.
-    let name = name.ok_or_else(|| Problem::new(ProblemType::InvalidValue, "name is required"))?;
-    let create = CreateSlot { uuid: Uuid::now_v7(), name, status: status.unwrap_or(SlotStatus::Available) };
-    let location = format!("/parking-slots/{}", create.uuid);
-    let mut answer = carry_out(&request, &commands, Command::Create(create)).await?;
-    *answer.status_mut() = StatusCode::CREATED;
-    if let Ok(location) = location.parse() {
-        answer.headers_mut().insert(header::LOCATION, location);
-    }
-    Ok(answer)
+    fields.finish(faults);
+    Some(CreateSlot { uuid: Uuid::now_v7(), name: name?, status: status.unwrap_or(SlotStatus::Available) })
 }
 
 /// `PATCH /parking-slots/{uuid}`
@@ -59,10 +84,19 @@ pub async fn change(
     let uuid = slot_uuid(&uuid)?;
     Parameters::parse(request.query_string())?.finish()?;
     let precondition = if_match(&request)?;
-    let mut fields = Fields::parse(&body(&request, payload, &[JSON, MERGE_PATCH]).await?)?;
+    let body = body(&request, payload, &[JSON, MERGE_PATCH], BODY_MAX_BYTES).await?;
+    let mut fields = Fields::parse(&body)?;
+    let mut faults = Faults::default();
     let (name, status) = (fields.name(), fields.status());
-    fields.finish()?;
-    carry_out(&request, &commands, Command::Change(ChangeSlot { uuid, precondition, name, status })).await
+    fields.finish(&mut faults);
+    faults.check()?;
+    let change = ChangeSlot { uuid, precondition, name, status };
+    match carry_out(&request, &commands, Request::One(Command::Change(change))).await? {
+        Outcome::Stands { record, .. } => {
+            Ok(HttpResponse::Ok().insert_header((header::ETAG, etag(record.slot.version))).json(record))
+        }
+        other => Err(unexpected(&other)),
+    }
 }
 
 /// `DELETE /parking-slots/{uuid}`
@@ -77,22 +111,20 @@ pub async fn delete(
     let uuid = slot_uuid(&uuid)?;
     Parameters::parse(request.query_string())?.finish()?;
     let precondition = if_match(&request)?;
-    carry_out(&request, &commands, Command::Delete(DeleteSlot { uuid, precondition })).await
+    let delete = DeleteSlot { uuid, precondition };
+    carry_out(&request, &commands, Request::One(Command::Delete(delete))).await?;
+    Ok(HttpResponse::NoContent().finish())
 }
 
-async fn carry_out(
-    request: &HttpRequest,
-    commands: &Commands,
-    command: Command,
-) -> Result<HttpResponse, Problem> {
-    let outcome = commands.execute(Ask { command, traceparent: traceparent(request) }).await?;
-    Ok(match outcome {
-        Outcome::Stands { record, .. } => HttpResponse::Ok()
-            .insert_header((header::CACHE_CONTROL, "no-store"))
-            .insert_header((header::ETAG, etag(record.slot.version)))
-            .json(record),
-        Outcome::Removed { .. } => {
-            HttpResponse::NoContent().insert_header((header::CACHE_CONTROL, "no-store")).finish()
-        }
-    })
+async fn carry_out(request: &HttpRequest, commands: &Commands, asked: Request) -> Result<Outcome, Problem> {
+    let ask = Ask { request: asked, traceparent: traceparent(request) };
+    let Executed { answer, queued, committing } = commands.execute(ask).await;
+    request.extensions_mut().insert(Timing([("queue", queued), ("commit", committing)]));
+    Ok(answer?)
+}
+
+/// The write side answered something else than was asked; what it says has happened.
+fn unexpected(outcome: &Outcome) -> Problem {
+    tracing::error!(?outcome, "unexpected outcome of a command");
+    Problem::new(ProblemType::OutcomeUnknown, "please look whether the change was made")
 }

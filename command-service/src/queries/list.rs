@@ -1,6 +1,8 @@
 //! A page of slots in creation order.
 
-use super::{ReadError, Replica, cursor::Cursor, slot_record};
+use shared::slot::SlotStatus;
+
+use super::{Read, ReadError, Replica, cursor::Cursor, slot_record};
 use crate::record::SlotRecord;
 
 /// The slots of a page when the caller names no limit.
@@ -18,8 +20,28 @@ pub(super) const PAGE: &str = "
       AND created_at <= (SELECT CASE WHEN applied_through = upper(applied) - 1 THEN 'infinity'
                                      ELSE coalesce(as_of, '-infinity') END
                          FROM replication_status)
+      AND ($4::text IS NULL OR status = $4)
+      AND ($5::text IS NULL OR name ILIKE $5)
     ORDER BY created_at, uuid
     LIMIT $3";
+
+/// Which slots to list; by default all.
+#[derive(Clone, Debug, Default)]
+pub struct Filter {
+    /// Only those with this status.
+    pub status: Option<SlotStatus>,
+    /// Only those whose name contains this, upper and lower case alike.
+    pub name_contains: Option<String>,
+}
+
+impl Filter {
+    /// The pattern for `ILIKE`, in which the caller's `%`, `_` and `\` mean themselves.
+    fn name_pattern(&self) -> Option<String> {
+        let escaped =
+            self.name_contains.as_ref()?.replace('\\', r"\\").replace('%', r"\%").replace('_', r"\_");
+        Some(format!("%{escaped}%"))
+    }
+}
 
 /// A page.
 #[derive(Clone, Debug)]
@@ -31,23 +53,29 @@ pub struct Page {
 }
 
 impl Replica {
-    /// The first `limit` slots behind `cursor`.
+    /// The first `limit` slots behind `cursor` that pass the filter.
     ///
     /// # Errors
     /// [`ReadError`].
-    pub async fn list(&self, cursor: Cursor, limit: u16) -> Result<Page, ReadError> {
+    pub async fn list(&self, filter: &Filter, cursor: Cursor, limit: u16) -> Result<Read<Page>, ReadError> {
         // One more than asked for tells whether something follows.
         let rows_max = i64::from(limit) + 1;
-        let mut items = self
+        let status = filter.status.map(SlotStatus::as_str);
+        let pattern = filter.name_pattern();
+        let read = self
             .read(async |client| {
                 let page = client.prepare_cached(PAGE).await?;
-                let rows = client.query(&page, &[&cursor.created_at, &cursor.uuid, &rows_max]).await?;
+                let rows = client
+                    .query(&page, &[&cursor.created_at, &cursor.uuid, &rows_max, &status, &pattern])
+                    .await?;
                 rows.iter().map(slot_record).collect::<Result<Vec<_>, _>>()
             })
             .await?;
-        let follows = items.len() > usize::from(limit);
-        items.truncate(usize::from(limit));
-        let next = items.last().filter(|_| follows).map(Cursor::behind);
-        Ok(Page { items, next })
+        Ok(read.map(|mut items| {
+            let follows = items.len() > usize::from(limit);
+            items.truncate(usize::from(limit));
+            let next = items.last().filter(|_| follows).map(Cursor::behind);
+            Page { items, next }
+        }))
     }
 }

@@ -23,7 +23,11 @@ use shared::{
     postgres::{CONNECT_DEADLINE, DatabaseUrl, Fault, SessionKind},
     slot::Slot,
 };
-use tokio::{runtime::Handle, task::JoinHandle, time::timeout};
+use tokio::{
+    runtime::Handle,
+    task::JoinHandle,
+    time::{Instant, timeout},
+};
 use tokio_postgres::{Client, Config, NoTls, Row};
 
 use crate::record::SlotRecord;
@@ -52,6 +56,23 @@ pub enum ReadError {
     /// The replica refused; a fault of this service.
     #[error("the replica refused a query")]
     Sql(#[source] tokio_postgres::Error),
+}
+
+/// What a read found, and how long that took.
+#[derive(Clone, Debug)]
+pub struct Read<T> {
+    /// What it found.
+    pub found: T,
+    /// How long it waited for a connection.
+    pub waited: Duration,
+    /// How long the query took.
+    pub queried: Duration,
+}
+
+impl<T> Read<T> {
+    fn map<U>(self, change: impl FnOnce(T) -> U) -> Read<U> {
+        Read { found: change(self.found), waited: self.waited, queried: self.queried }
+    }
 }
 
 /// The way to the replica. Cheap to clone.
@@ -87,13 +108,21 @@ impl Replica {
     async fn read<T>(
         &self,
         query: impl AsyncFn(&deadpool_postgres::Client) -> Result<T, tokio_postgres::Error>,
-    ) -> Result<T, ReadError> {
+    ) -> Result<Read<T>, ReadError> {
+        let asked_at = Instant::now();
         let reading = async {
             let mut tries_left = TRIES_MAX;
             loop {
                 let client = self.connection().await?;
+                let connected_at = Instant::now();
                 let error = match query(&client).await {
-                    Ok(result) => return Ok(result),
+                    Ok(found) => {
+                        return Ok(Read {
+                            found,
+                            waited: connected_at - asked_at,
+                            queried: connected_at.elapsed(),
+                        });
+                    }
                     Err(error) => error,
                 };
                 tries_left -= 1;

@@ -2,7 +2,7 @@
 
 use uuid::Uuid;
 
-use super::{ReadError, Replica, slot_record};
+use super::{Read, ReadError, Replica, slot_record};
 use crate::record::SlotRecord;
 
 pub(super) const BY_UUID: &str =
@@ -13,7 +13,7 @@ impl Replica {
     ///
     /// # Errors
     /// [`ReadError`].
-    pub async fn slot(&self, uuid: Uuid) -> Result<Option<SlotRecord>, ReadError> {
+    pub async fn slot(&self, uuid: Uuid) -> Result<Read<Option<SlotRecord>>, ReadError> {
         self.read(async |client| {
             let by_uuid = client.prepare_cached(BY_UUID).await?;
             client.query_opt(&by_uuid, &[&uuid]).await?.as_ref().map(slot_record).transpose()

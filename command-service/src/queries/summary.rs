@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use shared::slot::SlotStatus;
 
-use super::{ReadError, Replica};
+use super::{Read, ReadError, Replica};
 
 pub(super) const BY_STATUS: &str = "SELECT status, slots FROM parking_slot_summary";
 
@@ -23,18 +23,19 @@ impl Replica {
     ///
     /// # Errors
     /// [`ReadError`].
-    pub async fn summary(&self) -> Result<Summary, ReadError> {
-        let counts = self
+    pub async fn summary(&self) -> Result<Read<Summary>, ReadError> {
+        let read: Read<Vec<(SlotStatus, i64)>> = self
             .read(async |client| {
                 let by_status = client.prepare_cached(BY_STATUS).await?;
                 let rows = client.query(&by_status, &[]).await?;
                 rows.iter().map(|row| Ok((row.try_get("status")?, row.try_get("slots")?))).collect()
             })
             .await?;
-        let counts: Vec<(SlotStatus, i64)> = counts;
-        let mut by_status: BTreeMap<_, _> =
-            SlotStatus::ALL.iter().map(|status| (status.as_str(), 0)).collect();
-        by_status.extend(counts.into_iter().map(|(status, slots)| (status.as_str(), slots)));
-        Ok(Summary { total: by_status.values().sum(), by_status })
+        Ok(read.map(|counts| {
+            let mut by_status: BTreeMap<_, _> =
+                SlotStatus::ALL.iter().map(|status| (status.as_str(), 0)).collect();
+            by_status.extend(counts.into_iter().map(|(status, slots)| (status.as_str(), slots)));
+            Summary { total: by_status.values().sum(), by_status }
+        }))
     }
 }

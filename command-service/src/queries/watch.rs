@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use shared::{
     parts::Part,
-    postgres::{DatabaseUrl, Session, SessionKind},
+    postgres::{DatabaseUrl, Fault, Session, SessionKind},
     retry::Pauses,
 };
 use tokio::time::{sleep, timeout};
@@ -40,7 +40,11 @@ async fn reach(replica: &DatabaseUrl, part: &Part) -> Option<Session> {
     match session.query_one(PROBE, &[]).await {
         Ok(_) => part.up(),
         Err(error) => {
-            part.away("not migrated: run event-consumer migrate", &error);
+            let detail = match Fault::of(&error, &session) {
+                Fault::ConnectionLost | Fault::Retryable => "not connected",
+                Fault::Unable | Fault::Data | Fault::Other => "not migrated: run event-consumer migrate",
+            };
+            part.away(detail, &error);
             return None;
         }
     }

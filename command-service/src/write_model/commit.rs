@@ -51,7 +51,7 @@ pub enum Settled {
 /// # Errors
 /// [`Failure`] says whether something may have happened; only after [`Failure::Unsettled`] it may.
 pub async fn commit_batch(primary: &PrimarySession, asks: &[&Ask]) -> Result<Vec<Verdict>, Failure> {
-    let referenced: Vec<Uuid> = asks.iter().filter_map(|ask| ask.command.existing_slot()).collect();
+    let referenced: Vec<Uuid> = asks.iter().filter_map(|ask| ask.request.existing_slot()).collect();
     if referenced.is_empty() {
         let draft = Draft::decide(asks, &Slots::default());
         let stamps =

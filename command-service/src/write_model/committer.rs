@@ -16,7 +16,8 @@ use super::{
 };
 use crate::commands::{Answer, Refusal, Submission, Taken};
 
-/// The most commands that are taken from the queue for one batch.
+/// A batch is closed when this many commands have been taken from the queue for it. The request that reaches the
+/// bound is still part of it: with one of 1,000 creates a batch has at most 1,255 commands, and those on held slots.
 const BATCH_MAX_COMMANDS: usize = 256;
 
 /// The most commands that wait for slots which others hold; one more is refused as [`Refusal::Overloaded`].
@@ -97,13 +98,14 @@ impl Committer {
         let (late, mut batch): (Vec<_>, Vec<_>) =
             mem::take(&mut self.held).into_iter().partition(Taken::is_late);
         late.into_iter().for_each(|taken| taken.answer(Err(Refusal::Overloaded)));
-        let room = batch.len() + BATCH_MAX_COMMANDS;
-        batch.extend(first.and_then(Submission::take));
-        while batch.len() < room {
-            let Ok(submission) = self.queue.try_recv() else {
-                break;
-            };
-            batch.extend(submission.take());
+        let mut next = first;
+        let mut taken_commands = 0;
+        while let Some(submission) = next {
+            if let Some(taken) = submission.take() {
+                taken_commands += taken.ask.request.commands();
+                batch.push(taken);
+            }
+            next = if taken_commands < BATCH_MAX_COMMANDS { self.queue.try_recv().ok() } else { None };
         }
         batch
     }
@@ -251,7 +253,7 @@ impl Committer {
             }
             Err(error) => {
                 let detail = match error {
-                    OpenError::Connect(_) => "not connected",
+                    OpenError::Connect(_) | OpenError::Lost(_) => "not connected",
                     OpenError::Schema(_) => "not migrated: run command-service migrate",
                 };
                 self.part.away(detail, &error);

@@ -6,12 +6,12 @@ use std::collections::{HashMap, HashSet};
 use jiff::{SignedDuration, Timestamp};
 use shared::{
     event::Position,
-    slot::{self, Rejection, Slot, SlotEvent, Version},
+    slot::{self, Command, CreateSlot, Rejection, Slot, SlotEvent, Version},
 };
 use uuid::Uuid;
 
 use crate::{
-    commands::{Ask, Outcome},
+    commands::{Ask, Outcome, Request},
     record::SlotRecord,
 };
 
@@ -97,6 +97,7 @@ struct State {
 #[derive(Clone, Debug)]
 enum Decided {
     Stands(State),
+    AllStand { slots: Vec<Slot>, first_event: usize },
     Removed { event: usize, version: Version },
     Rejected(Rejection),
     Held,
@@ -127,12 +128,35 @@ impl Draft {
     }
 
     fn decide_one(&mut self, ask: &Ask, slots: &Slots, states: &mut HashMap<Uuid, State>) -> Decided {
-        let existing = ask.command.existing_slot();
+        match &ask.request {
+            Request::One(command) => self.decide_command(command, ask.traceparent.as_ref(), slots, states),
+            Request::CreateAll(creates) => self.decide_creates(creates, ask.traceparent.as_ref()),
+        }
+    }
+
+    /// Creates of new slots: nothing can speak against them.
+    fn decide_creates(&mut self, creates: &[CreateSlot], traceparent: Option<&String>) -> Decided {
+        let first_event = self.events.len();
+        let slots: Vec<Slot> = creates.iter().map(slot::created).collect();
+        for slot in &slots {
+            self.append(SlotEvent::Created(slot.clone()), None, traceparent);
+        }
+        Decided::AllStand { slots, first_event }
+    }
+
+    fn decide_command(
+        &mut self,
+        command: &Command,
+        traceparent: Option<&String>,
+        slots: &Slots,
+        states: &mut HashMap<Uuid, State>,
+    ) -> Decided {
+        let existing = command.existing_slot();
         if existing.is_some_and(|uuid| slots.held.contains(&uuid)) {
             return Decided::Held;
         }
         let before = existing.and_then(|uuid| states.get(&uuid));
-        let event = match slot::decide(before.map(|state| &state.slot), &ask.command) {
+        let event = match slot::decide(before.map(|state| &state.slot), command) {
             Err(rejection) => return Decided::Rejected(rejection),
             Ok(Some(event)) => event,
             Ok(None) => {
@@ -140,16 +164,9 @@ impl Draft {
             }
         };
         let created_at = before.and_then(|state| state.created_at);
-        let number = self.events.len();
         let after = slot::evolve(&event).cloned();
         let (uuid, version) = (event.uuid(), event.version());
-        self.events.push(DraftEvent {
-            id: Uuid::now_v7(),
-            event,
-            created_at,
-            traceparent: ask.traceparent.clone(),
-            is_last_of_slot: false,
-        });
+        let number = self.append(event, created_at, traceparent);
         match after {
             Some(slot) => {
                 let state = State { slot, created_at, made_by: MadeBy::Event(number) };
@@ -164,6 +181,22 @@ impl Draft {
                 Decided::Removed { event: number, version }
             }
         }
+    }
+
+    fn append(
+        &mut self,
+        event: SlotEvent,
+        created_at: Option<Timestamp>,
+        traceparent: Option<&String>,
+    ) -> usize {
+        self.events.push(DraftEvent {
+            id: Uuid::now_v7(),
+            event,
+            created_at,
+            traceparent: traceparent.cloned(),
+            is_last_of_slot: false,
+        });
+        self.events.len() - 1
     }
 
     fn mark_last_events(&mut self) {
@@ -216,11 +249,19 @@ impl Decided {
                 let record = SlotRecord { slot: slot.clone(), created_at, updated_at };
                 Verdict::Done(Outcome::Stands { record, position: stamps.position_of(*event) })
             }
+            (Self::AllStand { slots, first_event }, Some(stamps)) => {
+                let record = |(number, slot): (usize, &Slot)| {
+                    let time = stamps.time_of(first_event + number);
+                    SlotRecord { slot: slot.clone(), created_at: time, updated_at: time }
+                };
+                let records = slots.iter().enumerate().map(record).collect();
+                Verdict::Done(Outcome::AllStand { records, first_position: stamps.position_of(*first_event) })
+            }
             (Self::Removed { event, version }, Some(stamps)) => {
                 Verdict::Done(Outcome::Removed { version: *version, position: stamps.position_of(*event) })
             }
             // Without a commit there is no answer for who made an event: it is to be decided again.
-            (Self::Stands(_) | Self::Removed { .. }, None) => Verdict::Held,
+            (Self::Stands(_) | Self::AllStand { .. } | Self::Removed { .. }, None) => Verdict::Held,
         }
     }
 }

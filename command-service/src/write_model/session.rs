@@ -1,6 +1,6 @@
 //! The committer's connection to the primary, with its statements prepared.
 
-use shared::postgres::{ConnectError, DatabaseUrl, Session, SessionKind};
+use shared::postgres::{ConnectError, DatabaseUrl, Fault, Session, SessionKind};
 use tokio_postgres::Statement;
 
 /// The transaction-level advisory lock that makes commits serial.
@@ -47,9 +47,21 @@ pub enum OpenError {
     /// The primary is away.
     #[error(transparent)]
     Connect(#[from] ConnectError),
+    /// The primary went away again.
+    #[error("the connection to the primary was lost")]
+    Lost(#[source] tokio_postgres::Error),
     /// The primary answers, but does not know our tables, or not like this.
     #[error("the primary's schema is not the one expected")]
     Schema(#[source] tokio_postgres::Error),
+}
+
+impl OpenError {
+    fn preparing(error: tokio_postgres::Error, session: &Session) -> Self {
+        match Fault::of(&error, session) {
+            Fault::Unable | Fault::Data | Fault::Other => Self::Schema(error),
+            Fault::ConnectionLost | Fault::Retryable => Self::Lost(error),
+        }
+    }
 }
 
 /// A connection on which batches are committed, one at a time.
@@ -80,7 +92,7 @@ impl PrimarySession {
                 session.prepare(APPEND),
                 session.prepare(FIND_EVENTS),
             )
-            .map_err(OpenError::Schema)?;
+            .map_err(|error| OpenError::preparing(error, &session))?;
         Ok(Self {
             take_commit_lock,
             lock_free_slots,

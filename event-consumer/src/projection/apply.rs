@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use shared::{event::LoggedEvent, postgres::Fault};
+use shared::postgres::Fault;
 use tokio::time::timeout;
 use tokio_postgres::{Error, Transaction};
 use uuid::Uuid;
@@ -172,13 +172,11 @@ async fn finish(
             [&columns.positions, &columns.types, &columns.reasons, &columns.headers, &columns.bodies];
         transaction.execute(&statements.set_aside, &params).await?;
     }
-    let events: Vec<&LoggedEvent> = batch.events.iter().map(|received| &received.event).collect();
-    let settled = Ranges::covering(events.iter().map(|event| event.position));
-    let positions: Vec<i64> = events.iter().map(|event| event.position.get()).collect();
-    let times: Vec<_> = events.iter().map(|event| event.committed_at).collect();
+    let events = batch.events.iter().map(|received| &received.event);
+    let settled = Ranges::covering(events.map(|event| (event.position, event.committed_at)));
     let epoch = epochs(batch).next();
     let row = transaction
-        .query_one(&statements.settle, &[&settled.starts, &settled.ends, &positions, &times, &epoch])
+        .query_one(&statements.settle, &[&settled.firsts, &settled.lasts, &settled.last_times, &epoch])
         .await?;
     // The last statement's result is read before the commit, which would report success for a failed transaction.
     let applied_through = row.try_get("applied_through")?;

@@ -1,30 +1,34 @@
 //! Positions as ranges.
 
+use jiff::Timestamp;
 use shared::event::Position;
 
-/// Consecutive positions: from the first up to, not including, the second.
+/// Ranges of consecutive positions, as columns.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Ranges {
-    /// Where each range begins.
-    pub starts: Vec<i64>,
-    /// Where each range has ended: one past its last position.
-    pub ends: Vec<i64>,
+    /// The first position of each range.
+    pub firsts: Vec<i64>,
+    /// The last position of each range.
+    pub lasts: Vec<i64>,
+    /// The commit time of each range's last position.
+    pub last_times: Vec<Timestamp>,
 }
 
 impl Ranges {
     /// The fewest ranges that cover exactly these positions, in whatever order and however often they come.
     #[must_use]
-    pub fn covering(positions: impl IntoIterator<Item = Position>) -> Self {
-        let mut numbers: Vec<i64> = positions.into_iter().map(Position::get).collect();
-        numbers.sort_unstable();
-        numbers.dedup();
+    pub fn covering(events: impl IntoIterator<Item = (Position, Timestamp)>) -> Self {
+        let mut events: Vec<_> = events.into_iter().map(|(position, time)| (position.get(), time)).collect();
+        events.sort_unstable();
+        events.dedup_by_key(|(number, _)| *number);
         let mut ranges = Self::default();
-        for number in numbers {
-            match ranges.ends.last_mut() {
-                Some(end) if *end == number => *end += 1,
+        for (number, time) in events {
+            match (ranges.lasts.last_mut(), ranges.last_times.last_mut()) {
+                (Some(last), Some(last_time)) if *last + 1 == number => (*last, *last_time) = (number, time),
                 _ => {
-                    ranges.starts.push(number);
-                    ranges.ends.push(number + 1);
+                    ranges.firsts.push(number);
+                    ranges.lasts.push(number);
+                    ranges.last_times.push(time);
                 }
             }
         }

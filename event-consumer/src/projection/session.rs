@@ -1,6 +1,6 @@
 //! The connection to the replica, with the projection's statements prepared.
 
-use shared::postgres::{ConnectError, DatabaseUrl, Session, SessionKind};
+use shared::postgres::{ConnectError, DatabaseUrl, Fault, Session, SessionKind};
 use tokio_postgres::Statement;
 
 /// Whoever applies locks the status row first: without it two appliers at once give a wrong summary, and bring a
@@ -35,9 +35,21 @@ pub enum OpenError {
     /// The replica is away.
     #[error(transparent)]
     Connect(#[from] ConnectError),
+    /// The replica went away again.
+    #[error("the connection to the replica was lost")]
+    Lost(#[source] tokio_postgres::Error),
     /// The replica answers, but does not know our tables, or not like this.
     #[error("the replica's schema is not the one expected")]
     Schema(#[source] tokio_postgres::Error),
+}
+
+impl OpenError {
+    fn preparing(error: tokio_postgres::Error, session: &Session) -> Self {
+        match Fault::of(&error, session) {
+            Fault::Unable | Fault::Data | Fault::Other => Self::Schema(error),
+            Fault::ConnectionLost | Fault::Retryable => Self::Lost(error),
+        }
+    }
 }
 
 /// A connection on which batches are applied, one at a time.
@@ -71,7 +83,7 @@ impl ReplicaSession {
             session.prepare(SETTLE),
             session.prepare(SET_ASIDE),
         )
-        .map_err(OpenError::Schema)?;
+        .map_err(|error| OpenError::preparing(error, &session))?;
         Ok(Self { session, statements: Statements { lock_status, upsert, bury, settle, set_aside } })
     }
 

@@ -1,23 +1,37 @@
--- Notes that positions are settled. $1 lower and $2 upper ends of their ranges, $3 positions and $4 commit times of the
--- events among them, $5 epoch. The status row is locked.
-WITH next AS MATERIALIZED (
+-- Notes that positions are settled. $1 first and $2 last positions of their ranges, $3 the commit times of the last
+-- ones, $4 epoch. The status row is locked.
+WITH settled AS MATERIALIZED (
+    SELECT first, last, committed_at
+    FROM unnest($1::bigint[], $2::bigint[], $3::timestamptz[]) AS settled (first, last, committed_at)
+),
+next AS MATERIALIZED (
     -- Always added to what the row holds, never computed from memory.
-    SELECT applied + coalesce((SELECT range_agg(int8range(low, high))
-                               FROM unnest($1::bigint[], $2::bigint[]) AS settled (low, high)),
-                              '{}'::int8multirange) AS applied
-    FROM replication_status
+    SELECT status.applied + coalesce((SELECT range_agg(int8range(first, last, '[]')) FROM settled),
+                                     '{}'::int8multirange) AS applied
+    FROM replication_status AS status
 ),
 reach AS MATERIALIZED (
     SELECT last_of_first_range(applied) AS through FROM next
+),
+-- Where this and earlier batches ended. The position before the first hole is always one of these ends.
+ends AS MATERIALIZED (
+    SELECT last AS position, committed_at FROM settled
+    UNION
+    SELECT position, committed_at FROM replication_ahead
+),
+still_ahead AS (
+    INSERT INTO replication_ahead (position, committed_at)
+    SELECT last, committed_at FROM settled, reach WHERE last > reach.through
+    ON CONFLICT (position) DO NOTHING
+),
+reached AS (
+    DELETE FROM replication_ahead USING reach WHERE position <= reach.through
 )
 UPDATE replication_status AS status
 SET applied = next.applied,
-    -- The latest commit time before the first hole, as far as this batch knows it: perhaps too old, never too new.
     as_of = greatest(status.as_of,
-                     (SELECT max(event.committed_at)
-                      FROM unnest($3::bigint[], $4::timestamptz[]) AS event (position, committed_at), reach
-                      WHERE event.position <= reach.through)),
+                     (SELECT max(ends.committed_at) FROM ends, reach WHERE ends.position <= reach.through)),
     applied_at = clock_timestamp(),
-    epoch = coalesce(status.epoch, $5::uuid)
+    epoch = coalesce(status.epoch, $4::uuid)
 FROM next
 RETURNING status.applied_through

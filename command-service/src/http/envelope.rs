@@ -1,0 +1,70 @@
+//! What every answer carries, whoever made it: `X-Request-Id`, `Server-Timing`, `Cache-Control`; and the request's id
+//! in every problem.
+
+use std::time::Duration;
+
+use actix_web::{
+    Error, HttpMessage,
+    body::{BoxBody, MessageBody},
+    dev::{ServiceRequest, ServiceResponse},
+    http::header::{self, HeaderMap, HeaderName, HeaderValue},
+    middleware::Next,
+};
+use uuid::Uuid;
+
+use super::problem::Problem;
+
+const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
+
+/// The longest id that is taken over from a request, in bytes.
+const REQUEST_ID_MAX_BYTES: usize = 128;
+
+/// How long the steps of a request took. A handler leaves it in the request's extensions.
+#[derive(Clone, Copy, Debug)]
+pub struct Timing(pub [(&'static str, Duration); 2]);
+
+impl Timing {
+    fn header(self) -> Option<HeaderValue> {
+        let steps = self.0.map(|(step, took)| format!("{step};dur={:.3}", took.as_secs_f64() * 1_000.0));
+        HeaderValue::from_str(&steps.join(", ")).ok()
+    }
+}
+
+/// The middleware around every resource.
+///
+/// # Errors
+/// None of its own.
+pub async fn wrap(
+    request: ServiceRequest,
+    next: Next<impl MessageBody + 'static>,
+) -> Result<ServiceResponse<BoxBody>, Error> {
+    let id = request_id(request.headers());
+    let (request, response) = next.call(request).await?.into_parts();
+    let problem = response.error().and_then(|error| error.as_error::<Problem>()).cloned();
+    let mut response = match problem {
+        Some(problem) => problem.response(Some(&id)),
+        None => response.map_into_boxed_body(),
+    };
+    let timing = request.extensions().get::<Timing>().copied().and_then(Timing::header);
+    let headers = response.headers_mut();
+    if let Some(timing) = timing {
+        headers.insert(SERVER_TIMING, timing);
+    }
+    if let Ok(id) = HeaderValue::from_str(&id) {
+        headers.insert(X_REQUEST_ID, id);
+    }
+    if !headers.contains_key(header::CACHE_CONTROL) {
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    }
+    Ok(ServiceResponse::new(request, response))
+}
+
+/// The caller's own id if it is visible ASCII and short, else a new one.
+fn request_id(headers: &HeaderMap) -> String {
+    let given = headers.get(X_REQUEST_ID).and_then(|value| value.to_str().ok());
+    let usable = given.filter(|id| {
+        (1..=REQUEST_ID_MAX_BYTES).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_graphic())
+    });
+    usable.map_or_else(|| Uuid::now_v7().to_string(), str::to_owned)
+}

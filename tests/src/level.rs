@@ -128,7 +128,7 @@ impl Everything {
             status.applied
         );
         ensure!(self.dead_letters == 0, "{} letters are dead, and none should be", self.dead_letters);
-        let (Some(first), Some(last)) = (self.events.first(), self.events.last()) else {
+        let Some(last) = self.events.last() else {
             return Ok(());
         };
         ensure!(
@@ -137,12 +137,17 @@ impl Everything {
             status.applied,
             status.applied_through
         );
-        // It may be older than the last event: a batch that fills a hole does not know the times behind the hole.
+        // Exactly that time, or later by a watermark.
         ensure!(
-            status.as_of.is_some_and(|as_of| as_of >= first.committed_at),
-            "everything is applied, from {} on, and as_of is {:?}",
-            first.committed_at,
+            status.as_of >= Some(last.committed_at),
+            "everything is applied, the last of it committed at {}, and as_of is {:?}",
+            last.committed_at,
             status.as_of
+        );
+        ensure!(
+            status.ahead == 0,
+            "{} commit times are kept beyond a hole, and there is no hole",
+            status.ahead
         );
         ensure!(
             status.epoch == Some(self.epoch),

@@ -6,6 +6,7 @@ mod decision;
 mod event_format;
 mod messages;
 mod command_line;
+mod projection;
 mod walk_through;
 mod commit;
 mod instances;

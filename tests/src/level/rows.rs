@@ -65,6 +65,8 @@ pub struct ReplicationStatus {
     pub applied_through: i64,
     pub as_of: Option<Timestamp>,
     pub epoch: Option<Uuid>,
+    /// How many commit times are kept for what lies beyond a hole.
+    pub ahead: i64,
 }
 
 impl PrimaryRow {
@@ -177,13 +179,16 @@ pub async fn summary(replica: &Client) -> Result<BTreeMap<String, i64>> {
 /// # Errors
 /// The replica is away.
 pub async fn replication_status(replica: &Client) -> Result<ReplicationStatus> {
-    let sql = "SELECT applied::text, applied_through, as_of, epoch FROM replication_status";
+    let sql = "SELECT applied::text, applied_through, as_of, epoch,
+                      (SELECT count(*) FROM replication_ahead) AS ahead
+               FROM replication_status";
     let row = replica.query_one(sql, &[]).await?;
     Ok(ReplicationStatus {
         applied: row.try_get("applied")?,
         applied_through: row.try_get("applied_through")?,
         as_of: row.try_get("as_of")?,
         epoch: row.try_get("epoch")?,
+        ahead: row.try_get("ahead")?,
     })
 }
 

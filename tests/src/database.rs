@@ -38,6 +38,20 @@ impl Database {
         Ok(client)
     }
 
+    /// Closes the superuser's connection, and every other one to this database.
+    ///
+    /// # Errors
+    /// The server is away.
+    pub async fn disconnect(&self) -> Result<()> {
+        let sql = self.sql().await?;
+        // All others: a database with connections cannot be copied.
+        let others = "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity
+                      WHERE datname = current_database() AND pid <> pg_backend_pid()";
+        sql.execute(others, &[]).await?;
+        *self.superuser.lock().await = None;
+        Ok(())
+    }
+
     /// A connection of its own for `role`, past the proxies.
     ///
     /// # Errors

@@ -1,15 +1,19 @@
 //! The system tests, in the order of the flow.
 
 mod strategies;
+mod tidy;
+mod checks;
+mod schema;
 mod names;
 mod decision;
 mod event_format;
 mod messages;
-mod command_line;
 mod projection;
+mod command_line;
 mod walk_through;
 mod commit;
 mod instances;
+mod dead_letters;
 mod crashes;
 mod outages;
 mod stopped_servers;

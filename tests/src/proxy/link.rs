@@ -62,14 +62,12 @@ impl Link {
         match end {
             End::Closed => {}
             End::Reset => {
-                reset(&forth.to);
-                reset(&back.to);
+                reset(forth.to, forth.from);
+                reset(back.to, back.from);
             }
             End::Stranded(frame, release) => {
-                reset(&back.to);
+                reset(back.to, forth.from);
                 let (to_server, from_server) = (forth.to, back.from);
-                // Only now, without its other half, the client's socket closes.
-                drop((forth.from, back.to));
                 let delivery = deliver_late(&frame, &release, to_server, from_server);
                 connected.run_until_cancelled(delivery).await;
             }
@@ -93,9 +91,13 @@ async fn deliver_late(
     while from_server.read(&mut unheard).await.is_ok_and(|count| count > 0) {}
 }
 
-/// The socket's end will be a reset.
-fn reset(writer: &OwnedWriteHalf) {
+/// Lets go of a writing half so that its socket ends with a reset once `last_half`, the reading half of the same or of
+/// the other socket, is gone too.
+fn reset(writer: OwnedWriteHalf, last_half: OwnedReadHalf) {
     let _ = writer.as_ref().set_zero_linger();
+    // Dropped, it would first send an orderly end.
+    writer.forget();
+    drop(last_half);
 }
 
 struct Direction<'s> {

@@ -1,9 +1,14 @@
 //! `up`: everything, until all parts are up.
 
-use std::{path::PathBuf, process::ExitCode, thread, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+    thread,
+    time::Duration,
+};
 
 use anyhow::{Context, Result, anyhow};
-use stack::{Programs, build::Binaries, install};
+use stack::{Programs, build::Binaries, daemon::Started, install};
 
 use super::{down::stop_everything, permission};
 use crate::{
@@ -91,23 +96,13 @@ fn build_beside_servers(
     })
 }
 
-/// Starts both services, or those whose program changed, and waits until they are ready.
+/// Starts both services, or those whose program changed, and waits until both are ready.
 fn start_services(stack: &mut Stack, binaries: &Binaries, interrupts: &Interrupts) -> Result<()> {
-    let changed: Vec<(Part, PathBuf)> = Part::SERVICES
-        .into_iter()
-        .map(|service| (service, binary_of(binaries, service)))
-        .filter(|(service, binary)| !stack.runs_binary(*service, binary))
-        .collect();
-    announce(
-        "starting",
-        &changed.iter().map(|(service, _)| *service).collect::<Vec<_>>(),
-    );
     let mut started = Vec::new();
-    for (service, binary) in &changed {
+    for service in Part::SERVICES {
         interrupts.check()?;
-        stack.stop_service(*service)?;
-        stack.migrate(*service, binary)?;
-        started.push((*service, stack.spawn_service(*service, binary)?));
+        let binary = binary_of(binaries, service);
+        started.push((service, start_unless_current(stack, service, &binary)?));
     }
     // Each was started before any is waited for: they come up side by side.
     for (service, started) in &started {
@@ -115,6 +110,19 @@ fn start_services(stack: &mut Stack, binaries: &Binaries, interrupts: &Interrupt
         stack.wait_for_service(*service, started, true)?;
     }
     Ok(())
+}
+
+fn start_unless_current(stack: &mut Stack, service: Part, binary: &Path) -> Result<Started> {
+    if let Some(process) = stack
+        .service_process(service)
+        .filter(|_| stack.runs_binary(service, binary))
+    {
+        return Ok(Started::attach(process, &stack.log(service)));
+    }
+    announce("starting", &[service]);
+    stack.stop_service(service)?;
+    stack.migrate(service, binary)?;
+    stack.spawn_service(service, binary)
 }
 
 pub(super) fn binary_of(binaries: &Binaries, service: Part) -> PathBuf {

@@ -1,8 +1,5 @@
 //! How far the replica is, read from both databases, in one sentence.
 
-use anyhow::Result;
-use stack::Postgres;
-
 use super::{Part, Stack};
 
 /// The replica that this stack has.
@@ -87,40 +84,38 @@ impl Stack {
         if !server.is_ready() {
             return Side::Away;
         }
-        let rows = query(&server, part, sql);
-        match rows {
+        let (role, database) = Self::owner(part);
+        match server.execute_as(role, database, sql) {
+            Ok(text) if text.is_empty() => Side::NotMigrated,
             Ok(text) => read(&text.split('|').collect::<Vec<_>>()).map_or(Side::Away, Side::Here),
-            Err(error) if error.to_string().contains(UNDEFINED_TABLE) => Side::NotMigrated,
             Err(_) => Side::Away,
         }
     }
 }
 
-const UNDEFINED_TABLE: &str = "42P01";
-
+/// No row where the tables are not there yet: asked beforehand, since a failing query would stand in the log.
 const APPLIED: &str = "\
-SELECT coalesce(applied_through, 0), \
-       to_char(as_of AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"'), \
-       (SELECT count(*) FROM dead_letters) \
+SET statement_timeout = '5s';
+SELECT to_regclass('replication_status') IS NOT NULL AND to_regclass('dead_letters') IS NOT NULL AS migrated \\gset
+\\if :migrated
+SELECT coalesce(applied_through, 0),
+       to_char(as_of AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"'),
+       (SELECT count(*) FROM dead_letters)
 FROM replication_status;
+\\endif
 ";
 
+/// `$1` is the last position that the replica has applied.
 const WRITTEN: &str = "\
-SELECT coalesce((SELECT max(position) FROM parking_slot_events), 0), \
-       (SELECT count(*) FROM outbox), \
-       coalesce((SELECT greatest(0, ceil(1000 * extract(epoch FROM clock_timestamp() - committed_at)))::int8 \
+SET statement_timeout = '5s';
+SELECT to_regclass('parking_slot_events') IS NOT NULL AND to_regclass('outbox') IS NOT NULL AS migrated \\gset
+\\if :migrated
+SELECT coalesce((SELECT max(position) FROM parking_slot_events), 0),
+       (SELECT count(*) FROM outbox),
+       coalesce((SELECT greatest(0, ceil(1000 * extract(epoch FROM clock_timestamp() - committed_at)))::int8
                  FROM parking_slot_events WHERE position > $1 ORDER BY position LIMIT 1), 0);
+\\endif
 ";
-
-fn query(server: &Postgres, part: Part, sql: &str) -> Result<String> {
-    let (role, database) = Stack::owner(part);
-    // The state code is the same in every language.
-    server.execute_as(
-        role,
-        database,
-        &format!("\\set VERBOSITY sqlstate\nSET statement_timeout = '5s';\n{sql}"),
-    )
-}
 
 impl Progress {
     /// The sentence with which `status` ends.

@@ -17,6 +17,8 @@ use crate::{
 
 /// A node takes some seconds; more on a busy machine or with much to recover.
 const START_LIMIT: Duration = Duration::from_secs(60);
+/// An orderly stop takes 5 s longer than its work: a handler of the management plugin asks the application
+/// controller something while that waits for the handler, until the question times out.
 const STOP_LIMIT: Duration = Duration::from_secs(30);
 const ANSWER_LIMIT: Duration = Duration::from_secs(1);
 const POLL: Duration = Duration::from_millis(50);

@@ -54,26 +54,18 @@ impl Stack {
                 dead_letters: dead_letters.parse().ok()?,
             })
         });
-        let through = if let Side::Here(applied) = &applied {
-            applied.applied_through
-        } else {
-            0
-        };
-        let written = self.ask(
-            Part::Primary,
-            &WRITTEN.replace("$1", &through.to_string()),
-            |row| {
-                let [last_position, waiting, behind_ms] = row else {
-                    return None;
-                };
-                let waiting = waiting.parse().ok()?;
-                Some(Written {
-                    last_position: last_position.parse().ok()?,
-                    waiting,
-                    behind_ms: behind_ms.parse().ok()?,
-                })
-            },
-        );
+        let through = if let Side::Here(applied) = &applied { applied.applied_through } else { 0 };
+        let written = self.ask(Part::Primary, &WRITTEN.replace("$1", &through.to_string()), |row| {
+            let [last_position, waiting, behind_ms] = row else {
+                return None;
+            };
+            let waiting = waiting.parse().ok()?;
+            Some(Written {
+                last_position: last_position.parse().ok()?,
+                waiting,
+                behind_ms: behind_ms.parse().ok()?,
+            })
+        });
         Progress { written, applied }
     }
 
@@ -130,10 +122,7 @@ impl Progress {
                 grouped(written.behind_ms)
             ),
             (Side::Here(applied), _) => {
-                format!(
-                    "replica {REPLICA_NAME}: {} applied",
-                    grouped(applied.applied_through)
-                )
+                format!("replica {REPLICA_NAME}: {} applied", grouped(applied.applied_through))
             }
         };
         let waiting = match &self.written {
@@ -155,12 +144,8 @@ impl Progress {
 /// Digits in groups of three.
 fn grouped(number: u64) -> String {
     let digits = number.to_string();
-    let groups: Vec<&str> = digits
-        .as_bytes()
-        .rchunks(3)
-        .rev()
-        .filter_map(|group| str::from_utf8(group).ok())
-        .collect();
+    let groups: Vec<&str> =
+        digits.as_bytes().rchunks(3).rev().filter_map(|group| str::from_utf8(group).ok()).collect();
     groups.join(",")
 }
 
@@ -169,19 +154,11 @@ mod tests {
     use super::*;
 
     fn written(last_position: u64, waiting: u64, behind_ms: u64) -> Side<Written> {
-        Side::Here(Written {
-            last_position,
-            waiting,
-            behind_ms,
-        })
+        Side::Here(Written { last_position, waiting, behind_ms })
     }
 
     fn applied(applied_through: u64, dead_letters: u64) -> Side<Applied> {
-        Side::Here(Applied {
-            applied_through,
-            as_of: None,
-            dead_letters,
-        })
+        Side::Here(Applied { applied_through, as_of: None, dead_letters })
     }
 
     #[test]
@@ -197,16 +174,8 @@ mod tests {
                 applied(999, 1),
                 "replica main: 999 of 1,234,567, 12,345 ms behind; 1,000 waiting; 1 dead letter",
             ),
-            (
-                Side::Away,
-                applied(7, 2),
-                "replica main: 7 applied; primary: away; 2 dead letters",
-            ),
-            (
-                written(7, 0, 0),
-                Side::Away,
-                "replica main: away; nothing waiting; dead letters unknown",
-            ),
+            (Side::Away, applied(7, 2), "replica main: 7 applied; primary: away; 2 dead letters"),
+            (written(7, 0, 0), Side::Away, "replica main: away; nothing waiting; dead letters unknown"),
             (
                 Side::NotMigrated,
                 Side::NotMigrated,

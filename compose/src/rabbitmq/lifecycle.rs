@@ -87,19 +87,12 @@ impl RabbitMq {
     fn wait_until_ready(&self, node: &Process, output: impl Fn() -> String) -> Result<()> {
         let ready = wait::until(START_LIMIT, POLL, || {
             if !node.is_alive() {
-                bail!(
-                    "RabbitMQ on port {} ended while it started:\n{}",
-                    self.ports.amqp,
-                    output()
-                );
+                bail!("RabbitMQ on port {} ended while it started:\n{}", self.ports.amqp, output());
             }
             Ok(self.answers().then_some(()))
         })?;
         ready.with_context(|| {
-            format!(
-                "RabbitMQ on port {} is not ready after {START_LIMIT:?}",
-                self.ports.amqp
-            )
+            format!("RabbitMQ on port {} is not ready after {START_LIMIT:?}", self.ports.amqp)
         })
     }
 
@@ -108,9 +101,7 @@ impl RabbitMq {
     }
 
     fn running_node(&self) -> Option<Process> {
-        self.processes()
-            .into_iter()
-            .find(|process| process.program() == VIRTUAL_MACHINE)
+        self.processes().into_iter().find(|process| process.program() == VIRTUAL_MACHINE)
     }
 
     /// The node, what it starts, and its port mapper all work in the node's directory.
@@ -119,9 +110,7 @@ impl RabbitMq {
     }
 
     fn signal_all(&self, signal: Signal) -> Result<()> {
-        self.processes()
-            .iter()
-            .try_for_each(|process| process.signal(signal).map(|_| ()))
+        self.processes().iter().try_for_each(|process| process.signal(signal).map(|_| ()))
     }
 
     fn end_processes(&self) -> Result<()> {
@@ -136,9 +125,7 @@ fn wait_for_epmd(epmd: &Started, port: u16) -> Result<()> {
         }
         Ok(ports::connect(port, ANSWER_LIMIT).ok())
     })?;
-    listens
-        .map(|_| ())
-        .context("Erlang's port mapper does not listen")
+    listens.map(|_| ()).context("Erlang's port mapper does not listen")
 }
 
 /// A broker that serves clients answers the protocol header with the method frame `connection.start`.

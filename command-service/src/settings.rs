@@ -5,7 +5,7 @@ use std::{net::IpAddr, time::Duration};
 use shared::{
     broker::BrokerUrl,
     postgres::DatabaseUrl,
-    settings::{self, LevelFilter, LogFormat, SettingError},
+    settings::{self, Effective, LevelFilter, LogFormat, SettingError},
 };
 
 use crate::commands::RESERVED_FOR_COMMIT;
@@ -38,25 +38,32 @@ pub struct Settings {
     pub commit_queue_limit: usize,
     /// The form of the logs.
     pub log_format: LogFormat,
-    /// The least severe lines that are logged, if set.
-    pub log_level: Option<LevelFilter>,
+    /// The least severe lines that are logged.
+    pub log_level: LevelFilter,
+    /// All of this for people's eyes: secrets hidden, each with its source.
+    pub effective: Vec<Effective>,
 }
 
 impl Settings {
-    /// Reads the settings.
+    /// Takes the settings from what was set. `log_level` is the default of this one setting: a command that ends says
+    /// itself what went wrong.
     ///
     /// # Errors
     /// The first setting that is absent, wrong or unknown.
-    pub fn read(mut from: settings::Settings) -> Result<Self, SettingError> {
+    pub fn read(mut from: settings::Settings, log_level: LevelFilter) -> Result<Self, SettingError> {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let shortest_deadline = u64::try_from(RESERVED_FOR_COMMIT.as_millis()).unwrap_or(u64::MAX);
-        let (log_format, log_level) = from.log()?;
-        let settings = Self {
+        let mut settings = Self {
             primary: from.database(settings::DATABASE_URL)?,
             replica: from.database(settings::REPLICA_DATABASE_URL)?,
             broker: from.broker()?,
             http: HttpSettings {
-                bind: from.parsed("PARKING__HTTP__BIND", [127, 0, 0, 1].into(), "an IP address", |_| true)?,
+                bind: from.parsed(
+                    "PARKING__HTTP__BIND",
+                    IpAddr::from([127, 0, 0, 1]),
+                    "an IP address",
+                    |_| true,
+                )?,
                 port: from.parsed("PARKING__HTTP__PORT", 8000, "a port", |_| true)?,
                 workers: from.parsed(
                     "PARKING__HTTP__WORKERS",
@@ -77,10 +84,11 @@ impl Settings {
                 "from 1 to 65536",
                 |limit| (1..=65_536).contains(limit),
             )?,
-            log_format,
-            log_level,
+            log_format: from.log_format()?,
+            log_level: from.log_level(log_level)?,
+            effective: Vec::new(),
         };
-        from.finish()?;
+        settings.effective = from.finish()?;
         Ok(settings)
     }
 }

@@ -41,11 +41,7 @@ impl Account {
                 .context("neither `postgres` nor `nobody` is in /etc/passwd: servers must not run as root");
         }
         let name = std::env::var("USER").unwrap_or_else(|_| uid.as_raw().to_string());
-        Ok(Self {
-            name,
-            uid: uid.as_raw(),
-            gid: rustix::process::getegid().as_raw(),
-        })
+        Ok(Self { name, uid: uid.as_raw(), gid: rustix::process::getegid().as_raw() })
     }
 
     /// Whether this process already is that user.
@@ -56,10 +52,7 @@ impl Account {
     /// Whether this user can enter `directory`, asked of the kernel so that every rule counts.
     pub fn can_enter(&self, directory: &Path) -> bool {
         let mut test = Command::new("/usr/bin/test");
-        test.arg("-x")
-            .arg(directory)
-            .current_dir("/")
-            .stdin(Stdio::null());
+        test.arg("-x").arg(directory).current_dir("/").stdin(Stdio::null());
         self.apply(&mut test);
         test.status().is_ok_and(|status| status.success())
     }
@@ -113,19 +106,13 @@ impl Account {
 
     /// Writes a file that only this user (and root) can read. It appears complete or not at all.
     pub fn write_private_file(&self, path: &Path, contents: &[u8]) -> Result<()> {
-        crate::files::replace(
-            path,
-            contents,
-            (!self.is_current()).then_some((self.uid, self.gid)),
-        )
+        crate::files::replace(path, contents, (!self.is_current()).then_some((self.uid, self.gid)))
     }
 }
 
 fn find_account(accounts: &str, name: &str) -> Option<Account> {
-    let fields: Vec<&str> = accounts
-        .lines()
-        .map(|line| line.split(':').collect::<Vec<_>>())
-        .find(|f| f[0] == name)?;
+    let fields: Vec<&str> =
+        accounts.lines().map(|line| line.split(':').collect::<Vec<_>>()).find(|f| f[0] == name)?;
     Some(Account {
         name: name.to_owned(),
         uid: fields.get(2)?.parse().ok()?,
@@ -166,14 +153,7 @@ mod tests {
 
         let found = find_account(accounts, "postgres");
 
-        assert_eq!(
-            found,
-            Some(Account {
-                name: "postgres".to_owned(),
-                uid: 101,
-                gid: 104
-            })
-        );
+        assert_eq!(found, Some(Account { name: "postgres".to_owned(), uid: 101, gid: 104 }));
         assert_eq!(find_account(accounts, "nobody"), None);
     }
 }

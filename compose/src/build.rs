@@ -33,29 +33,15 @@ pub fn services_of(checkout: &Path, release: bool) -> Result<Binaries> {
     let mut build = cargo();
     // The whole workspace, since cargo chooses the features of dependencies by what is built together: in this
     // way `up` and `test` share every one of them.
-    build.args([
-        "build",
-        "--workspace",
-        "--bins",
-        "--message-format=json-render-diagnostics",
-    ]);
-    build
-        .args(release.then_some("--release"))
-        .current_dir(checkout)
-        .stdin(Stdio::null());
-    let output = build
-        .stderr(Stdio::inherit())
-        .output()
-        .context("cannot run cargo")?;
+    build.args(["build", "--workspace", "--bins", "--message-format=json-render-diagnostics"]);
+    build.args(release.then_some("--release")).current_dir(checkout).stdin(Stdio::null());
+    let output = build.stderr(Stdio::inherit()).output().context("cannot run cargo")?;
     if !output.status.success() {
         bail!("the build failed");
     }
     let mut found = executables(&String::from_utf8_lossy(&output.stdout));
-    let mut take = |name: &str| {
-        found
-            .remove(name)
-            .with_context(|| format!("the build made no program `{name}`"))
-    };
+    let mut take =
+        |name: &str| found.remove(name).with_context(|| format!("the build made no program `{name}`"));
     Ok(Binaries {
         command_service: take("command-service")?,
         event_consumer: take("event-consumer")?,
@@ -73,13 +59,8 @@ pub fn cargo() -> Command {
 pub fn checkout() -> Result<PathBuf> {
     let manifest = env::var_os("CARGO_MANIFEST_DIR").map(PathBuf::from);
     let places = [manifest, env::current_dir().ok(), env::current_exe().ok()];
-    let root = places
-        .iter()
-        .flatten()
-        .flat_map(|place| place.ancestors())
-        .find(|place| is_checkout(place));
-    root.context("not in a checkout: run this inside of it")
-        .and_then(|root| Ok(root.canonicalize()?))
+    let root = places.iter().flatten().flat_map(|place| place.ancestors()).find(|place| is_checkout(place));
+    root.context("not in a checkout: run this inside of it").and_then(|root| Ok(root.canonicalize()?))
 }
 
 fn is_checkout(place: &Path) -> bool {
@@ -100,12 +81,8 @@ struct Target {
 }
 
 fn executables(messages: &str) -> BTreeMap<String, PathBuf> {
-    let messages = messages
-        .lines()
-        .filter_map(|line| serde_json::from_str::<Message>(line).ok());
-    messages
-        .filter_map(|message| Some((message.target?.name, message.executable?)))
-        .collect()
+    let messages = messages.lines().filter_map(|line| serde_json::from_str::<Message>(line).ok());
+    messages.filter_map(|message| Some((message.target?.name, message.executable?))).collect()
 }
 
 #[cfg(test)]
@@ -124,9 +101,6 @@ mod tests {
 
         let found = executables(messages);
 
-        assert_eq!(
-            found,
-            BTreeMap::from([("stack".to_owned(), PathBuf::from("/t/stack"))])
-        );
+        assert_eq!(found, BTreeMap::from([("stack".to_owned(), PathBuf::from("/t/stack"))]));
     }
 }

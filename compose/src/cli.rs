@@ -159,9 +159,7 @@ mod tests {
             ("psql replica -- -c SELECT", "before psql's arguments"),
             ("-- psql replica -c SELECT", "before the command"),
         ] {
-            let Command::Psql { database, arguments } = parse(line) else {
-                panic!("{line}")
-            };
+            let Command::Psql { database, arguments } = parse(line) else { panic!("{line}") };
             assert_eq!(
                 (database, arguments),
                 (Database::Replica, vec!["-c".into(), "SELECT".into()]),
@@ -178,10 +176,7 @@ mod tests {
             panic!("not exec");
         };
 
-        assert_eq!(
-            arguments,
-            ["create-parking-slot", "--name", "x", "--help"].map(OsString::from)
-        );
+        assert_eq!(arguments, ["create-parking-slot", "--name", "x", "--help"].map(OsString::from));
     }
 
     #[test]

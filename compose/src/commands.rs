@@ -28,17 +28,11 @@ pub(crate) fn run(command: Command) -> Result<ExitCode> {
         Command::Psql { database, arguments } => programs::psql(&Home::find()?, database, arguments),
         Command::Exec { service, arguments } => programs::exec(&Home::find()?, service, arguments),
         Command::Test(arguments) => programs::test(&Home::find()?, arguments),
-        Command::Install => find_or_install(Permission::Ask)
-            .map(|found| println!("{found:#?}"))
-            .map(done),
+        Command::Install => find_or_install(Permission::Ask).map(|found| println!("{found:#?}")).map(done),
         Command::TestServers => stack::test_servers::keep().map(done),
     }
 }
 
 fn permission(no_install: bool) -> Permission {
-    if no_install {
-        Permission::Never
-    } else {
-        Permission::Ask
-    }
+    if no_install { Permission::Never } else { Permission::Ask }
 }

@@ -33,19 +33,13 @@ impl Daemon {
         // `setsid` replaces itself by the program: the process id stays the same.
         let mut command = Command::new("/usr/bin/setsid");
         command.arg(program).current_dir(directory).stdin(Stdio::null());
-        Self {
-            command,
-            log: log.to_path_buf(),
-        }
+        Self { command, log: log.to_path_buf() }
     }
 
     /// Runs it as this user, with nothing of the caller's environment.
     #[must_use]
     pub fn account(mut self, account: &Account) -> Self {
-        self.command
-            .env_clear()
-            .env("PATH", SYSTEM_PATH)
-            .env("LANG", "C.UTF-8");
+        self.command.env_clear().env("PATH", SYSTEM_PATH).env("LANG", "C.UTF-8");
         account.apply(&mut self.command);
         self
     }
@@ -88,25 +82,15 @@ impl Daemon {
         // What this process inherited itself, say the pipe of `$(cargo stack up --detach)`, must end here.
         close_fds::set_fds_cloexec_threadsafe(3, &[]);
         let program = self.command.get_args().next().unwrap_or_default().to_owned();
-        let mut child = self
-            .command
-            .spawn()
-            .with_context(|| format!("cannot start {}", program.display()))?;
+        let mut child =
+            self.command.spawn().with_context(|| format!("cannot start {}", program.display()))?;
         let pid = i32::try_from(child.id()).context("a process id")?;
         let process = Process::of(pid);
         // As long as this process runs, it reaps its child, so that no zombie keeps the id.
         thread::spawn(move || child.wait());
-        let started = |process| Started {
-            process,
-            log: self.log.clone(),
-            log_began,
-        };
+        let started = |process| Started { process, log: self.log.clone(), log_began };
         process.map(started).with_context(|| {
-            format!(
-                "{} ended at once: {}",
-                program.display(),
-                files::log_since(&self.log, log_began)
-            )
+            format!("{} ended at once: {}", program.display(), files::log_since(&self.log, log_began))
         })
     }
 }
@@ -115,11 +99,7 @@ impl Started {
     /// A process that was started earlier and writes to `log`; only what it writes from now on counts.
     pub fn attach(process: Process, log: &Path) -> Self {
         let log_began = std::fs::metadata(log).map_or(0, |metadata| metadata.len());
-        Self {
-            process,
-            log: log.to_path_buf(),
-            log_began,
-        }
+        Self { process, log: log.to_path_buf(), log_began }
     }
 
     /// What it has written so far, the last lines of it.

@@ -21,22 +21,16 @@ const MAX_LOG_BYTES: u64 = 32 << 20;
 pub fn replace(path: &Path, contents: &[u8], owner: Option<(u32, u32)>) -> Result<()> {
     let draft = PathBuf::from(format!("{}.{}", path.display(), random_hex(4)?));
     let write = || -> std::io::Result<()> {
-        let mut file = OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(&draft)?;
+        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&draft)?;
         file.write_all(contents)?;
         if let Some((uid, gid)) = owner {
             fchown(&file, Some(uid), Some(gid))?;
         }
         fs::rename(&draft, path)
     };
-    write()
-        .with_context(|| format!("cannot write {}", path.display()))
-        .inspect_err(|_| {
-            let _ = fs::remove_file(&draft);
-        })
+    write().with_context(|| format!("cannot write {}", path.display())).inspect_err(|_| {
+        let _ = fs::remove_file(&draft);
+    })
 }
 
 /// Opens a log for appending, after moving away one that has grown large.
@@ -45,14 +39,8 @@ pub fn open_log(path: &Path) -> Result<File> {
         fs::rename(path, path.with_extension("log.1"))?;
     }
     let mut options = OpenOptions::new();
-    options
-        .append(true)
-        .create(true)
-        .mode(0o600)
-        .custom_flags(NO_FOLLOW);
-    options
-        .open(path)
-        .with_context(|| format!("cannot open the log {}", path.display()))
+    options.append(true).create(true).mode(0o600).custom_flags(NO_FOLLOW);
+    options.open(path).with_context(|| format!("cannot open the log {}", path.display()))
 }
 
 /// The last lines of what was written to a log since it had `from` bytes.
@@ -91,15 +79,8 @@ pub fn is_at(file: &File, path: &Path) -> bool {
 
 fn open_lock(path: &Path) -> Result<File> {
     let mut options = OpenOptions::new();
-    options
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .mode(0o600)
-        .custom_flags(NO_FOLLOW);
-    options
-        .open(path)
-        .with_context(|| format!("cannot open the lock {}", path.display()))
+    options.write(true).create(true).truncate(false).mode(0o600).custom_flags(NO_FOLLOW);
+    options.open(path).with_context(|| format!("cannot open the lock {}", path.display()))
 }
 
 /// A password that shows in records and addresses, but not in `Debug`.

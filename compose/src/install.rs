@@ -54,17 +54,11 @@ pub fn find_or_install(permission: Permission) -> Result<Programs> {
 }
 
 fn not_found(missing: Missing) -> anyhow::Error {
-    anyhow::anyhow!(
-        "the programs of {} are not where Debian and Ubuntu have them",
-        missing.0.join(", ")
-    )
+    anyhow::anyhow!("the programs of {} are not where Debian and Ubuntu have them", missing.0.join(", "))
 }
 
 fn confirm(packages: &[&str]) -> Result<bool> {
-    eprint!(
-        "Missing packages: {}. Install them now (no service is started)? [Y/n] ",
-        packages.join(", ")
-    );
+    eprint!("Missing packages: {}. Install them now (no service is started)? [Y/n] ", packages.join(", "));
     io::stderr().flush()?;
     let mut answer = String::new();
     let read = io::stdin().lock().read_line(&mut answer)?;
@@ -78,18 +72,11 @@ fn run_script(arguments: &[&str]) -> Result<()> {
         Command::new("/usr/bin/setsid")
     } else {
         let mut sudo = Command::new("sudo");
-        sudo.args((!io::stdin().is_terminal()).then_some("-n"))
-            .arg("/usr/bin/setsid");
+        sudo.args((!io::stdin().is_terminal()).then_some("-n")).arg("/usr/bin/setsid");
         sudo
     };
-    command
-        .args(["--wait", "/bin/sh", "-c", SCRIPT, "install.sh"])
-        .args(arguments)
-        .current_dir("/");
-    let status = command
-        .stdout(Stdio::null())
-        .status()
-        .context("cannot run the installation")?;
+    command.args(["--wait", "/bin/sh", "-c", SCRIPT, "install.sh"]).args(arguments).current_dir("/");
+    let status = command.stdout(Stdio::null()).status().context("cannot run the installation")?;
     ensure!(status.success(), "the installation failed; see above");
     Ok(())
 }
@@ -102,15 +89,8 @@ fn is_root() -> bool {
 fn can_sudo() -> bool {
     let mut sudo = Command::new("sudo");
     if io::stdin().is_terminal() {
-        return sudo
-            .arg("--version")
-            .stdout(Stdio::null())
-            .status()
-            .is_ok_and(|status| status.success());
+        return sudo.arg("--version").stdout(Stdio::null()).status().is_ok_and(|status| status.success());
     }
-    sudo.args(["-n", "true"])
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null());
+    sudo.args(["-n", "true"]).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     sudo.status().is_ok_and(|status| status.success())
 }

@@ -34,9 +34,7 @@ pub fn keep() -> Result<()> {
     let servers = start_servers(&run);
     let line = match &servers {
         Ok(report) => serde_json::to_string(report)?,
-        Err(error) => serde_json::to_string(&Failure {
-            error: format!("{error:#}"),
-        })?,
+        Err(error) => serde_json::to_string(&Failure { error: format!("{error:#}") })?,
     };
     println!("{line}");
     if servers.is_ok() {
@@ -48,33 +46,17 @@ pub fn keep() -> Result<()> {
 
 fn start_servers(run: &Run) -> Result<Report> {
     let programs = Programs::find().map_err(|missing| {
-        anyhow!(
-            "missing packages: {}; `cargo stack test` installs them",
-            missing.0.join(", ")
-        )
+        anyhow!("missing packages: {}; `cargo stack test` installs them", missing.0.join(", "))
     })?;
-    let site = Site {
-        directory: run.directory.clone(),
-        programs,
-        account: run.account.clone(),
-    };
+    let site = Site { directory: run.directory.clone(), programs, account: run.account.clone() };
     let (primary, replica, broker) = thread::scope(|scope| {
         let primary = scope.spawn(|| site.start_postgres("primary"));
         let replica = scope.spawn(|| site.start_postgres("replica"));
         let broker = site.start_rabbitmq("rabbitmq");
         let panicked = |_| anyhow!("a start panicked");
-        (
-            primary.join().map_err(panicked),
-            replica.join().map_err(panicked),
-            broker,
-        )
+        (primary.join().map_err(panicked), replica.join().map_err(panicked), broker)
     });
-    Ok(Report {
-        primary: primary??,
-        replica: replica??,
-        broker: broker?,
-        site,
-    })
+    Ok(Report { primary: primary??, replica: replica??, broker: broker?, site })
 }
 
 /// A message comes when the process that started this one has ended or asks for the end.
@@ -110,12 +92,7 @@ impl Run {
             if let Some(lock) = files::try_lock(&lock_path)?.filter(|lock| files::is_at(lock, &lock_path)) {
                 let directory = runs.join(name);
                 account.make_private_directory(&directory)?;
-                return Ok(Self {
-                    directory,
-                    lock_path,
-                    _lock: lock,
-                    account,
-                });
+                return Ok(Self { directory, lock_path, _lock: lock, account });
             }
         }
     }
@@ -128,10 +105,7 @@ impl Run {
 
 /// Not in the checkout, where the servers' user may have no access. Others may pass through but not look.
 fn runs_directory() -> Result<PathBuf> {
-    let runs = PathBuf::from(format!(
-        "/var/tmp/parking-tests-{}",
-        rustix::process::geteuid().as_raw()
-    ));
+    let runs = PathBuf::from(format!("/var/tmp/parking-tests-{}", rustix::process::geteuid().as_raw()));
     account::make_passable_directory(&runs)?;
     Ok(runs)
 }
@@ -176,7 +150,5 @@ fn clear(directory: &Path) -> Result<()> {
 fn is_postmaster(process: &Process) -> bool {
     let lock_file = format!("/proc/{}/cwd/postmaster.pid", process.pid());
     let text = fs::read_to_string(lock_file).unwrap_or_default();
-    text.lines()
-        .next()
-        .is_some_and(|pid| pid.trim() == process.pid().to_string())
+    text.lines().next().is_some_and(|pid| pid.trim() == process.pid().to_string())
 }

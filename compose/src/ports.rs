@@ -21,9 +21,7 @@ const LOWEST: u16 = 20_000;
 pub fn free() -> Result<u16> {
     static HANDED_OUT: Mutex<Option<HashSet<u16>>> = Mutex::new(None);
     const ATTEMPTS: usize = 200;
-    let range = ephemeral_range()
-        .filter(|(low, _)| *low > LOWEST + 1_000)
-        .map(|(low, _)| LOWEST..low);
+    let range = ephemeral_range().filter(|(low, _)| *low > LOWEST + 1_000).map(|(low, _)| LOWEST..low);
     for _ in 0..ATTEMPTS {
         let port = match &range {
             Some(range) => range.start + random()? % (range.end - range.start),

@@ -25,11 +25,7 @@ impl Process {
     pub fn of(pid: i32) -> Option<Self> {
         let stat = Stat::read(pid).filter(Stat::is_alive)?;
         let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
-        Some(Self {
-            pid,
-            started_ticks: stat.started_ticks,
-            boot: boot.trim().to_owned(),
-        })
+        Some(Self { pid, started_ticks: stat.started_ticks, boot: boot.trim().to_owned() })
     }
 
     /// Its id.
@@ -96,10 +92,7 @@ pub fn working_in(directory: &Path) -> Vec<Process> {
     let Ok(wanted) = fs::metadata(directory) else {
         return Vec::new();
     };
-    all()
-        .into_iter()
-        .filter(|process| works_in(process.pid, &wanted))
-        .collect()
+    all().into_iter().filter(|process| works_in(process.pid, &wanted)).collect()
 }
 
 /// The living processes whose working directory is `directory` or lies below it.
@@ -145,20 +138,13 @@ fn all() -> Vec<Process> {
     let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
     let ids = entries.filter_map(|entry| OsStr::to_str(&entry.file_name())?.parse().ok());
     let detached = |pid: &i32| Stat::read(*pid).is_some_and(|stat| stat.terminal == 0);
-    ids.filter(|pid| !callers.contains(pid))
-        .filter(detached)
-        .filter_map(Process::of)
-        .collect()
+    ids.filter(|pid| !callers.contains(pid)).filter(detached).filter_map(Process::of).collect()
 }
 
 /// This process and those that it descends from.
 fn callers() -> Vec<i32> {
     let own = i32::try_from(std::process::id()).ok();
-    let parent = |pid: &i32| {
-        Stat::read(*pid)
-            .map(|stat| stat.parent)
-            .filter(|parent| *parent > 0)
-    };
+    let parent = |pid: &i32| Stat::read(*pid).map(|stat| stat.parent).filter(|parent| *parent > 0);
     std::iter::successors(own, parent).collect()
 }
 
@@ -210,26 +196,14 @@ mod tests {
         let stat = Stat::parse(line);
 
         let program = "a) S (b)".to_owned();
-        assert_eq!(
-            stat,
-            Some(Stat {
-                program,
-                state: 'T',
-                parent: 1,
-                terminal: 0,
-                started_ticks: 987
-            })
-        );
+        assert_eq!(stat, Some(Stat { program, state: 'T', parent: 1, terminal: 0, started_ticks: 987 }));
     }
 
     #[test]
     fn this_process_is_alive_and_a_later_holder_of_its_id_is_another() {
         let own =
             Process::of(i32::try_from(std::process::id()).expect("a process id")).expect("this process");
-        let other = Process {
-            started_ticks: own.started_ticks + 1,
-            ..own.clone()
-        };
+        let other = Process { started_ticks: own.started_ticks + 1, ..own.clone() };
 
         assert!(own.is_alive());
         assert!(!other.is_alive());

@@ -35,22 +35,11 @@ impl Programs {
     pub fn find() -> Result<Self, Missing> {
         let broker = find_rabbitmq().zip(find_on_path("epmd").or_else(find_bundled_epmd));
         match (find_postgres(), broker) {
-            (Some(postgres), Some((rabbitmq, epmd))) => Ok(Self {
-                postgres,
-                rabbitmq,
-                epmd,
-            }),
+            (Some(postgres), Some((rabbitmq, epmd))) => Ok(Self { postgres, rabbitmq, epmd }),
             (postgres, broker) => {
-                let packages = [
-                    ("postgresql", postgres.is_none()),
-                    ("rabbitmq-server", broker.is_none()),
-                ];
+                let packages = [("postgresql", postgres.is_none()), ("rabbitmq-server", broker.is_none())];
                 Err(Missing(
-                    packages
-                        .into_iter()
-                        .filter(|(_, missing)| *missing)
-                        .map(|(name, _)| name)
-                        .collect(),
+                    packages.into_iter().filter(|(_, missing)| *missing).map(|(name, _)| name).collect(),
                 ))
             }
         }
@@ -58,29 +47,17 @@ impl Programs {
 }
 
 fn find_postgres() -> Option<PathBuf> {
-    let complete = |directory: &PathBuf| {
-        POSTGRES_PROGRAMS
-            .iter()
-            .all(|program| directory.join(program).is_file())
-    };
-    let versions = fs::read_dir("/usr/lib/postgresql")
-        .into_iter()
-        .flatten()
-        .flatten();
+    let complete =
+        |directory: &PathBuf| POSTGRES_PROGRAMS.iter().all(|program| directory.join(program).is_file());
+    let versions = fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
     let newest = versions
         .filter_map(|entry| {
-            Some((
-                entry.file_name().to_str()?.parse::<u32>().ok()?,
-                entry.path().join("bin"),
-            ))
+            Some((entry.file_name().to_str()?.parse::<u32>().ok()?, entry.path().join("bin")))
         })
         .filter(|(version, directory)| *version >= OLDEST_POSTGRES && complete(directory))
         .max_by_key(|(version, _)| *version);
     newest.map(|(_, directory)| directory).or_else(|| {
-        let directory = fs::canonicalize(find_on_path("postgres")?)
-            .ok()?
-            .parent()?
-            .to_path_buf();
+        let directory = fs::canonicalize(find_on_path("postgres")?).ok()?.parent()?.to_path_buf();
         complete(&directory).then_some(directory)
     })
 }
@@ -93,10 +70,7 @@ fn find_rabbitmq() -> Option<PathBuf> {
     let own = |directory: &PathBuf| {
         directory.join("rabbitmq-server").is_file() && directory.join("rabbitmq-defaults").is_file()
     };
-    let found = fs::canonicalize(find_on_path("rabbitmq-server")?)
-        .ok()?
-        .parent()?
-        .to_path_buf();
+    let found = fs::canonicalize(find_on_path("rabbitmq-server")?).ok()?.parent()?.to_path_buf();
     own(&found).then_some(found)
 }
 

@@ -63,19 +63,12 @@ pub(crate) struct Failure {
 
 /// Starts a keeper, given the path of the `stack` program, and returns when its servers are ready.
 pub fn start(stack: &Path) -> Result<TestServers> {
-    let stack = stack
-        .canonicalize()
-        .with_context(|| format!("no program {}", stack.display()))?;
+    let stack = stack.canonicalize().with_context(|| format!("no program {}", stack.display()))?;
     // A session of its own: Ctrl-C ends the tests first, and then the keeper by the end of the pipe.
     let mut command = Command::new("/usr/bin/setsid");
     command.arg(stack).arg(KEEPER_COMMAND).current_dir("/");
-    command
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null());
-    let mut keeper = command
-        .spawn()
-        .context("cannot start the keeper of the test servers")?;
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+    let mut keeper = command.spawn().context("cannot start the keeper of the test servers")?;
     let mut line = String::new();
     let output = keeper.stdout.take().context("the keeper has no output")?;
     BufReader::new(output).read_line(&mut line)?;
@@ -84,20 +77,8 @@ pub fn start(stack: &Path) -> Result<TestServers> {
     }
     let report: Report = serde_json::from_str(&line).context("the keeper of the test servers ended early")?;
     let directory = report.site.directory.clone();
-    let Report {
-        site,
-        primary,
-        replica,
-        broker,
-    } = report;
-    Ok(TestServers {
-        primary,
-        replica,
-        broker,
-        directory,
-        site,
-        keeper,
-    })
+    let Report { site, primary, replica, broker } = report;
+    Ok(TestServers { primary, replica, broker, directory, site, keeper })
 }
 
 impl TestServers {
@@ -137,17 +118,10 @@ impl Site {
     }
 
     fn attempt<T>(&self, name: &str, start: impl Fn(&Path) -> Result<T>) -> Result<T> {
-        ensure!(
-            !name.is_empty() && !name.contains('/'),
-            "`{name}` cannot be the name of a directory"
-        );
+        ensure!(!name.is_empty() && !name.contains('/'), "`{name}` cannot be the name of a directory");
         let mut failure = anyhow!("not tried");
         for attempt in 0..START_ATTEMPTS {
-            let suffix = if attempt == 0 {
-                String::new()
-            } else {
-                format!(".{attempt}")
-            };
+            let suffix = if attempt == 0 { String::new() } else { format!(".{attempt}") };
             match start(&self.directory.join(format!("{name}{suffix}"))) {
                 Ok(server) => return Ok(server),
                 Err(error) => failure = error,

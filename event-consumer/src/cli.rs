@@ -1,6 +1,6 @@
 //! The command line.
 
-use std::{io::Write, process::ExitCode};
+use std::{io::Write, path::PathBuf, process::ExitCode};
 
 use clap::{Parser, Subcommand};
 use shared::{
@@ -16,6 +16,9 @@ use crate::{projection, settings::Settings, startup::Application};
 #[derive(Debug, Parser)]
 #[command(name = "event-consumer", version)]
 pub struct Cli {
+    /// A TOML file with settings; the environment overrides it
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
     #[command(subcommand)]
     command: Option<Subcommands>,
 }
@@ -28,6 +31,12 @@ enum Subcommands {
     Migrate,
     /// Ask the running consumer whether it is ready
     Healthcheck,
+    /// Print the settings in force and where each is from
+    Settings {
+        /// Print one JSON object a line
+        #[arg(long)]
+        json: bool,
+    },
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -66,16 +75,18 @@ impl Cli {
     }
 
     async fn carry_out(self) -> Result<(), CliError> {
-        let settings = Settings::read(settings::Settings::from_environment()?)?;
         let command = self.command.unwrap_or(Subcommands::Run);
         // A command that ends says in one line what went wrong; its log would only repeat it.
         let usual_level =
             if matches!(command, Subcommands::Run) { LevelFilter::INFO } else { LevelFilter::OFF };
-        telemetry::init(settings.log_format, settings.log_level.unwrap_or(usual_level));
+        let given = settings::Settings::read(self.config.as_deref(), std::env::vars_os())?;
+        let settings = Settings::read(given, usual_level)?;
+        telemetry::init(settings.log_format, settings.log_level);
         match command {
             Subcommands::Run => run(&settings).await,
             Subcommands::Migrate => migrate_replica(&settings).await,
             Subcommands::Healthcheck => healthcheck(&settings).await,
+            Subcommands::Settings { json } => print_settings(&settings, json),
         }
     }
 }
@@ -98,16 +109,35 @@ async fn migrate_replica(settings: &Settings) -> Result<(), CliError> {
 }
 
 async fn healthcheck(settings: &Settings) -> Result<(), CliError> {
-    let host =
-        if settings.bind.is_unspecified() { "127.0.0.1".to_owned() } else { settings.bind.to_string() };
-    match probe::get(&host, settings.port, "/readyz").await {
+    match probe::get(settings.bind, settings.port, "/readyz").await {
         Ok((true, body)) => print_text(&body),
         Ok((false, body)) => Err(CliError::NotReady(body)),
         Err(_) => Err(CliError::Away("the consumer")),
     }
 }
 
+fn print_settings(settings: &Settings, json: bool) -> Result<(), CliError> {
+    for setting in &settings.effective {
+        if json {
+            print_text(&serde_json::to_string(setting).map_err(anyhow::Error::from)?)?;
+        } else {
+            print_text(&setting.to_string())?;
+        }
+    }
+    Ok(())
+}
+
 /// Unlike `println!`, reports a reader that is gone instead of panicking.
 fn print_text(text: &str) -> Result<(), CliError> {
     Ok(writeln!(std::io::stdout().lock(), "{text}").map_err(anyhow::Error::from)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        super::Cli::command().debug_assert();
+    }
 }

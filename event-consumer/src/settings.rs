@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use shared::{
     broker::BrokerUrl,
     postgres::DatabaseUrl,
-    settings::{self, LevelFilter, LogFormat, SettingError},
+    settings::{self, Effective, LevelFilter, LogFormat, SettingError},
     topology::ReplicaName,
 };
 
@@ -24,27 +24,35 @@ pub struct Settings {
     pub port: u16,
     /// The form of the logs.
     pub log_format: LogFormat,
-    /// The least severe lines that are logged, if set.
-    pub log_level: Option<LevelFilter>,
+    /// The least severe lines that are logged.
+    pub log_level: LevelFilter,
+    /// All of this for people's eyes: secrets hidden, each with its source.
+    pub effective: Vec<Effective>,
 }
 
 impl Settings {
-    /// Reads the settings.
+    /// Takes the settings from what was set. `log_level` is the default of this one setting: a command that ends says
+    /// itself what went wrong.
     ///
     /// # Errors
     /// The first setting that is absent, wrong or unknown.
-    pub fn read(mut from: settings::Settings) -> Result<Self, SettingError> {
-        let (log_format, log_level) = from.log()?;
-        let settings = Self {
+    pub fn read(mut from: settings::Settings, log_level: LevelFilter) -> Result<Self, SettingError> {
+        let mut settings = Self {
             replica: from.database(settings::REPLICA_DATABASE_URL)?,
             replica_name: from.replica_name()?,
             broker: from.broker()?,
-            bind: from.parsed("PARKING__HTTP__BIND", [127, 0, 0, 1].into(), "an IP address", |_| true)?,
+            bind: from.parsed(
+                "PARKING__HTTP__BIND",
+                IpAddr::from([127, 0, 0, 1]),
+                "an IP address",
+                |_| true,
+            )?,
             port: from.parsed("PARKING__CONSUMER__HTTP_PORT", 8001, "a port", |_| true)?,
-            log_format,
-            log_level,
+            log_format: from.log_format()?,
+            log_level: from.log_level(log_level)?,
+            effective: Vec::new(),
         };
-        from.finish()?;
+        settings.effective = from.finish()?;
         Ok(settings)
     }
 }

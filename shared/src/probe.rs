@@ -1,6 +1,10 @@
 //! Asking a service on this machine how it is, for the `healthcheck` commands: images need no other program.
 
-use std::{io, time::Duration};
+use std::{
+    io,
+    net::{IpAddr, Ipv4Addr},
+    time::Duration,
+};
 
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -14,11 +18,13 @@ const DEADLINE: Duration = Duration::from_secs(3);
 /// The most bytes that are read of the answer.
 const ANSWER_MAX_BYTES: u64 = 64 * 1024;
 
-/// Asks `path` of the service that listens on `host` and `port`: whether the answer is a 200, and its body.
+/// Asks `path` of the service that listens on this address: whether the answer is a 200, and its body. A service that
+/// listens everywhere is asked on the loopback.
 ///
 /// # Errors
 /// Nothing listens, or it does not answer within 3 s.
-pub async fn get(host: &str, port: u16, path: &str) -> io::Result<(bool, String)> {
+pub async fn get(bind: IpAddr, port: u16, path: &str) -> io::Result<(bool, String)> {
+    let host = if bind.is_unspecified() { IpAddr::V4(Ipv4Addr::LOCALHOST) } else { bind };
     let asking = async {
         let mut stream = TcpStream::connect((host, port)).await?;
         let request = format!("GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");

@@ -1,14 +1,19 @@
-//! Settings from the environment. Every setting that a service knows is asked for by name; what is left over and
-//! looks like a setting is an error, so that a misspelt one is not silently without effect.
+//! Settings: defaults, then an optional TOML file, then the environment. Every setting that a service knows is asked
+//! for by name; what is left over and looks like a setting is an error, so that a misspelt one is not silently
+//! without effect.
 
-use std::{collections::BTreeMap, fmt, str::FromStr};
+use std::{collections::BTreeMap, fmt, fs, path::Path, str::FromStr};
 
+use serde::Serialize;
 pub use tracing_subscriber::filter::LevelFilter;
 
 use crate::{broker::BrokerUrl, postgres::DatabaseUrl, topology::ReplicaName};
 
 /// What the names of most settings begin with.
 const PREFIX: &str = "PARKING__";
+
+/// Appended to a setting's name: the file that holds the value.
+const FILE_SUFFIX: &str = "_FILE";
 
 /// The form of log lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,6 +22,15 @@ pub enum LogFormat {
     Text,
     /// One JSON object a line.
     Json,
+}
+
+impl fmt::Display for LogFormat {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Text => "text",
+            Self::Json => "json",
+        })
+    }
 }
 
 impl FromStr for LogFormat {
@@ -41,11 +55,53 @@ pub struct SettingError {
     pub problem: String,
 }
 
-/// The environment's settings, taken one by one.
+/// Where a setting's value is from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Source {
+    /// Nobody set it.
+    Default,
+    /// The TOML file.
+    ConfigFile,
+    /// A variable.
+    Environment,
+    /// The file that a variable names.
+    ValueFile,
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Default => "default",
+            Self::ConfigFile => "config file",
+            Self::Environment => "environment",
+            Self::ValueFile => "file named by the environment",
+        })
+    }
+}
+
+/// A setting as it is in force.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Effective {
+    /// Its name.
+    pub name: &'static str,
+    /// Its value; of a secret only that it is hidden.
+    pub value: String,
+    /// Where the value is from.
+    pub source: Source,
+}
+
+impl fmt::Display for Effective {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} = {} ({})", self.name, self.value, self.source)
+    }
+}
+
+/// What was set, taken one by one.
 #[derive(Clone)]
 pub struct Settings {
-    values: BTreeMap<String, String>,
-    asked: Vec<&'static str>,
+    values: BTreeMap<String, (String, Source)>,
+    effective: Vec<Effective>,
 }
 
 impl fmt::Debug for Settings {
@@ -55,52 +111,50 @@ impl fmt::Debug for Settings {
 }
 
 impl Settings {
-    /// The process's own environment.
+    /// Reads the file, if one is named, and over it this environment.
     ///
     /// # Errors
-    /// A variable of ours is not UTF-8.
-    pub fn from_environment() -> Result<Self, SettingError> {
-        let mut values = BTreeMap::new();
-        for (name, value) in std::env::vars_os() {
-            let Some(name) = name.to_str() else { continue };
-            if !name.starts_with(PREFIX) && !URLS.contains(&name) {
-                continue;
-            }
-            let value = value.into_string().map_err(|_| error(name, "is not UTF-8"))?;
-            values.insert(name.to_owned(), value);
+    /// The file cannot be read; a variable of ours is not UTF-8, or is set twice.
+    pub fn read(
+        config_file: Option<&Path>,
+        environment: impl IntoIterator<Item = (std::ffi::OsString, std::ffi::OsString)>,
+    ) -> Result<Self, SettingError> {
+        let mut values = config_file.map(read_config_file).transpose()?.unwrap_or_default();
+        for (name, given) in read_environment(environment)? {
+            values.insert(name, given);
         }
-        Ok(Self::from_pairs(values))
+        Ok(Self { values, effective: Vec::new() })
     }
 
-    /// Settings given by name; for tests.
-    #[must_use]
-    pub fn from_pairs(values: BTreeMap<String, String>) -> Self {
-        Self { values, asked: Vec::new() }
-    }
-
-    /// The setting's text, if it is set.
-    pub fn text(&mut self, name: &'static str) -> Option<String> {
-        self.asked.push(name);
+    /// A setting's text, if it is set. What it comes to has to be reported with [`Settings::note`].
+    fn given(&self, name: &'static str) -> Option<(String, Source)> {
         self.values.get(name).cloned()
+    }
+
+    fn note(&mut self, name: &'static str, value: String, source: Source) {
+        self.effective.push(Effective { name, value, source });
     }
 
     /// A setting with a default; `expected` completes the sentence "must be ...".
     ///
     /// # Errors
     /// It is set to something else.
-    pub fn parsed<T: FromStr>(
+    pub fn parsed<T: FromStr + fmt::Display>(
         &mut self,
         name: &'static str,
         default: T,
         expected: &str,
         fits: impl Fn(&T) -> bool,
     ) -> Result<T, SettingError> {
-        match self.text(name) {
-            None => Ok(default),
-            Some(text) => {
-                text.parse().ok().filter(fits).ok_or_else(|| error(name, &format!("must be {expected}")))
+        let (value, source) = match self.given(name) {
+            None => (default, Source::Default),
+            Some((text, source)) => {
+                let value = text.parse().ok().filter(fits);
+                (value.ok_or_else(|| error(name, &format!("must be {expected}")))?, source)
             }
-        }
+        };
+        self.note(name, value.to_string(), source);
+        Ok(value)
     }
 
     /// The URL of a database.
@@ -108,9 +162,7 @@ impl Settings {
     /// # Errors
     /// It is absent or not a URL.
     pub fn database(&mut self, name: &'static str) -> Result<DatabaseUrl, SettingError> {
-        let text = self.text(name).ok_or_else(|| error(name, "must be set"))?;
-        DatabaseUrl::parse(&text)
-            .ok_or_else(|| error(name, "must be a URL such as postgres://user:password@host:5432/name"))
+        self.secret(name, DatabaseUrl::parse, "postgres://user:password@host:5432/name")
     }
 
     /// The URL of the broker.
@@ -118,9 +170,19 @@ impl Settings {
     /// # Errors
     /// It is absent or not a URL.
     pub fn broker(&mut self) -> Result<BrokerUrl, SettingError> {
-        let text = self.text(BROKER_URL).ok_or_else(|| error(BROKER_URL, "must be set"))?;
-        BrokerUrl::parse(&text)
-            .ok_or_else(|| error(BROKER_URL, "must be a URL such as amqp://user:password@host:5672/%2f"))
+        self.secret(BROKER_URL, BrokerUrl::parse, "amqp://user:password@host:5672/%2f")
+    }
+
+    fn secret<T>(
+        &mut self,
+        name: &'static str,
+        parse: impl FnOnce(&str) -> Option<T>,
+        example: &str,
+    ) -> Result<T, SettingError> {
+        let (text, source) = self.given(name).ok_or_else(|| error(name, "must be set"))?;
+        let value = parse(&text).ok_or_else(|| error(name, &format!("must be a URL such as {example}")))?;
+        self.note(name, "[hidden]".to_owned(), source);
+        Ok(value)
     }
 
     /// The replica's name; `main` unless set.
@@ -128,40 +190,103 @@ impl Settings {
     /// # Errors
     /// It is not `[a-z0-9_-]{1,40}`.
     pub fn replica_name(&mut self) -> Result<ReplicaName, SettingError> {
-        const NAME: &str = "PARKING__REPLICA__NAME";
-        let text = self.text(NAME).unwrap_or_else(|| "main".to_owned());
-        ReplicaName::parse(&text).ok_or_else(|| error(NAME, "must be 1 to 40 of a-z, 0-9, _ and -"))
+        let main = ReplicaName::main();
+        self.parsed("PARKING__REPLICA__NAME", main, "1 to 40 of a-z, 0-9, _ and -", |_| true)
     }
 
-    /// The form of the logs, and their level if it is set.
+    /// The form of the logs.
     ///
     /// # Errors
-    /// One of them is set to something else.
-    pub fn log(&mut self) -> Result<(LogFormat, Option<LevelFilter>), SettingError> {
-        let format = self.parsed("PARKING__LOG__FORMAT", LogFormat::Text, "text or json", |_| true)?;
-        let levels = "off, error, warn, info, debug or trace";
-        let level = match self.text("PARKING__LOG__LEVEL") {
-            None => None,
-            Some(text) => {
-                Some(text.parse().map_err(|_| error("PARKING__LOG__LEVEL", &format!("must be {levels}")))?)
-            }
-        };
-        Ok((format, level))
+    /// It is set to something else.
+    pub fn log_format(&mut self) -> Result<LogFormat, SettingError> {
+        self.parsed("PARKING__LOG__FORMAT", LogFormat::Text, "text or json", |_| true)
     }
 
-    /// To be called last: whatever has our prefix and nobody asked for is a mistake, unless the other service knows it.
+    /// The least severe lines that are logged.
+    ///
+    /// # Errors
+    /// It is set to something else.
+    pub fn log_level(&mut self, default: LevelFilter) -> Result<LevelFilter, SettingError> {
+        self.parsed("PARKING__LOG__LEVEL", default, "off, error, warn, info, debug or trace", |_| true)
+    }
+
+    /// To be called last: what is set and nobody asked for is a mistake, unless the other service knows it. Returns
+    /// the settings as they are in force.
     ///
     /// # Errors
     /// The first such name.
-    pub fn finish(self) -> Result<(), SettingError> {
+    pub fn finish(self) -> Result<Vec<Effective>, SettingError> {
         for name in self.values.keys() {
-            let known = self.asked.contains(&name.as_str()) || KNOWN_TO_EITHER.contains(&name.as_str());
-            if !known {
+            let asked_for = self.effective.iter().any(|effective| effective.name == name);
+            if !asked_for && !KNOWN_TO_EITHER.contains(&name.as_str()) {
                 return Err(error(name, "is not a setting"));
             }
         }
-        Ok(())
+        Ok(self.effective)
     }
+}
+
+/// The table's keys as the names of variables: `port` in `[http]` is `PARKING__HTTP__PORT`, and the URLs, which stand
+/// outside any section, are themselves.
+fn read_config_file(path: &Path) -> Result<BTreeMap<String, (String, Source)>, SettingError> {
+    let unreadable = |problem: String| error("--config", &problem);
+    let text = fs::read_to_string(path).map_err(|cause| unreadable(format!("cannot be read: {cause}")))?;
+    let table: toml::Table = text
+        .parse()
+        .map_err(|cause: toml::de::Error| unreadable(format!("is not TOML: {}", cause.message())))?;
+    let mut values = BTreeMap::new();
+    for (key, value) in table {
+        let upper = key.to_uppercase();
+        match value {
+            toml::Value::Table(section) => {
+                for (key, value) in section {
+                    let name = format!("{PREFIX}{upper}__{}", key.to_uppercase());
+                    let text = scalar(&name, value)?;
+                    values.insert(name, (text, Source::ConfigFile));
+                }
+            }
+            value => {
+                let text = scalar(&upper, value)?;
+                values.insert(upper, (text, Source::ConfigFile));
+            }
+        }
+    }
+    Ok(values)
+}
+
+fn scalar(name: &str, value: toml::Value) -> Result<String, SettingError> {
+    match value {
+        toml::Value::String(text) => Ok(text),
+        toml::Value::Integer(number) => Ok(number.to_string()),
+        _ => Err(error(name, "must be a string or an integer")),
+    }
+}
+
+/// Our variables, by setting: either the value itself or the file that holds it, not both.
+fn read_environment(
+    environment: impl IntoIterator<Item = (std::ffi::OsString, std::ffi::OsString)>,
+) -> Result<BTreeMap<String, (String, Source)>, SettingError> {
+    let mut values: BTreeMap<String, (String, Source)> = BTreeMap::new();
+    for (variable, value) in environment {
+        let Some(variable) = variable.to_str() else { continue };
+        let setting = variable.strip_suffix(FILE_SUFFIX).unwrap_or(variable);
+        if !setting.starts_with(PREFIX) && !URLS.contains(&setting) {
+            continue;
+        }
+        let value = value.into_string().map_err(|_| error(variable, "is not UTF-8"))?;
+        let given = if variable.ends_with(FILE_SUFFIX) {
+            let text = fs::read_to_string(&value).map_err(|cause| {
+                error(variable, &format!("names a file that cannot be read: {}", cause.kind()))
+            })?;
+            (text.trim_end_matches(['\r', '\n']).to_owned(), Source::ValueFile)
+        } else {
+            (value, Source::Environment)
+        };
+        if values.insert(setting.to_owned(), given).is_some() {
+            return Err(error(setting, "is set twice, as itself and as the name of a file"));
+        }
+    }
+    Ok(values)
 }
 
 /// The URL of the primary.
@@ -174,18 +299,16 @@ pub const BROKER_URL: &str = "RABBITMQ_BROKER_URL";
 const URLS: [&str; 3] = [DATABASE_URL, REPLICA_DATABASE_URL, BROKER_URL];
 
 /// One environment may serve both services, so each lets the other's settings pass.
-const KNOWN_TO_EITHER: [&str; 11] = [
+const KNOWN_TO_EITHER: [&str; 9] = [
     DATABASE_URL,
     REPLICA_DATABASE_URL,
     BROKER_URL,
-    "PARKING__HTTP__BIND",
     "PARKING__HTTP__PORT",
     "PARKING__HTTP__WORKERS",
     "PARKING__HTTP__COMMAND_DEADLINE_MS",
     "PARKING__CONSUMER__HTTP_PORT",
     "PARKING__REPLICA__NAME",
     "PARKING__COMMIT__QUEUE_LIMIT",
-    "PARKING__LOG__FORMAT",
 ];
 
 fn error(name: &str, problem: &str) -> SettingError {

@@ -1,5 +1,7 @@
 //! The broker's exchange and queues: every name and every option, with its reason.
 
+use std::{fmt, str::FromStr};
+
 use lapin::{
     Channel, ExchangeKind,
     options::{ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions},
@@ -20,19 +22,32 @@ const DELIVERY_LIMIT: i64 = 1_000_000;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReplicaName(String);
 
-impl ReplicaName {
-    /// The name, if `text` is one.
-    #[must_use]
-    pub fn parse(text: &str) -> Option<Self> {
+/// The text is not the name of a replica.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("must be 1 to 40 of a-z, 0-9, _ and -")]
+pub struct ReplicaNameError;
+
+impl FromStr for ReplicaName {
+    type Err = ReplicaNameError;
+
+    fn from_str(text: &str) -> Result<Self, ReplicaNameError> {
         let fits = (1..=40).contains(&text.len())
             && text.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'_' | b'-'));
-        fits.then(|| Self(text.to_owned()))
+        if fits { Ok(Self(text.to_owned())) } else { Err(ReplicaNameError) }
     }
+}
 
-    /// The name as text.
+impl fmt::Display for ReplicaName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl ReplicaName {
+    /// The name of a replica that was given none.
     #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
+    pub fn main() -> Self {
+        Self("main".to_owned())
     }
 
     /// The replica's own queue.

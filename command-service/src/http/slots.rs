@@ -1,7 +1,7 @@
 //! The commands: `POST`, also in batches, `PATCH`, `DELETE`.
 
 use actix_web::{HttpMessage, HttpRequest, HttpResponse, http::header, web};
-use serde_json::json;
+use serde::Serialize;
 use shared::slot::{ChangeSlot, Command, CreateSlot, DeleteSlot, SlotStatus};
 use uuid::Uuid;
 
@@ -13,7 +13,10 @@ use super::{
     problem::{Problem, ProblemType},
     trace_context::traceparent,
 };
-use crate::commands::{Ask, CREATES_MAX, Commands, Executed, Outcome, Request};
+use crate::{
+    commands::{Ask, CREATES_MAX, Commands, Executed, Outcome, Request},
+    record::SlotRecord,
+};
 
 const JSON: &str = "application/json";
 const MERGE_PATCH: &str = "application/merge-patch+json";
@@ -58,9 +61,14 @@ pub async fn create_all(
     let creates = items.into_iter().filter_map(|fields| create_from(fields, &mut faults)).collect();
     faults.check()?;
     match carry_out(&request, &commands, Request::CreateAll(creates)).await? {
-        Outcome::AllStand { records, .. } => Ok(HttpResponse::Created().json(json!({ "items": records }))),
+        Outcome::AllStand { records, .. } => Ok(HttpResponse::Created().json(BatchBody { items: records })),
         other => Err(unexpected(&other)),
     }
+}
+
+#[derive(Serialize)]
+struct BatchBody {
+    items: Vec<SlotRecord>,
 }
 
 /// What a member of the body asks to create. `None` if something is wrong with it, which `faults` then says.

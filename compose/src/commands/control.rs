@@ -33,11 +33,7 @@ pub(crate) fn restart(home: &Home, arguments: &Start) -> Result<()> {
 }
 
 fn stop_locked(stack: &Stack, part: Part) -> Result<()> {
-    if Part::SERVICES.contains(&part) {
-        stack.stop_service(part)
-    } else {
-        stack.stop_server(part)
-    }
+    if Part::SERVICES.contains(&part) { stack.stop_service(part) } else { stack.stop_server(part) }
 }
 
 fn start_locked(home: &Home, arguments: &Start) -> Result<()> {
@@ -59,18 +55,13 @@ fn start_locked(home: &Home, arguments: &Start) -> Result<()> {
 /// A service is told the addresses of all servers, so their data has to exist before the servers need to run.
 fn prepare_servers(stack: &Stack) -> Result<()> {
     let programs = install::find_or_install(install::Permission::Never)?;
-    Part::SERVERS
-        .into_iter()
-        .try_for_each(|server| stack.prepare_server(server, &programs))
+    Part::SERVERS.into_iter().try_for_each(|server| stack.prepare_server(server, &programs))
 }
 
 fn start_server(stack: &Stack, part: Part) -> Result<()> {
     stack.start_server(part)?;
     // It may have been away when its service was started, and so never have been migrated.
-    match part
-        .migrated_by()
-        .and_then(|service| Some((service, stack.record.services.get(&service)?)))
-    {
+    match part.migrated_by().and_then(|service| Some((service, stack.record.services.get(&service)?))) {
         Some((service, record)) if record.binary.is_file() => stack.migrate(service, &record.binary),
         _ => Ok(()),
     }
@@ -92,9 +83,8 @@ fn start_service(stack: &mut Stack, service: Part, release: bool) -> Result<()> 
 }
 
 fn migrate_if_up(stack: &Stack, service: Part, binary: &Path) -> Result<()> {
-    let database = [Part::Primary, Part::Replica]
-        .into_iter()
-        .find(|part| part.migrated_by() == Some(service));
+    let database =
+        [Part::Primary, Part::Replica].into_iter().find(|part| part.migrated_by() == Some(service));
     let database = database.context("every service migrates one database")?;
     if stack.is_running(database) {
         return stack.migrate(service, binary);

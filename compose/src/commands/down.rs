@@ -18,22 +18,11 @@ pub(crate) fn down(home: &Home, wipe: bool) -> Result<()> {
     let running = stack.running();
     stop_everything(&stack)?;
     if !running.is_empty() {
-        eprintln!(
-            "stopped {}",
-            running
-                .iter()
-                .map(|part| part.name())
-                .collect::<Vec<_>>()
-                .join(", ")
-        );
+        eprintln!("stopped {}", running.iter().map(|part| part.name()).collect::<Vec<_>>().join(", "));
     }
     if wipe {
         home.wipe(&stack.record.servers)?;
-        eprintln!(
-            "removed {} and {}",
-            home.directory.display(),
-            stack.record.servers.display()
-        );
+        eprintln!("removed {} and {}", home.directory.display(), stack.record.servers.display());
     }
     Ok(())
 }
@@ -43,9 +32,7 @@ pub(crate) fn stop_everything(stack: &Stack) -> Result<()> {
     let both = |parts: [Part; 2], stop: &(dyn Fn(Part) -> Result<()> + Sync)| {
         thread::scope(|scope| {
             let stops = parts.map(|part| scope.spawn(move || stop(part)));
-            stops
-                .into_iter()
-                .try_for_each(|stop| stop.join().map_err(|_| anyhow!("a stop panicked"))?)
+            stops.into_iter().try_for_each(|stop| stop.join().map_err(|_| anyhow!("a stop panicked"))?)
         })
     };
     let services = both(Part::SERVICES, &|part| stack.stop_service(part));

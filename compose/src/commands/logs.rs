@@ -22,10 +22,7 @@ pub(crate) fn logs(home: &Home, name: Option<Part>, follow: bool) -> Result<()> 
     let stack = Stack::open(home)?.context("nothing was started here yet: `cargo stack up`")?;
     let parts = name.map_or_else(|| Part::ALL.to_vec(), |part| vec![part]);
     let whole = parts.len() == 1 && !follow;
-    let mut logs: Vec<Log> = parts
-        .iter()
-        .map(|part| Log::new(&stack, *part, parts.len() > 1))
-        .collect();
+    let mut logs: Vec<Log> = parts.iter().map(|part| Log::new(&stack, *part, parts.len() > 1)).collect();
     match show(&mut logs, whole, follow) {
         // Whoever read the output has seen enough.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
@@ -38,11 +35,7 @@ fn show(logs: &mut [Log], whole: bool, follow: bool) -> io::Result<()> {
     for log in &mut *logs {
         let text = log.read_on()?;
         let lines: Vec<&[u8]> = text.split_inclusive(|byte| *byte == b'\n').collect();
-        let skip = if whole {
-            0
-        } else {
-            lines.len().saturating_sub(TAIL_LINES)
-        };
+        let skip = if whole { 0 } else { lines.len().saturating_sub(TAIL_LINES) };
         log.write(&mut out, &lines[skip..])?;
     }
     out.flush()?;
@@ -53,10 +46,7 @@ fn show(logs: &mut [Log], whole: bool, follow: bool) -> io::Result<()> {
         thread::sleep(FOLLOW_INTERVAL);
         for log in &mut *logs {
             let text = log.read_on()?;
-            log.write(
-                &mut out,
-                &text.split_inclusive(|byte| *byte == b'\n').collect::<Vec<_>>(),
-            )?;
+            log.write(&mut out, &text.split_inclusive(|byte| *byte == b'\n').collect::<Vec<_>>())?;
         }
         out.flush()?;
     }
@@ -73,17 +63,8 @@ struct Log {
 
 impl Log {
     fn new(stack: &Stack, part: Part, prefixed: bool) -> Self {
-        let prefix = if prefixed {
-            format!("{part:15} | ")
-        } else {
-            String::new()
-        };
-        Self {
-            path: stack.log(part),
-            prefix,
-            file: None,
-            rest: Vec::new(),
-        }
+        let prefix = if prefixed { format!("{part:15} | ") } else { String::new() };
+        Self { path: stack.log(part), prefix, file: None, rest: Vec::new() }
     }
 
     /// The complete lines that were not read yet.
@@ -100,10 +81,7 @@ impl Log {
             file.seek(SeekFrom::Start(0))?;
             file.read_to_end(&mut text)?;
         }
-        let complete = text
-            .iter()
-            .rposition(|byte| *byte == b'\n')
-            .map_or(0, |end| end + 1);
+        let complete = text.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
         self.rest = text.split_off(complete);
         Ok(text)
     }
@@ -118,10 +96,6 @@ impl Log {
 }
 
 fn same(one: &File, other: &File) -> bool {
-    let identity = |file: &File| {
-        file.metadata()
-            .map(|metadata| (metadata.dev(), metadata.ino()))
-            .ok()
-    };
+    let identity = |file: &File| file.metadata().map(|metadata| (metadata.dev(), metadata.ino())).ok();
     identity(one) == identity(other)
 }

@@ -25,10 +25,7 @@ pub(crate) fn psql(home: &Home, database: Database, arguments: Vec<OsString>) ->
         Database::Replica => Part::Replica,
     };
     let server = stack.postgres(part)?;
-    ensure!(
-        server.is_running(),
-        "{part} does not run: `cargo stack start {part}`"
-    );
+    ensure!(server.is_running(), "{part} does not run: `cargo stack start {part}`");
     let (role, name) = Stack::owner(part);
     become_program(server.psql(role, name, arguments))
 }
@@ -40,11 +37,7 @@ pub(crate) fn exec(home: &Home, service: ServiceName, arguments: Vec<OsString>) 
         ServiceName::EventConsumer => Part::EventConsumer,
     };
     // The program that runs, rather than one that was edited meanwhile.
-    let started = stack
-        .record
-        .services
-        .get(&service)
-        .map(|record| record.binary.clone());
+    let started = stack.record.services.get(&service).map(|record| record.binary.clone());
     let binary = match started.filter(|binary| binary.is_file()) {
         Some(binary) => binary,
         None => binary_of(&stack::build::services_of(&home.checkout, false)?, service),
@@ -58,13 +51,8 @@ pub(crate) fn test(home: &Home, arguments: Test) -> Result<ExitCode> {
     install::find_or_install(permission(arguments.no_install))?;
     let mut command = stack::build::cargo();
     // Every test program runs, so that one look shows all that fails.
-    command
-        .args(["test", "--workspace", "--no-fail-fast"])
-        .args(arguments.release.then_some("--release"));
-    command
-        .arg("--")
-        .args(arguments.filter)
-        .current_dir(&home.checkout);
+    command.args(["test", "--workspace", "--no-fail-fast"]).args(arguments.release.then_some("--release"));
+    command.arg("--").args(arguments.filter).current_dir(&home.checkout);
     for name in inherited_settings() {
         command.env_remove(name);
     }

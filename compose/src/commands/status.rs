@@ -59,24 +59,13 @@ pub(crate) fn status(home: &Home, json: bool) -> Result<()> {
 
 fn observe(stack: &Stack) -> Status {
     let progress = stack.progress();
-    let services = Part::ALL
-        .into_iter()
-        .map(|part| part_status(stack, part, &progress))
-        .collect();
-    Status {
-        services,
-        directory: stack.record.servers.clone(),
-        summary: progress.sentence(),
-    }
+    let services = Part::ALL.into_iter().map(|part| part_status(stack, part, &progress)).collect();
+    Status { services, directory: stack.record.servers.clone(), summary: progress.sentence() }
 }
 
 fn part_status(stack: &Stack, part: Part, progress: &Progress) -> PartStatus {
     let pid = stack.pid(part);
-    let applied = if let Side::Here(applied) = &progress.applied {
-        Some(applied)
-    } else {
-        None
-    };
+    let applied = if let Side::Here(applied) = &progress.applied { Some(applied) } else { None };
     PartStatus {
         name: part,
         state: if pid.is_some() { "running" } else { "stopped" },
@@ -109,12 +98,7 @@ fn write_table(out: &mut impl Write, status: &Status, servers: &Path) -> io::Res
             (state, _) => state,
         };
         let pid = part.pid.map_or_else(|| "-".to_owned(), |pid| pid.to_string());
-        writeln!(
-            out,
-            "{:16} {state:10} {pid:>8}  {}",
-            part.name,
-            part.url.as_deref().unwrap_or("-")
-        )?;
+        writeln!(out, "{:16} {state:10} {pid:>8}  {}", part.name, part.url.as_deref().unwrap_or("-"))?;
         if let Some(url) = &part.management_url {
             writeln!(out, "{:16} {:10} {:>8}  {url}", "  management", "", "")?;
         }

@@ -1,9 +1,14 @@
 //! `up`: everything, until all parts are up.
 
-use std::{path::PathBuf, process::ExitCode, thread, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+    thread,
+    time::Duration,
+};
 
 use anyhow::{Context, Result, anyhow};
-use stack::{Programs, build::Binaries, install};
+use stack::{Programs, build::Binaries, daemon::Started, install};
 
 use super::{down::stop_everything, permission};
 use crate::{
@@ -24,11 +29,7 @@ pub(crate) fn up(home: &Home, arguments: &Up) -> Result<ExitCode> {
             eprintln!("stopping what was started");
             stop_everything(&stack)?;
         }
-        return Err(if interrupts.requested() {
-            anyhow!("interrupted")
-        } else {
-            error
-        });
+        return Err(if interrupts.requested() { anyhow!("interrupted") } else { error });
     }
     drop(lock);
     print_addresses(&stack)?;
@@ -47,15 +48,9 @@ fn bring_up(
     before: &[Part],
     interrupts: &Interrupts,
 ) -> Result<()> {
-    stack.record.ports = stack
-        .record
-        .ports
-        .choose(&arguments.ports, |part| before.contains(&part))?;
+    stack.record.ports = stack.record.ports.choose(&arguments.ports, |part| before.contains(&part))?;
     let missing = |part: &Part| !before.contains(part);
-    Part::ALL
-        .into_iter()
-        .filter(missing)
-        .try_for_each(|part| stack.record.ports.check_free(part))?;
+    Part::ALL.into_iter().filter(missing).try_for_each(|part| stack.record.ports.check_free(part))?;
     stack.save()?;
     let servers: Vec<Part> = Part::SERVERS.into_iter().filter(missing).collect();
     announce("starting", &servers);
@@ -75,14 +70,9 @@ fn build_beside_servers(
     thread::scope(|scope| {
         let start = |part: Part| {
             stack.prepare_server(part, programs)?;
-            stack
-                .start_server(part)
-                .with_context(|| format!("cannot start {part}"))
+            stack.start_server(part).with_context(|| format!("cannot start {part}"))
         };
-        let starts: Vec<_> = servers
-            .iter()
-            .map(|part| scope.spawn(move || start(*part)))
-            .collect();
+        let starts: Vec<_> = servers.iter().map(|part| scope.spawn(move || start(*part))).collect();
         let binaries = stack::build::services_of(&stack.home.checkout, release);
         for start in starts {
             start.join().map_err(|_| anyhow!("a start panicked"))??;
@@ -91,23 +81,13 @@ fn build_beside_servers(
     })
 }
 
-/// Starts both services, or those whose program changed, and waits until they are ready.
+/// Starts both services, or those whose program changed, and waits until both are ready.
 fn start_services(stack: &mut Stack, binaries: &Binaries, interrupts: &Interrupts) -> Result<()> {
-    let changed: Vec<(Part, PathBuf)> = Part::SERVICES
-        .into_iter()
-        .map(|service| (service, binary_of(binaries, service)))
-        .filter(|(service, binary)| !stack.runs_binary(*service, binary))
-        .collect();
-    announce(
-        "starting",
-        &changed.iter().map(|(service, _)| *service).collect::<Vec<_>>(),
-    );
     let mut started = Vec::new();
-    for (service, binary) in &changed {
+    for service in Part::SERVICES {
         interrupts.check()?;
-        stack.stop_service(*service)?;
-        stack.migrate(*service, binary)?;
-        started.push((*service, stack.spawn_service(*service, binary)?));
+        let binary = binary_of(binaries, service);
+        started.push((service, start_unless_current(stack, service, &binary)?));
     }
     // Each was started before any is waited for: they come up side by side.
     for (service, started) in &started {
@@ -115,6 +95,16 @@ fn start_services(stack: &mut Stack, binaries: &Binaries, interrupts: &Interrupt
         stack.wait_for_service(*service, started, true)?;
     }
     Ok(())
+}
+
+fn start_unless_current(stack: &mut Stack, service: Part, binary: &Path) -> Result<Started> {
+    if let Some(process) = stack.service_process(service).filter(|_| stack.runs_binary(service, binary)) {
+        return Ok(Started::attach(process, &stack.log(service)));
+    }
+    announce("starting", &[service]);
+    stack.stop_service(service)?;
+    stack.migrate(service, binary)?;
+    stack.spawn_service(service, binary)
 }
 
 pub(super) fn binary_of(binaries: &Binaries, service: Part) -> PathBuf {
@@ -127,14 +117,7 @@ pub(super) fn binary_of(binaries: &Binaries, service: Part) -> PathBuf {
 
 fn announce(what: &str, parts: &[Part]) {
     if !parts.is_empty() {
-        eprintln!(
-            "{what} {}",
-            parts
-                .iter()
-                .map(|part| part.name())
-                .collect::<Vec<_>>()
-                .join(", ")
-        );
+        eprintln!("{what} {}", parts.iter().map(|part| part.name()).collect::<Vec<_>>().join(", "));
     }
 }
 
@@ -159,24 +142,12 @@ fn print_addresses(stack: &Stack) -> Result<()> {
     let (primary, replica) = (stack.postgres(Part::Primary)?, stack.postgres(Part::Replica)?);
     let broker = stack.rabbitmq()?;
     let http = stack.service_url(Part::CommandService);
-    println!(
-        "{:16} {}",
-        Part::Primary,
-        primary.url(Stack::owner(Part::Primary).0, PRIMARY_DATABASE)
-    );
-    println!(
-        "{:16} {}",
-        Part::Replica,
-        replica.url(Stack::owner(Part::Replica).0, REPLICA_DATABASE)
-    );
+    println!("{:16} {}", Part::Primary, primary.url(Stack::owner(Part::Primary).0, PRIMARY_DATABASE));
+    println!("{:16} {}", Part::Replica, replica.url(Stack::owner(Part::Replica).0, REPLICA_DATABASE));
     println!("{:16} {}", Part::RabbitMq, broker.amqp_url("/"));
     println!("{:16} {}", "  management", broker.management_url());
     println!("{:16} {http}", Part::CommandService);
-    println!(
-        "{:16} {}",
-        Part::EventConsumer,
-        stack.service_url(Part::EventConsumer)
-    );
+    println!("{:16} {}", Part::EventConsumer, stack.service_url(Part::EventConsumer));
     println!();
     println!("Try:");
     println!(

@@ -21,10 +21,7 @@ impl Home {
     /// That of the checkout around the caller. Makes nothing.
     pub(crate) fn find() -> Result<Self> {
         let checkout = stack::build::checkout()?;
-        Ok(Self {
-            directory: checkout.join(".stack"),
-            checkout,
-        })
+        Ok(Self { directory: checkout.join(".stack"), checkout })
     }
 
     pub(crate) fn exists(&self) -> bool {
@@ -77,10 +74,7 @@ impl Home {
     /// The servers' directory where it cannot be in the checkout; always the same for one checkout and user.
     pub(crate) fn servers_outside(&self) -> PathBuf {
         let user = rustix::process::geteuid().as_raw();
-        PathBuf::from(format!(
-            "/var/tmp/parking-stack-{user}-{:016x}",
-            fingerprint(&self.checkout)
-        ))
+        PathBuf::from(format!("/var/tmp/parking-stack-{user}-{:016x}", fingerprint(&self.checkout)))
     }
 
     /// Removes everything, the servers' directory first.
@@ -112,9 +106,6 @@ mod tests {
     #[test]
     fn the_fingerprint_never_changes() {
         assert_eq!(fingerprint(Path::new("a")), 0xaf63_dc4c_8601_ec8c);
-        assert_ne!(
-            fingerprint(Path::new("/root/a")),
-            fingerprint(Path::new("/root/b"))
-        );
+        assert_ne!(fingerprint(Path::new("/root/a")), fingerprint(Path::new("/root/b")));
     }
 }

@@ -25,13 +25,8 @@ pub(crate) enum Part {
 
 impl Part {
     /// All, in the order in which they are shown.
-    pub(crate) const ALL: [Self; 5] = [
-        Self::Primary,
-        Self::Replica,
-        Self::RabbitMq,
-        Self::CommandService,
-        Self::EventConsumer,
-    ];
+    pub(crate) const ALL: [Self; 5] =
+        [Self::Primary, Self::Replica, Self::RabbitMq, Self::CommandService, Self::EventConsumer];
 
     /// The servers, which the services need.
     pub(crate) const SERVERS: [Self; 3] = [Self::Primary, Self::Replica, Self::RabbitMq];

@@ -44,14 +44,8 @@ pub(crate) enum Port {
 }
 
 impl Port {
-    pub(crate) const ALL: [Self; 6] = [
-        Self::Http,
-        Self::ConsumerHttp,
-        Self::Primary,
-        Self::Replica,
-        Self::Amqp,
-        Self::Management,
-    ];
+    pub(crate) const ALL: [Self; 6] =
+        [Self::Http, Self::ConsumerHttp, Self::Primary, Self::Replica, Self::Amqp, Self::Management];
 
     pub(crate) fn flag(self) -> &'static str {
         match self {
@@ -106,12 +100,7 @@ pub(crate) struct Ports(BTreeMap<Port, u16>);
 
 impl Default for Ports {
     fn default() -> Self {
-        Self(
-            Port::ALL
-                .into_iter()
-                .map(|port| (port, port.default_value()))
-                .collect(),
-        )
+        Self(Port::ALL.into_iter().map(|port| (port, port.default_value())).collect())
     }
 }
 
@@ -170,47 +159,25 @@ mod tests {
 
     #[test]
     fn the_flags_decide_where_nothing_runs() {
-        let flags = PortFlags {
-            http_port: Some(9000),
-            ..PortFlags::default()
-        };
-        let earlier = Ports::default().choose(
-            &PortFlags {
-                primary_port: Some(6000),
-                ..flags.clone()
-            },
-            nothing,
-        );
+        let flags = PortFlags { http_port: Some(9000), ..PortFlags::default() };
+        let earlier =
+            Ports::default().choose(&PortFlags { primary_port: Some(6000), ..flags.clone() }, nothing);
 
         let ports = earlier.expect("ports").choose(&flags, nothing).expect("ports");
 
         assert_eq!(ports.get(Port::Http), 9000);
-        assert_eq!(
-            ports.get(Port::Primary),
-            5434,
-            "without a flag a new start takes the default"
-        );
+        assert_eq!(ports.get(Port::Primary), 5434, "without a flag a new start takes the default");
     }
 
     #[test]
     fn what_runs_keeps_its_port() {
-        let flags = PortFlags {
-            primary_port: Some(6000),
-            ..PortFlags::default()
-        };
+        let flags = PortFlags { primary_port: Some(6000), ..PortFlags::default() };
         let running = Ports::default().choose(&flags, nothing).expect("ports");
         let primary_runs = |part| part == Part::Primary;
 
-        let same = running
-            .choose(&PortFlags::default(), primary_runs)
-            .expect("ports");
-        let other = running.choose(
-            &PortFlags {
-                primary_port: Some(6001),
-                ..PortFlags::default()
-            },
-            primary_runs,
-        );
+        let same = running.choose(&PortFlags::default(), primary_runs).expect("ports");
+        let other =
+            running.choose(&PortFlags { primary_port: Some(6001), ..PortFlags::default() }, primary_runs);
 
         assert_eq!(same.get(Port::Primary), 6000);
         assert!(other.expect_err("refused").to_string().contains("--primary-port"));
@@ -218,15 +185,9 @@ mod tests {
 
     #[test]
     fn one_port_is_not_given_twice() {
-        let flags = PortFlags {
-            amqp_port: Some(8000),
-            ..PortFlags::default()
-        };
+        let flags = PortFlags { amqp_port: Some(8000), ..PortFlags::default() };
 
-        let refused = Ports::default()
-            .choose(&flags, nothing)
-            .expect_err("refused")
-            .to_string();
+        let refused = Ports::default().choose(&flags, nothing).expect_err("refused").to_string();
 
         assert_eq!(refused, "--http-port and --amqp-port are both 8000");
     }

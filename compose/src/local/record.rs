@@ -41,10 +41,7 @@ impl Stack {
         };
         let record =
             serde_json::from_slice(&text).with_context(|| format!("{} is damaged", path.display()))?;
-        Ok(Some(Self {
-            home: home.clone(),
-            record,
-        }))
+        Ok(Some(Self { home: home.clone(), record }))
     }
 
     /// The checkout's stack; makes its directories when there is none. The caller holds the lock.
@@ -53,25 +50,14 @@ impl Stack {
             return Ok(stack);
         }
         let servers = home.choose_servers_directory(&Account::for_servers()?)?;
-        let record = Record {
-            servers,
-            ports: Ports::default(),
-            services: BTreeMap::new(),
-        };
-        let stack = Self {
-            home: home.clone(),
-            record,
-        };
+        let record = Record { servers, ports: Ports::default(), services: BTreeMap::new() };
+        let stack = Self { home: home.clone(), record };
         stack.save()?;
         Ok(stack)
     }
 
     pub(crate) fn save(&self) -> Result<()> {
-        files::replace(
-            &self.home.record(),
-            &serde_json::to_vec_pretty(&self.record)?,
-            None,
-        )
+        files::replace(&self.home.record(), &serde_json::to_vec_pretty(&self.record)?, None)
     }
 
     /// Where the part's output goes.
@@ -98,10 +84,7 @@ impl Stack {
     }
 
     pub(crate) fn running(&self) -> Vec<Part> {
-        Part::ALL
-            .into_iter()
-            .filter(|part| self.is_running(*part))
-            .collect()
+        Part::ALL.into_iter().filter(|part| self.is_running(*part)).collect()
     }
 
     /// The part's address, ready to use.

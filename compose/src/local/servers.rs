@@ -39,10 +39,7 @@ impl Stack {
             std::fs::remove_dir_all(&directory)?;
         }
         if part == Part::RabbitMq {
-            let ports = BrokerPorts {
-                amqp: self.port(Port::Amqp),
-                management: self.port(Port::Management),
-            };
+            let ports = BrokerPorts { amqp: self.port(Port::Amqp), management: self.port(Port::Management) };
             if !RabbitMq::exists(&directory) {
                 return RabbitMq::create(&directory, programs, &account, ports).map(|_| ());
             }
@@ -53,11 +50,7 @@ impl Stack {
             }
             return Ok(());
         }
-        let port = self.port(if part == Part::Primary {
-            Port::Primary
-        } else {
-            Port::Replica
-        });
+        let port = self.port(if part == Part::Primary { Port::Primary } else { Port::Replica });
         if !Postgres::exists(&directory) {
             return Postgres::create(&directory, programs, &account, port).map(|_| ());
         }
@@ -76,16 +69,12 @@ impl Stack {
             Part::Primary => {
                 let server = self.postgres(part)?;
                 server.start()?;
-                server
-                    .provision_primary(PRIMARY_DATABASE)
-                    .context("cannot set up the primary")
+                server.provision_primary(PRIMARY_DATABASE).context("cannot set up the primary")
             }
             _ => {
                 let server = self.postgres(part)?;
                 server.start()?;
-                server
-                    .provision_replica(REPLICA_DATABASE)
-                    .context("cannot set up the replica")
+                server.provision_replica(REPLICA_DATABASE).context("cannot set up the replica")
             }
         }
     }
@@ -104,13 +93,7 @@ impl Stack {
     pub(crate) fn kill_remains(&self) -> Result<()> {
         let services = self.home.services();
         process::end_all(
-            || {
-                [
-                    process::working_below(&self.record.servers),
-                    process::working_below(&services),
-                ]
-                .concat()
-            },
+            || [process::working_below(&self.record.servers), process::working_below(&services)].concat(),
             KILL_LIMIT,
         )
     }

@@ -62,19 +62,12 @@ pub(crate) fn inherited_settings() -> Vec<OsString> {
         let name = name.strip_suffix("_FILE").unwrap_or(name);
         name.starts_with("PARKING__") || ADDRESSES.contains(&name)
     };
-    env::vars_os()
-        .map(|(name, _)| name)
-        .filter(|name| name.to_str().is_some_and(is_setting))
-        .collect()
+    env::vars_os().map(|(name, _)| name).filter(|name| name.to_str().is_some_and(is_setting)).collect()
 }
 
 impl Stack {
     pub(crate) fn service_port(&self, service: Part) -> u16 {
-        self.record.ports.get(if service == Part::CommandService {
-            Port::Http
-        } else {
-            Port::ConsumerHttp
-        })
+        self.record.ports.get(if service == Part::CommandService { Port::Http } else { Port::ConsumerHttp })
     }
 
     /// The environment of a service. Each gets only the addresses that are its business.
@@ -87,20 +80,12 @@ impl Stack {
         ];
         if service == Part::CommandService {
             let primary = self.postgres(Part::Primary)?;
-            settings.push((
-                "DATABASE_URL",
-                primary.url(Role::CommandService, PRIMARY_DATABASE),
-            ));
-            settings.push((
-                "REPLICA_DATABASE_URL",
-                replica.url(Role::CommandServiceReader, REPLICA_DATABASE),
-            ));
+            settings.push(("DATABASE_URL", primary.url(Role::CommandService, PRIMARY_DATABASE)));
+            settings
+                .push(("REPLICA_DATABASE_URL", replica.url(Role::CommandServiceReader, REPLICA_DATABASE)));
             settings.push(("PARKING__HTTP__PORT", port));
         } else {
-            settings.push((
-                "REPLICA_DATABASE_URL",
-                replica.url(Role::EventConsumer, REPLICA_DATABASE),
-            ));
+            settings.push(("REPLICA_DATABASE_URL", replica.url(Role::EventConsumer, REPLICA_DATABASE)));
             settings.push(("PARKING__CONSUMER__HTTP_PORT", port));
         }
         Ok(settings)
@@ -122,20 +107,10 @@ impl Stack {
         let log = files::open_log(&path)?;
         let before = log.metadata()?.len();
         let mut migrate = self.service_command(service, binary)?;
-        migrate
-            .arg("migrate")
-            .stdin(Stdio::null())
-            .stdout(log.try_clone()?)
-            .stderr(log)
-            .current_dir("/");
-        let status = migrate
-            .status()
-            .with_context(|| format!("cannot run {}", binary.display()))?;
+        migrate.arg("migrate").stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log).current_dir("/");
+        let status = migrate.status().with_context(|| format!("cannot run {}", binary.display()))?;
         if !status.success() {
-            bail!(
-                "`{service} migrate` failed ({status}):\n{}",
-                files::log_since(&path, before)
-            );
+            bail!("`{service} migrate` failed ({status}):\n{}", files::log_since(&path, before));
         }
         Ok(())
     }
@@ -146,14 +121,9 @@ impl Stack {
         fs::create_dir_all(&directory)?;
         let daemon = Daemon::new(binary, &directory, &self.log(service)).without(inherited_settings());
         let settings = self.settings(service)?;
-        let daemon = settings
-            .iter()
-            .fold(daemon, |daemon, (name, value)| daemon.env(name, value));
+        let daemon = settings.iter().fold(daemon, |daemon, (name, value)| daemon.env(name, value));
         let started = daemon.spawn()?;
-        let record = ServiceRecord {
-            binary: binary.to_path_buf(),
-            process: started.process.clone(),
-        };
+        let record = ServiceRecord { binary: binary.to_path_buf(), process: started.process.clone() };
         self.record.services.insert(service, record);
         self.save()?;
         Ok(started)
@@ -167,39 +137,24 @@ impl Stack {
                 bail!("{service} ended while it started:\n{}", started.output());
             }
             last = self.health(service);
-            let enough = if expected {
-                last == Health::Ready
-            } else {
-                last != Health::Silent
-            };
+            let enough = if expected { last == Health::Ready } else { last != Health::Silent };
             Ok(enough.then_some(()))
         })?;
         ready.with_context(|| match &last {
             Health::Waiting(parts) => {
-                format!(
-                    "{service} is not ready after {READY_LIMIT:?}: it waits for {}",
-                    parts.join(", ")
-                )
+                format!("{service} is not ready after {READY_LIMIT:?}: it waits for {}", parts.join(", "))
             }
-            _ => format!(
-                "{service} does not answer after {READY_LIMIT:?}:\n{}",
-                started.output()
-            ),
+            _ => format!("{service} does not answer after {READY_LIMIT:?}:\n{}", started.output()),
         })
     }
 
     pub(crate) fn stop_service(&self, service: Part) -> Result<()> {
-        self.service_process(service)
-            .map_or(Ok(()), |process| process.stop(Signal::TERM, STOP_LIMIT))
+        self.service_process(service).map_or(Ok(()), |process| process.stop(Signal::TERM, STOP_LIMIT))
     }
 
     /// The service's process, while it runs.
     pub(crate) fn service_process(&self, service: Part) -> Option<Process> {
-        self.record
-            .services
-            .get(&service)
-            .map(|record| record.process.clone())
-            .filter(Process::is_alive)
+        self.record.services.get(&service).map(|record| record.process.clone()).filter(Process::is_alive)
     }
 
     /// What the service says about itself.
@@ -220,17 +175,12 @@ impl Stack {
             return false;
         };
         let running = format!("/proc/{}/exe", process.pid());
-        let identity = |path: &Path| {
-            fs::metadata(path)
-                .ok()
-                .map(|found| (found.dev(), found.ino(), found.mtime_nsec()))
-        };
+        let identity =
+            |path: &Path| fs::metadata(path).ok().map(|found| (found.dev(), found.ino(), found.mtime_nsec()));
         let same_file = identity(Path::new(&running)).is_some_and(|found| Some(found) == identity(binary));
         // A build may also have made the same program once more; the running one can still be read.
         same_file
-            || fs::read(&running)
-                .ok()
-                .is_some_and(|found| fs::read(binary).is_ok_and(|built| built == found))
+            || fs::read(&running).ok().is_some_and(|found| fs::read(binary).is_ok_and(|built| built == found))
     }
 }
 
@@ -238,11 +188,8 @@ fn read_health(body: &str) -> Health {
     match serde_json::from_str::<Readiness>(body) {
         Ok(readiness) if readiness.status == "ready" => Health::Ready,
         Ok(readiness) => {
-            let away = readiness
-                .parts
-                .into_iter()
-                .filter(|(_, part)| part.state != "up")
-                .map(|(name, _)| name);
+            let away =
+                readiness.parts.into_iter().filter(|(_, part)| part.state != "up").map(|(name, _)| name);
             let away: Vec<String> = away.collect();
             Health::Waiting(if away.is_empty() {
                 vec![format!("itself ({})", readiness.status)]
@@ -261,11 +208,7 @@ mod tests {
     #[test]
     fn a_service_says_what_it_waits_for() {
         for (body, health, reason) in [
-            (
-                r#"{"status":"ready","parts":{"primary":{"state":"up"}}}"#,
-                Health::Ready,
-                "all is up",
-            ),
+            (r#"{"status":"ready","parts":{"primary":{"state":"up"}}}"#, Health::Ready, "all is up"),
             (
                 r#"{"status":"degraded","parts":{"broker":{"state":"away","since":"x"},"primary":{"state":"up"}}}"#,
                 Health::Waiting(vec!["broker".to_owned()]),

@@ -95,29 +95,17 @@ impl Postgres {
         let daemon =
             Daemon::new(&self.programs.join("postgres"), &self.data(), &self.log()).account(&self.account);
         let daemon = daemon.arg("-D").arg(self.data());
-        settings
-            .iter()
-            .fold(daemon, |daemon, setting| daemon.arg("-c").arg(setting))
-            .spawn()
+        settings.iter().fold(daemon, |daemon, setting| daemon.arg("-c").arg(setting)).spawn()
     }
 
     fn wait_until_ready(&self, postmaster: &Process, output: impl Fn() -> String) -> Result<()> {
         let ready = wait::until(START_LIMIT, POLL, || {
             if !postmaster.is_alive() {
-                bail!(
-                    "PostgreSQL on port {} ended while it started:\n{}",
-                    self.port,
-                    output()
-                );
+                bail!("PostgreSQL on port {} ended while it started:\n{}", self.port, output());
             }
             Ok(self.announces_ready(postmaster).then_some(()))
         })?;
-        ready.with_context(|| {
-            format!(
-                "PostgreSQL on port {} is not ready after {START_LIMIT:?}",
-                self.port
-            )
-        })
+        ready.with_context(|| format!("PostgreSQL on port {} is not ready after {START_LIMIT:?}", self.port))
     }
 
     /// The postmaster writes its state into its lock file, which is where `pg_ctl` looks too.
@@ -125,9 +113,7 @@ impl Postgres {
         const STATE_LINE: usize = 7;
         let text = fs::read_to_string(self.lock_file()).unwrap_or_default();
         let lines: Vec<&str> = text.lines().map(str::trim).collect();
-        let own = lines
-            .first()
-            .is_some_and(|pid| *pid == postmaster.pid().to_string());
+        let own = lines.first().is_some_and(|pid| *pid == postmaster.pid().to_string());
         own && lines.get(STATE_LINE) == Some(&"ready")
     }
 
@@ -143,9 +129,7 @@ impl Postgres {
     }
 
     fn signal_all(&self, signal: Signal) -> Result<()> {
-        self.processes()
-            .iter()
-            .try_for_each(|process| process.signal(signal).map(|_| ()))
+        self.processes().iter().try_for_each(|process| process.signal(signal).map(|_| ()))
     }
 
     fn end_processes(&self) -> Result<()> {

@@ -38,12 +38,8 @@ pub enum Role {
 }
 
 impl Role {
-    const ALL: [Self; 4] = [
-        Self::Superuser,
-        Self::CommandService,
-        Self::EventConsumer,
-        Self::CommandServiceReader,
-    ];
+    const ALL: [Self; 4] =
+        [Self::Superuser, Self::CommandService, Self::EventConsumer, Self::CommandServiceReader];
 
     /// Its name in the server.
     pub fn name(self) -> &'static str {
@@ -78,13 +74,7 @@ impl Postgres {
         let passwords = Role::ALL.into_iter().map(|role| Ok((role, Password::random()?)));
         let passwords = passwords.collect::<Result<BTreeMap<_, _>>>()?;
         let programs = programs.postgres.clone();
-        let server = Self {
-            directory,
-            programs,
-            account: account.clone(),
-            port,
-            passwords,
-        };
+        let server = Self { directory, programs, account: account.clone(), port, passwords };
         server.initialize()?;
         server.save()?;
         Ok(server)
@@ -115,10 +105,7 @@ impl Postgres {
     /// Uses the programs that are installed now, unless they are of another major version than the data.
     pub fn set_programs(&mut self, programs: &Programs) -> Result<()> {
         let version = fs::read_to_string(self.data().join("PG_VERSION"))?;
-        let found = programs
-            .postgres
-            .to_string_lossy()
-            .contains(&format!("/{}/", version.trim()));
+        let found = programs.postgres.to_string_lossy().contains(&format!("/{}/", version.trim()));
         if found || !self.programs.join("postgres").is_file() {
             self.programs = programs.postgres.clone();
         }
@@ -142,12 +129,7 @@ impl Postgres {
 
     /// The address of a database for a role, password included.
     pub fn url(&self, role: Role, database: &str) -> String {
-        format!(
-            "postgres://{}:{}@127.0.0.1:{}/{database}",
-            role.name(),
-            self.passwords[&role].0,
-            self.port
-        )
+        format!("postgres://{}:{}@127.0.0.1:{}/{database}", role.name(), self.passwords[&role].0, self.port)
     }
 
     /// The address of a database for the superuser, password included.
@@ -161,13 +143,8 @@ impl Postgres {
         for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("PG")) {
             command.env_remove(name);
         }
-        command
-            .env("PGHOST", "127.0.0.1")
-            .env("PGPORT", self.port.to_string())
-            .env("PGUSER", role.name());
-        command
-            .env("PGPASSWORD", &self.passwords[&role].0)
-            .env("PGDATABASE", database);
+        command.env("PGHOST", "127.0.0.1").env("PGPORT", self.port.to_string()).env("PGUSER", role.name());
+        command.env("PGPASSWORD", &self.passwords[&role].0).env("PGDATABASE", database);
         command.args(arguments);
         command
     }
@@ -182,16 +159,9 @@ impl Postgres {
         const OPTIONS: [&str; 8] = ["-X", "-w", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-f-"];
         let mut command = self.psql(role, database, OPTIONS.map(OsString::from));
         command.env("PGCONNECT_TIMEOUT", "5").current_dir("/");
-        let mut psql = command
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()?;
+        let mut psql = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
         // By standard input, since arguments, and the passwords in them, could be seen by every user.
-        psql.stdin
-            .take()
-            .context("psql has no input")?
-            .write_all(sql.as_bytes())?;
+        psql.stdin.take().context("psql has no input")?.write_all(sql.as_bytes())?;
         let output = psql.wait_with_output()?;
         if !output.status.success() {
             bail!("{}", String::from_utf8_lossy(&output.stderr).trim());
@@ -204,36 +174,20 @@ impl Postgres {
     }
 
     fn save(&self) -> Result<()> {
-        files::replace(
-            &self.directory.join(RECORD),
-            &serde_json::to_vec_pretty(self)?,
-            None,
-        )
+        files::replace(&self.directory.join(RECORD), &serde_json::to_vec_pretty(self)?, None)
     }
 
     fn initialize(&self) -> Result<()> {
         let password = self.directory.join("password");
-        self.account
-            .write_private_file(&password, self.passwords[&Role::Superuser].0.as_bytes())?;
+        self.account.write_private_file(&password, self.passwords[&Role::Superuser].0.as_bytes())?;
         let mut initdb = self.account.command(&self.programs.join("initdb"));
         // Encoding and locale are spelled out: initdb would take them from an environment that may say nothing.
-        initdb.args([
-            "-U",
-            SUPERUSER,
-            "-E",
-            "UTF8",
-            "--locale=C.UTF-8",
-            "-A",
-            "scram-sha-256",
-        ]);
+        initdb.args(["-U", SUPERUSER, "-E", "UTF8", "--locale=C.UTF-8", "-A", "scram-sha-256"]);
         initdb.arg("-D").arg(self.data()).arg("--pwfile").arg(&password);
         let output = initdb.output().context("cannot run initdb")?;
         fs::remove_file(&password)?;
         if !output.status.success() {
-            bail!(
-                "initdb failed: {}",
-                String::from_utf8_lossy(&output.stderr).trim()
-            );
+            bail!("initdb failed: {}", String::from_utf8_lossy(&output.stderr).trim());
         }
         Ok(())
     }

@@ -50,18 +50,13 @@ impl Postgres {
              WHERE d.datname = '{template}' AND a.privilege_type = 'CONNECT' AND a.grantee <> 0 \\gexec\n"
         );
         let create = format!("CREATE DATABASE {database} TEMPLATE {template};\n");
-        self.execute(SUPERUSER, &[create, owner, connect].concat())
-            .map(|_| ())
+        self.execute(SUPERUSER, &[create, owner, connect].concat()).map(|_| ())
     }
 
     /// Drops a database, cutting off who is connected to it. Fine when it does not exist.
     pub fn drop_database(&self, database: &str) -> Result<()> {
         check_name(database)?;
-        self.execute(
-            SUPERUSER,
-            &format!("DROP DATABASE IF EXISTS {database} WITH (FORCE);\n"),
-        )
-        .map(|_| ())
+        self.execute(SUPERUSER, &format!("DROP DATABASE IF EXISTS {database} WITH (FORCE);\n")).map(|_| ())
     }
 
     fn role(&self, role: Role) -> String {
@@ -103,10 +98,7 @@ fn reader_grants(database: &str) -> String {
 /// Names stand in the SQL as they are, so only such that need no quoting are let through.
 fn check_name(name: &str) -> Result<()> {
     let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
-    let starts_well = name
-        .bytes()
-        .next()
-        .is_some_and(|byte| byte.is_ascii_lowercase() || byte == b'_');
+    let starts_well = name.bytes().next().is_some_and(|byte| byte.is_ascii_lowercase() || byte == b'_');
     ensure!(
         starts_well && name.bytes().all(plain) && name.len() <= 63,
         "`{name}` is not a plain database name: [a-z_][a-z0-9_]*, at most 63 characters"

@@ -17,6 +17,8 @@ use crate::{
 
 /// A node takes some seconds; more on a busy machine or with much to recover.
 const START_LIMIT: Duration = Duration::from_secs(60);
+/// An orderly stop takes 5 s longer than its work: a handler of the management plugin asks the application
+/// controller something while that waits for the handler, until the question times out.
 const STOP_LIMIT: Duration = Duration::from_secs(30);
 const ANSWER_LIMIT: Duration = Duration::from_secs(1);
 const POLL: Duration = Duration::from_millis(50);
@@ -85,19 +87,12 @@ impl RabbitMq {
     fn wait_until_ready(&self, node: &Process, output: impl Fn() -> String) -> Result<()> {
         let ready = wait::until(START_LIMIT, POLL, || {
             if !node.is_alive() {
-                bail!(
-                    "RabbitMQ on port {} ended while it started:\n{}",
-                    self.ports.amqp,
-                    output()
-                );
+                bail!("RabbitMQ on port {} ended while it started:\n{}", self.ports.amqp, output());
             }
             Ok(self.answers().then_some(()))
         })?;
         ready.with_context(|| {
-            format!(
-                "RabbitMQ on port {} is not ready after {START_LIMIT:?}",
-                self.ports.amqp
-            )
+            format!("RabbitMQ on port {} is not ready after {START_LIMIT:?}", self.ports.amqp)
         })
     }
 
@@ -106,9 +101,7 @@ impl RabbitMq {
     }
 
     fn running_node(&self) -> Option<Process> {
-        self.processes()
-            .into_iter()
-            .find(|process| process.program() == VIRTUAL_MACHINE)
+        self.processes().into_iter().find(|process| process.program() == VIRTUAL_MACHINE)
     }
 
     /// The node, what it starts, and its port mapper all work in the node's directory.
@@ -117,9 +110,7 @@ impl RabbitMq {
     }
 
     fn signal_all(&self, signal: Signal) -> Result<()> {
-        self.processes()
-            .iter()
-            .try_for_each(|process| process.signal(signal).map(|_| ()))
+        self.processes().iter().try_for_each(|process| process.signal(signal).map(|_| ()))
     }
 
     fn end_processes(&self) -> Result<()> {
@@ -134,9 +125,7 @@ fn wait_for_epmd(epmd: &Started, port: u16) -> Result<()> {
         }
         Ok(ports::connect(port, ANSWER_LIMIT).ok())
     })?;
-    listens
-        .map(|_| ())
-        .context("Erlang's port mapper does not listen")
+    listens.map(|_| ()).context("Erlang's port mapper does not listen")
 }
 
 /// A broker that serves clients answers the protocol header with the method frame `connection.start`.

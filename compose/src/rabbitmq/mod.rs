@@ -46,10 +46,7 @@ pub struct BrokerPorts {
 impl BrokerPorts {
     /// Two free ports.
     pub fn free() -> Result<Self> {
-        Ok(Self {
-            amqp: crate::ports::free()?,
-            management: crate::ports::free()?,
-        })
+        Ok(Self { amqp: crate::ports::free()?, management: crate::ports::free()? })
     }
 }
 
@@ -122,20 +119,12 @@ impl RabbitMq {
 
     /// The AMQP address of a virtual host (`/` is the one that always exists), password included.
     pub fn amqp_url(&self, vhost: &str) -> String {
-        format!(
-            "amqp://{USER}:{}@127.0.0.1:{}/{}",
-            self.password.0,
-            self.ports.amqp,
-            percent_encoded(vhost)
-        )
+        format!("amqp://{USER}:{}@127.0.0.1:{}/{}", self.password.0, self.ports.amqp, percent_encoded(vhost))
     }
 
     /// The address of the management API and pages, password included.
     pub fn management_url(&self) -> String {
-        format!(
-            "http://{USER}:{}@127.0.0.1:{}/",
-            self.password.0, self.ports.management
-        )
+        format!("http://{USER}:{}@127.0.0.1:{}/", self.password.0, self.ports.management)
     }
 
     /// The user of the AMQP and management addresses.
@@ -154,22 +143,14 @@ impl RabbitMq {
     }
 
     fn save(&self) -> Result<()> {
-        files::replace(
-            &self.directory.join(RECORD),
-            &serde_json::to_vec_pretty(self)?,
-            None,
-        )
+        files::replace(&self.directory.join(RECORD), &serde_json::to_vec_pretty(self)?, None)
     }
 }
 
 fn percent_encoded(vhost: &str) -> String {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
     let encoded = |byte| {
-        if plain(byte) {
-            char::from(byte).to_string()
-        } else {
-            format!("%{byte:02x}")
-        }
+        if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02x}") }
     };
     vhost.bytes().map(encoded).collect()
 }

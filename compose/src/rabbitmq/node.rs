@@ -33,20 +33,14 @@ impl RabbitMq {
              log.file = false\n",
             self.ports.amqp, self.ports.management, self.password.0
         );
-        self.account
-            .write_private_file(&self.node().join("rabbitmq.conf"), configuration.as_bytes())?;
-        self.account
-            .write_private_file(&self.node().join("enabled_plugins"), b"[rabbitmq_management].\n")
+        self.account.write_private_file(&self.node().join("rabbitmq.conf"), configuration.as_bytes())?;
+        self.account.write_private_file(&self.node().join("enabled_plugins"), b"[rabbitmq_management].\n")
     }
 
     /// Starts the port mapper, under which nodes find each other; it is told to stay in the foreground.
     pub(super) fn spawn_epmd(&self, port: u16) -> Result<Started> {
         let daemon = Daemon::new(&self.epmd, &self.node(), &self.log()).account(&self.account);
-        daemon
-            .args(["-address", "127.0.0.1", "-port"])
-            .arg(port.to_string())
-            .env("HOME", self.node())
-            .spawn()
+        daemon.args(["-address", "127.0.0.1", "-port"]).arg(port.to_string()).env("HOME", self.node()).spawn()
     }
 
     /// Starts the node. Every path that RabbitMQ would otherwise take from `/etc` or `/var` is set.

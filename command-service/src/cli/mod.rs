@@ -1,0 +1,272 @@
+//! The command line. Every command uses the same write model and queries as HTTP does.
+//!
+//! | module | holds |
+//! |---|---|
+//! | [`write`] | create, update, delete |
+//! | [`read`] | list, details |
+//! | [`exchange`] | import and export of CSV |
+//! | [`operate`] | serve, migrate, healthcheck, settings |
+//!
+//! Data goes to standard output, all else to standard error. Exit status: 0 done, 1 refused, 2 usage, 3 a part is away.
+
+mod write;
+mod read;
+mod exchange;
+mod operate;
+
+use std::{io::Write, path::PathBuf, process::ExitCode};
+
+use clap::{Parser, Subcommand};
+use shared::{
+    settings::{self, LevelFilter},
+    slot::{SlotName, SlotStatus, Version},
+    telemetry,
+};
+use uuid::Uuid;
+
+use crate::{commands::Refusal, queries::ReadError, record::SlotRecord, settings::Settings};
+
+/// A register of parking slots: takes commands, relays events, answers reads.
+#[derive(Debug, Parser)]
+#[command(name = "command-service", version)]
+pub struct Cli {
+    /// A TOML file with settings; the environment overrides it
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serve HTTP and relay events (the default)
+    Serve,
+    /// Create a parking slot
+    #[command(alias = "create_parking_slot")]
+    CreateParkingSlot {
+        /// Its name: 1 to 200 characters
+        #[arg(long, value_parser = parse_name)]
+        name: SlotName,
+        /// available, reserved, occupied or blocked
+        #[arg(long, default_value = "available", value_parser = parse_status)]
+        status: SlotStatus,
+        /// Print one JSON object
+        #[arg(long)]
+        json: bool,
+    },
+    /// Print the parking slots of the replica, one JSON object a line
+    #[command(alias = "parking_slot_list")]
+    ParkingSlotList {
+        /// Only those with this status
+        #[arg(long, value_parser = parse_status)]
+        status: Option<SlotStatus>,
+        /// Only those whose name contains this
+        #[arg(long)]
+        name: Option<String>,
+        /// At most this many
+        #[arg(long)]
+        limit: Option<usize>,
+    },
+    /// Print one parking slot of the replica
+    #[command(alias = "parking_slot_details")]
+    ParkingSlotDetails {
+        /// Which
+        uuid: Uuid,
+        /// Print one JSON object
+        #[arg(long)]
+        json: bool,
+    },
+    /// Change a parking slot
+    UpdateParkingSlot {
+        /// Which
+        uuid: Uuid,
+        /// Its new name
+        #[arg(long, value_parser = parse_name)]
+        name: Option<SlotName>,
+        /// Its new status
+        #[arg(long, value_parser = parse_status)]
+        status: Option<SlotStatus>,
+        /// Only if it is at this version
+        #[arg(long, value_parser = parse_version)]
+        if_version: Option<Version>,
+        /// Print one JSON object
+        #[arg(long)]
+        json: bool,
+    },
+    /// Remove a parking slot
+    DeleteParkingSlot {
+        /// Which
+        uuid: Uuid,
+        /// Only if it is at this version
+        #[arg(long, value_parser = parse_version)]
+        if_version: Option<Version>,
+        /// Print one JSON object
+        #[arg(long)]
+        json: bool,
+    },
+    /// Create a parking slot for each line of a CSV file with the header name,status
+    ImportParkingSlots {
+        /// The file; - is standard input
+        file: PathBuf,
+        /// Pass over this many rows: they are in already
+        #[arg(long, default_value_t = 0)]
+        skip: usize,
+        /// Print one JSON object
+        #[arg(long)]
+        json: bool,
+    },
+    /// Print the parking slots of the replica as CSV with the header name,status
+    ExportParkingSlots {
+        /// The file to write; - is standard output
+        #[arg(default_value = "-")]
+        file: PathBuf,
+    },
+    /// Bring the primary's schema up to date
+    Migrate,
+    /// Ask the running service whether it is ready
+    Healthcheck,
+    /// Print the settings in force and where each is from
+    Settings {
+        /// Print one JSON object a line
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+/// Why a command ended without having done its work.
+#[derive(Debug, thiserror::Error)]
+enum CliError {
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    #[error("there is no such parking slot")]
+    NotFound,
+    #[error("not ready: {0}")]
+    NotReady(String),
+    #[error("{0}")]
+    BadInput(String),
+    #[error("{reason}; {imported} of {total} rows are in: go on with --skip {imported}{doubt}")]
+    ImportCutOff { reason: String, imported: usize, total: usize, doubt: String, exit_code: u8 },
+    #[error("{0} is away")]
+    Away(&'static str),
+    #[error(transparent)]
+    Setting(#[from] settings::SettingError),
+    #[error("{0:#}")]
+    Other(#[from] anyhow::Error),
+}
+
+const REFUSED: u8 = 1;
+const USAGE: u8 = 2;
+const AWAY: u8 = 3;
+
+impl CliError {
+    fn exit_code(&self) -> u8 {
+        match self {
+            Self::Refused(refusal) => exit_code_of(*refusal),
+            Self::ImportCutOff { exit_code, .. } => *exit_code,
+            Self::Away(_) => AWAY,
+            Self::Setting(_) => USAGE,
+            Self::NotFound | Self::NotReady(_) | Self::BadInput(_) | Self::Other(_) => REFUSED,
+        }
+    }
+}
+
+fn exit_code_of(refusal: Refusal) -> u8 {
+    match refusal {
+        Refusal::PrimaryUnavailable | Refusal::Overloaded | Refusal::OutcomeUnknown => AWAY,
+        Refusal::Rejected(_) | Refusal::Internal => REFUSED,
+    }
+}
+
+impl From<ReadError> for CliError {
+    fn from(error: ReadError) -> Self {
+        match error {
+            ReadError::Away(_) => Self::Away("the replica"),
+            ReadError::Sql(error) => Self::Other(error.into()),
+        }
+    }
+}
+
+fn parse_name(text: &str) -> Result<SlotName, shared::slot::NameError> {
+    SlotName::parse(text)
+}
+
+fn parse_status(text: &str) -> Result<SlotStatus, &'static str> {
+    SlotStatus::parse(text).ok_or("must be available, reserved, occupied or blocked")
+}
+
+fn parse_version(text: &str) -> Result<Version, &'static str> {
+    text.parse().ok().and_then(Version::new).ok_or("must be a version: 1 or more")
+}
+
+impl Cli {
+    /// Carries the command out; what goes wrong is one line on standard error and the exit status.
+    pub async fn run(self) -> ExitCode {
+        match self.carry_out().await {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                eprintln!("command-service: {error}");
+                ExitCode::from(error.exit_code())
+            }
+        }
+    }
+
+    async fn carry_out(self) -> Result<(), CliError> {
+        let command = self.command.unwrap_or(Command::Serve);
+        // A command that ends says in one line what went wrong; its log would only repeat it.
+        let usual_level =
+            if matches!(command, Command::Serve) { LevelFilter::INFO } else { LevelFilter::OFF };
+        let given = settings::Settings::read(self.config.as_deref(), std::env::vars_os())?;
+        let settings = Settings::read(given, usual_level)?;
+        telemetry::init(settings.log_format, settings.log_level);
+        match command {
+            Command::Serve => operate::serve(&settings).await,
+            Command::CreateParkingSlot { name, status, json } => {
+                write::create(&settings, name, status, json).await
+            }
+            Command::ParkingSlotList { status, name, limit } => {
+                read::list(&settings, status, name, limit).await
+            }
+            Command::ParkingSlotDetails { uuid, json } => read::details(&settings, uuid, json).await,
+            Command::UpdateParkingSlot { uuid, name, status, if_version, json } => {
+                write::update(&settings, uuid, name, status, if_version, json).await
+            }
+            Command::DeleteParkingSlot { uuid, if_version, json } => {
+                write::delete(&settings, uuid, if_version, json).await
+            }
+            Command::ImportParkingSlots { file, skip, json } => {
+                exchange::import(&settings, &file, skip, json).await
+            }
+            Command::ExportParkingSlots { file } => exchange::export(&settings, &file).await,
+            Command::Migrate => operate::migrate_primary(&settings).await,
+            Command::Healthcheck => operate::healthcheck(&settings).await,
+            Command::Settings { json } => operate::print_settings(&settings, json),
+        }
+    }
+}
+
+fn print_record(record: &SlotRecord, json: bool) -> Result<(), CliError> {
+    if json {
+        return print_json(record);
+    }
+    let slot = &record.slot;
+    print_text(&format!("uuid:   {}\nname:   {}\nstatus: {}", slot.uuid, slot.name, slot.status))
+}
+
+fn print_json(value: &impl serde::Serialize) -> Result<(), CliError> {
+    print_text(&serde_json::to_string(value).map_err(anyhow::Error::from)?)
+}
+
+/// Unlike `println!`, reports a reader that is gone instead of panicking.
+fn print_text(text: &str) -> Result<(), CliError> {
+    Ok(writeln!(std::io::stdout().lock(), "{text}").map_err(anyhow::Error::from)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        super::Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,44 @@
+//! Serve, migrate, healthcheck, settings.
+
+use shared::{
+    migration::{MigrateError, migrate},
+    probe, shutdown,
+};
+
+use super::{CliError, print_json, print_text};
+use crate::{settings::Settings, startup::Application, write_model};
+
+pub(super) async fn serve(settings: &Settings) -> Result<(), CliError> {
+    let shutdown = shutdown::on_signal().map_err(anyhow::Error::from)?;
+    let application = Application::build(settings, &shutdown)?;
+    tracing::info!(url = %format_args!("http://{}", application.address()), "listening");
+    Ok(application.run_until_stopped().await?)
+}
+
+pub(super) async fn migrate_primary(settings: &Settings) -> Result<(), CliError> {
+    let applied =
+        migrate(&settings.primary, write_model::migrations()).await.map_err(|error| match error {
+            MigrateError::Connect(_) => CliError::Away("the primary"),
+            MigrateError::Start(_) | MigrateError::Failed(_) => CliError::Other(error.into()),
+        })?;
+    print_text(&format!("the primary's schema is up to date; migrations applied now: {applied}"))
+}
+
+pub(super) async fn healthcheck(settings: &Settings) -> Result<(), CliError> {
+    match probe::get(settings.http.bind, settings.http.port, "/readyz").await {
+        Ok((true, body)) => print_text(&body),
+        Ok((false, body)) => Err(CliError::NotReady(body)),
+        Err(_) => Err(CliError::Away("the service")),
+    }
+}
+
+pub(super) fn print_settings(settings: &Settings, json: bool) -> Result<(), CliError> {
+    for setting in &settings.effective {
+        if json {
+            print_json(setting)?;
+        } else {
+            print_text(&setting.to_string())?;
+        }
+    }
+    Ok(())
+}

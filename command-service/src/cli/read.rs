@@ -1,0 +1,67 @@
+//! List and details.
+
+use serde_json::json;
+use shared::{parts::Part, slot::SlotStatus};
+use uuid::Uuid;
+
+use super::{CliError, print_json, print_record};
+use crate::{
+    queries::{
+        Replica,
+        cursor::Cursor,
+        list::{Filter, LIMIT_MAX},
+    },
+    record::SlotRecord,
+    settings::Settings,
+};
+
+pub(super) fn replica(settings: &Settings) -> Result<Replica, CliError> {
+    Ok(Replica::new(&settings.replica, Part::new("replica")).map_err(anyhow::Error::from)?)
+}
+
+/// Hands the slots that pass the filter to `each`, in creation order, a page at a time: however many there are, only
+/// one page is in memory.
+pub(super) async fn for_each_slot(
+    replica: &Replica,
+    filter: &Filter,
+    mut each: impl FnMut(&SlotRecord) -> Result<(), CliError>,
+) -> Result<(), CliError> {
+    let mut cursor = Some(Cursor::START);
+    while let Some(from) = cursor {
+        let page = replica.list(filter, from, LIMIT_MAX).await?.found;
+        page.items.iter().try_for_each(&mut each)?;
+        cursor = page.next;
+    }
+    Ok(())
+}
+
+pub(super) async fn list(
+    settings: &Settings,
+    status: Option<SlotStatus>,
+    name_contains: Option<String>,
+    limit: Option<usize>,
+) -> Result<(), CliError> {
+    let replica = replica(settings)?;
+    let filter = Filter { status, name_contains };
+    let mut left = limit.unwrap_or(usize::MAX);
+    let mut cursor = Some(Cursor::START);
+    while let (Some(from), 1..) = (cursor, left) {
+        let page_limit = u16::try_from(left).unwrap_or(LIMIT_MAX).min(LIMIT_MAX);
+        let page = replica.list(&filter, from, page_limit).await?.found;
+        page.items.iter().try_for_each(print_line)?;
+        left -= page.items.len();
+        cursor = page.next;
+    }
+    Ok(())
+}
+
+fn print_line(record: &SlotRecord) -> Result<(), CliError> {
+    let slot = &record.slot;
+    let (name, status) = (slot.name.as_str(), slot.status.as_str());
+    print_json(&json!({ "uuid": slot.uuid, "name": name, "status": status, "version": slot.version.get() }))
+}
+
+pub(super) async fn details(settings: &Settings, uuid: Uuid, json: bool) -> Result<(), CliError> {
+    let record = replica(settings)?.slot(uuid).await?.found.ok_or(CliError::NotFound)?;
+    print_record(&record, json)
+}

@@ -1,0 +1,101 @@
+//! Create, update, delete.
+
+use std::sync::Arc;
+
+use serde_json::json;
+use shared::{
+    parts::Part,
+    slot::{ChangeSlot, Command, CreateSlot, DeleteSlot, Precondition, SlotName, SlotStatus, Version},
+};
+use tokio::{sync::Notify, task::JoinHandle};
+use uuid::Uuid;
+
+use super::{CliError, print_json, print_record, print_text};
+use crate::{
+    commands::{Answer, Ask, Commands, Outcome, Request},
+    settings::Settings,
+    write_model::committer::Committer,
+};
+
+/// A write side of this process's own. The relay of a running service is woken by the commit; if none runs, the event
+/// waits in the log.
+pub(super) struct WriteSide {
+    commands: Commands,
+    committer: JoinHandle<()>,
+}
+
+impl WriteSide {
+    /// Starts a committer; the primary is reached when the first request comes.
+    pub(super) fn start(settings: &Settings) -> Self {
+        let (commands, submissions) =
+            Commands::channel(settings.commit_queue_limit, settings.command_deadline);
+        let part = Part::new("primary");
+        let committer = Committer::new(settings.primary.clone(), part, submissions, Arc::new(Notify::new()));
+        Self { commands, committer: tokio::spawn(committer.run()) }
+    }
+
+    /// Has one request carried out.
+    pub(super) async fn execute(&self, request: Request) -> Answer {
+        self.commands.execute(Ask { request, traceparent: None }).await.answer
+    }
+
+    /// Ends the committer.
+    pub(super) async fn finish(self) -> Result<(), CliError> {
+        drop(self.commands);
+        Ok(self.committer.await.map_err(anyhow::Error::from)?)
+    }
+}
+
+async fn execute_one(settings: &Settings, command: Command) -> Result<Outcome, CliError> {
+    let write_side = WriteSide::start(settings);
+    let answer = write_side.execute(Request::One(command)).await;
+    write_side.finish().await?;
+    Ok(answer?)
+}
+
+fn print_outcome(outcome: &Outcome, json: bool) -> Result<(), CliError> {
+    match outcome {
+        Outcome::Stands { record, .. } => print_record(record, json),
+        Outcome::AllStand { records, .. } => records.iter().try_for_each(|record| print_record(record, json)),
+        Outcome::Removed { version, .. } if json => {
+            print_json(&json!({ "removed": true, "version": version.get() }))
+        }
+        Outcome::Removed { .. } => print_text("removed"),
+    }
+}
+
+pub(super) async fn create(
+    settings: &Settings,
+    name: SlotName,
+    status: SlotStatus,
+    json: bool,
+) -> Result<(), CliError> {
+    let create = CreateSlot { uuid: Uuid::now_v7(), name, status };
+    print_outcome(&execute_one(settings, Command::Create(create)).await?, json)
+}
+
+pub(super) async fn update(
+    settings: &Settings,
+    uuid: Uuid,
+    name: Option<SlotName>,
+    status: Option<SlotStatus>,
+    if_version: Option<Version>,
+    json: bool,
+) -> Result<(), CliError> {
+    let change = ChangeSlot { uuid, precondition: precondition(if_version), name, status };
+    print_outcome(&execute_one(settings, Command::Change(change)).await?, json)
+}
+
+pub(super) async fn delete(
+    settings: &Settings,
+    uuid: Uuid,
+    if_version: Option<Version>,
+    json: bool,
+) -> Result<(), CliError> {
+    let delete = DeleteSlot { uuid, precondition: precondition(if_version) };
+    print_outcome(&execute_one(settings, Command::Delete(delete)).await?, json)
+}
+
+fn precondition(if_version: Option<Version>) -> Precondition {
+    if_version.map_or(Precondition::Exists, |version| Precondition::VersionIn(vec![version]))
+}

@@ -13,6 +13,7 @@ mod command_line;
 mod walk_through;
 mod commit;
 mod instances;
+mod deliveries;
 mod dead_letters;
 mod crashes;
 mod outages;

@@ -62,8 +62,8 @@ fn a_change_and_a_delete_reach_the_list() -> Result<()> {
             (2, "Renamed", "occupied")
         );
         assert_level(pair).await?;
-        assert_eq!(client.list_all().await?, [changed.clone()]);
         assert_eq!(client.get(kept.uuid).await?.slot(200)?, changed);
+        assert_eq!(client.list_all().await?, [changed]);
         client.get(removed.uuid).await?.expect(404)?;
         client.delete(removed.uuid).await?.expect(404)?;
         let summary = client.summary().await?.expect(200)?.body;

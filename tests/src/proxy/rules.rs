@@ -1,10 +1,10 @@
 //! What is to happen at which message.
 
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio_util::sync::CancellationToken;
 
-use super::frames::Frame;
+use super::frames::{Frame, Sender};
 
 /// What becomes of a message.
 #[derive(Clone, Debug)]
@@ -28,15 +28,15 @@ pub trait Rule: Send + Sync + std::fmt::Debug {
 /// cannot know.
 #[derive(Debug)]
 pub struct SwallowCommitReply {
-    left: AtomicUsize,
+    left: AtomicU64,
     swallowed: AtomicU64,
 }
 
 impl SwallowCommitReply {
     /// For the next `times` replies.
     #[must_use]
-    pub fn times(times: usize) -> Self {
-        Self { left: AtomicUsize::new(times), swallowed: AtomicU64::new(0) }
+    pub fn times(times: u64) -> Self {
+        Self { left: AtomicU64::new(times), swallowed: AtomicU64::new(0) }
     }
 
     /// How many were swallowed.
@@ -61,7 +61,7 @@ impl Rule for SwallowCommitReply {
 /// called: a transaction whose outcome is still open while its client already tries again.
 #[derive(Debug)]
 pub struct StrandCommit {
-    left: AtomicUsize,
+    left: AtomicU64,
     stranded: CancellationToken,
     release: CancellationToken,
 }
@@ -71,7 +71,7 @@ impl StrandCommit {
     #[must_use]
     pub fn once() -> Self {
         Self {
-            left: AtomicUsize::new(1),
+            left: AtomicU64::new(1),
             stranded: CancellationToken::new(),
             release: CancellationToken::new(),
         }
@@ -103,16 +103,16 @@ impl Rule for StrandCommit {
 pub struct SwallowMethod {
     class: u16,
     method: u16,
-    from: super::frames::Sender,
-    left: AtomicUsize,
+    from: Sender,
+    left: AtomicU64,
     swallowed: AtomicU64,
 }
 
 impl SwallowMethod {
     /// The next `times` confirms of the broker, or acks of a consumer: `basic.ack` from that side.
     #[must_use]
-    pub fn acks_from(from: super::frames::Sender, times: usize) -> Self {
-        Self { class: 60, method: 80, from, left: AtomicUsize::new(times), swallowed: AtomicU64::new(0) }
+    pub fn acks_from(from: Sender, times: u64) -> Self {
+        Self { class: 60, method: 80, from, left: AtomicU64::new(times), swallowed: AtomicU64::new(0) }
     }
 
     /// How many were swallowed.
@@ -133,6 +133,6 @@ impl Rule for SwallowMethod {
     }
 }
 
-fn take_one(left: &AtomicUsize) -> bool {
+fn take_one(left: &AtomicU64) -> bool {
     left.fetch_update(Ordering::AcqRel, Ordering::Acquire, |left| left.checked_sub(1)).is_ok()
 }

@@ -58,6 +58,8 @@ pub struct Load {
 
 #[derive(Debug, Default)]
 struct Shared {
+    /// Tells the names of this load from those of all others.
+    load: u64,
     acknowledged: AtomicUsize,
     next_name: AtomicU64,
     slots: Mutex<Vec<Uuid>>,
@@ -67,7 +69,9 @@ impl Load {
     /// Starts `clients` clients, shared out over `services`, who ask one command after the other.
     #[must_use]
     pub fn start(services: &[Client], clients: usize, mix: Mix, seed: u64) -> Self {
-        let shared = Arc::new(Shared::default());
+        static LOADS: AtomicU64 = AtomicU64::new(1);
+        let load = LOADS.fetch_add(1, Ordering::Relaxed);
+        let shared = Arc::new(Shared { load, ..Shared::default() });
         let stop = CancellationToken::new();
         let mut tasks = JoinSet::new();
         for (number, client) in (0..clients).zip(services.iter().cycle()) {
@@ -152,10 +156,10 @@ impl Worker {
         let status = *self.random.one_of(&STATUSES);
         let choice = self.random.below(mix.creates + mix.changes + mix.deletes + mix.no_changes);
         let Some(uuid) = self.hot_slot().filter(|_| choice >= mix.creates) else {
-            return Asked::Create { name: format!("created {number}"), status };
+            return Asked::Create { name: format!("created {}.{number}", self.shared.load), status };
         };
         if choice < mix.creates + mix.changes {
-            let name = format!("changed {number}");
+            let name = format!("changed {}.{number}", self.shared.load);
             Asked::Change { uuid, name, status }
         } else if choice < mix.creates + mix.changes + mix.deletes {
             Asked::Delete { uuid }

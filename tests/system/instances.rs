@@ -17,7 +17,7 @@ const CLIENTS: usize = 24;
 const FAIL_AT_RANDOM: &str = "
     CREATE FUNCTION fail_at_random() RETURNS trigger LANGUAGE plpgsql AS $$
     BEGIN
-        IF random() < 0.2 THEN
+        IF random() < 0.35 THEN
             RAISE EXCEPTION 'met another transaction' USING ERRCODE = 'serialization_failure';
         END IF;
         RETURN NULL;

@@ -149,6 +149,14 @@ impl History {
         Ok(())
     }
 
+    /// The commands in doubt that were carried out all the same, so that their answers were lost.
+    #[must_use]
+    pub fn lost_answers(&self, log: &[EventRow]) -> Vec<&Entry> {
+        let happened: HashSet<Mark> = log.iter().map(mark_of_event).collect();
+        let in_doubt = self.entries.iter().filter(|entry| matches!(entry.fate, Fate::Unknown(_)));
+        in_doubt.filter(|entry| entry.asked.mark().is_some_and(|mark| happened.contains(&mark))).collect()
+    }
+
     fn count(&self, with: impl Fn(&Fate) -> bool) -> usize {
         self.entries.iter().filter(|entry| with(&entry.fate)).count()
     }

@@ -18,5 +18,5 @@ pub(crate) use lag::{Progress, Side};
 pub(crate) use part::Part;
 pub(crate) use port_choice::PortFlags;
 pub(crate) use record::Stack;
-pub(crate) use servers::{PRIMARY_DATABASE, REPLICA_DATABASE};
+pub(crate) use servers::{KILL_LIMIT, PRIMARY_DATABASE, REPLICA_DATABASE};
 pub(crate) use service::inherited_settings;

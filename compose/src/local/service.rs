@@ -1,4 +1,4 @@
-//! The two services: their settings, their start and how they are.
+//! The two services: their settings and their life.
 
 use std::{
     env,
@@ -11,7 +11,6 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail};
-use serde::Deserialize;
 use stack::{
     Role,
     daemon::{Daemon, Started},
@@ -21,7 +20,7 @@ use stack::{
 };
 
 use super::{
-    Part, Stack, http,
+    Health, Part, Stack,
     port_choice::Port,
     record::ServiceRecord,
     servers::{PRIMARY_DATABASE, REPLICA_DATABASE},
@@ -31,29 +30,6 @@ use super::{
 const STOP_LIMIT: Duration = Duration::from_secs(15);
 const READY_LIMIT: Duration = Duration::from_secs(60);
 const POLL: Duration = Duration::from_millis(50);
-
-/// How a service is, by its own word.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Health {
-    /// It does not answer.
-    Silent,
-    /// It answers, and waits for these parts, as it calls them.
-    Waiting(Vec<String>),
-    /// It and all that it needs is up.
-    Ready,
-}
-
-#[derive(Deserialize)]
-struct Readiness {
-    status: String,
-    #[serde(default)]
-    parts: std::collections::BTreeMap<String, PartState>,
-}
-
-#[derive(Deserialize)]
-struct PartState {
-    state: String,
-}
 
 /// Variables that would change what the services connect to or do; they stop at variables that they do not know.
 pub(crate) fn inherited_settings() -> Vec<OsString> {
@@ -155,18 +131,6 @@ impl Stack {
     /// The service's process, while it runs.
     pub(crate) fn service_process(&self, service: Part) -> Option<Process> {
         self.record.services.get(&service).map(|record| record.process.clone()).filter(Process::is_alive)
-    }
-
-    /// What the service says about itself.
-    pub(crate) fn health(&self, service: Part) -> Health {
-        let port = self.service_port(service);
-        match http::get(port, "/readyz") {
-            Some((_, body)) => read_health(&body),
-            None => match http::get(port, "/livez") {
-                Some((200, _)) => Health::Waiting(vec!["its own start".to_owned()]),
-                _ => Health::Silent,
-            },
-        }
     }
 
     /// Whether the running service was started from exactly this program.

@@ -101,10 +101,7 @@ pub fn working_below(directory: &Path) -> Vec<Process> {
         let Ok(link) = fs::read_link(format!("/proc/{}/cwd", process.pid)) else {
             return false;
         };
-        let removed = link
-            .to_str()
-            .and_then(|text| text.strip_suffix(" (deleted)"))
-            .map(Path::new);
+        let removed = link.to_str().and_then(|text| text.strip_suffix(" (deleted)")).map(Path::new);
         let path = removed.unwrap_or(&link);
         // A process of another mount namespace can show the same path and mean another directory.
         let same = || fs::metadata(path).is_ok_and(|wanted| works_in(process.pid, &wanted));

@@ -59,20 +59,10 @@ fn clear_lost_servers(home: &Home, wipe: bool) -> Result<()> {
             }
         }
     }
-    let left = || {
-        [
-            process::working_below(&home.directory),
-            process::working_below(&servers),
-        ]
-        .concat()
-    };
+    let left = || [process::working_below(&home.directory), process::working_below(&servers)].concat();
     eprintln!(
         "{}",
-        if left().is_empty() {
-            "nothing to stop"
-        } else {
-            "killing what was left without its files"
-        }
+        if left().is_empty() { "nothing to stop" } else { "killing what was left without its files" }
     );
     process::end_all(left, KILL_LIMIT)?;
     if wipe { home.wipe(&servers) } else { Ok(()) }

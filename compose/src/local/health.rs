@@ -47,11 +47,8 @@ fn read_health(body: &str) -> Health {
     match serde_json::from_str::<Readiness>(body) {
         Ok(readiness) if readiness.status == "ready" => Health::Ready,
         Ok(readiness) => {
-            let away = readiness
-                .parts
-                .into_iter()
-                .filter(|(_, part)| part.state != "up")
-                .map(|(name, _)| name);
+            let away =
+                readiness.parts.into_iter().filter(|(_, part)| part.state != "up").map(|(name, _)| name);
             let away: Vec<String> = away.collect();
             Health::Waiting(if away.is_empty() {
                 vec![format!("itself ({})", readiness.status)]
@@ -70,11 +67,7 @@ mod tests {
     #[test]
     fn a_service_says_what_it_waits_for() {
         for (body, health, reason) in [
-            (
-                r#"{"status":"ready","parts":{"primary":{"state":"up"}}}"#,
-                Health::Ready,
-                "all is up",
-            ),
+            (r#"{"status":"ready","parts":{"primary":{"state":"up"}}}"#, Health::Ready, "all is up"),
             (
                 r#"{"status":"degraded","parts":{"broker":{"state":"away","since":"x"},"primary":{"state":"up"}}}"#,
                 Health::Waiting(vec!["broker".to_owned()]),

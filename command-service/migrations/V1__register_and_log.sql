@@ -94,3 +94,9 @@ COMMENT ON COLUMN outbox.status IS 'The slot''s status after the event; null for
 COMMENT ON COLUMN outbox.name IS 'The slot''s name after the event; null for a delete';
 COMMENT ON COLUMN outbox.changed IS 'For an update: the fields that are different, joined by commas';
 COMMENT ON COLUMN outbox.traceparent IS 'W3C trace context of the request, if it had one';
+
+COMMENT ON TABLE refinery_schema_history IS 'Which migrations have run; kept by the migration itself';
+COMMENT ON COLUMN refinery_schema_history.version IS 'The migration''s number';
+COMMENT ON COLUMN refinery_schema_history.name IS 'The migration''s name';
+COMMENT ON COLUMN refinery_schema_history.applied_on IS 'When it ran';
+COMMENT ON COLUMN refinery_schema_history.checksum IS 'Of its text: a migration that has run may not change';

@@ -22,31 +22,39 @@ pub struct Binaries {
     pub stack: PathBuf,
 }
 
-/// Builds the programs of the checkout that this crate belongs to; what is up to date costs well under a second.
+/// Builds all programs of the checkout that this crate belongs to; what is up to date costs well under a second.
 /// Cargo's own messages go to standard error.
 pub fn services(release: bool) -> Result<Binaries> {
-    services_of(&checkout()?, release)
+    let mut built = build(&checkout()?, release, &[])?;
+    let stack = take(&mut built, "stack")?;
+    binaries(built, stack)
 }
 
-/// Builds the programs of a checkout.
+/// Builds the services of a checkout, for the running `stack` program, which is not built once more.
 pub fn services_of(checkout: &Path, release: bool) -> Result<Binaries> {
+    binaries(build(checkout, release, &["--exclude", "stack"])?, env::current_exe()?)
+}
+
+fn build(checkout: &Path, release: bool, options: &[&str]) -> Result<BTreeMap<String, PathBuf>> {
     let mut build = cargo();
     // The whole workspace, since cargo chooses the features of dependencies by what is built together: in this
     // way `up` and `test` share every one of them.
-    build.args(["build", "--workspace", "--bins", "--message-format=json-render-diagnostics"]);
+    build.args(["build", "--workspace", "--bins", "--message-format=json-render-diagnostics"]).args(options);
     build.args(release.then_some("--release")).current_dir(checkout).stdin(Stdio::null());
     let output = build.stderr(Stdio::inherit()).output().context("cannot run cargo")?;
     if !output.status.success() {
         bail!("the build failed");
     }
-    let mut found = executables(&String::from_utf8_lossy(&output.stdout));
-    let mut take =
-        |name: &str| found.remove(name).with_context(|| format!("the build made no program `{name}`"));
-    Ok(Binaries {
-        command_service: take("command-service")?,
-        event_consumer: take("event-consumer")?,
-        stack: take("stack")?,
-    })
+    Ok(executables(&String::from_utf8_lossy(&output.stdout)))
+}
+
+fn binaries(mut built: BTreeMap<String, PathBuf>, stack: PathBuf) -> Result<Binaries> {
+    let command_service = take(&mut built, "command-service")?;
+    Ok(Binaries { command_service, event_consumer: take(&mut built, "event-consumer")?, stack })
+}
+
+fn take(built: &mut BTreeMap<String, PathBuf>, name: &str) -> Result<PathBuf> {
+    built.remove(name).with_context(|| format!("the build made no program `{name}`"))
 }
 
 /// The cargo that runs this program, or else the one on the PATH.

@@ -54,8 +54,11 @@ forbid_starts() {
     cat >"$notes/draft" <<END
 #!/bin/sh
 # Here only while packages for cargo stack are being installed; what was here before is put back then.
-now=\$(sed 's/.*) //' /proc/$$/stat 2>/dev/null | cut -d ' ' -f 20)
-[ "\$now" = $started ] && exit 101
+now=\$(sed 's/.*) //' /proc/$$/stat 2>/dev/null | cut -d ' ' -f 1,20)
+case \$now in
+[ZX]*) ;;
+*" $started") exit 101 ;;
+esac
 [ -x $notes/policy ] && exec $notes/policy "\$@"
 exit 0
 END

@@ -2,7 +2,7 @@
 
 use std::{
     fs,
-    io::{self, Read},
+    io::{self, Write},
     path::{Path, PathBuf},
     sync::mpsc,
     thread,
@@ -36,7 +36,8 @@ pub fn keep() -> Result<()> {
         Ok(report) => serde_json::to_string(report)?,
         Err(error) => serde_json::to_string(&Failure { error: format!("{error:#}") })?,
     };
-    println!("{line}");
+    // Whoever asked may be gone by now; then standard input has ended too.
+    let _ = writeln!(io::stdout(), "{line}");
     if servers.is_ok() {
         end.recv().context("nothing is left that could end this run")?;
     }
@@ -66,7 +67,7 @@ fn listen_for_end() -> Result<mpsc::Receiver<()>> {
     let signalled = sender.clone();
     thread::spawn(move || signals.forever().try_for_each(|_| signalled.send(())));
     thread::spawn(move || {
-        let _ = io::copy(&mut io::stdin().lock().take(u64::MAX), &mut io::sink());
+        let _ = io::copy(&mut io::stdin().lock(), &mut io::sink());
         sender.send(())
     });
     Ok(receiver)

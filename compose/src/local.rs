@@ -7,14 +7,16 @@ mod record;
 mod servers;
 mod service;
 mod http;
+mod health;
 mod lag;
 mod interrupts;
 
+pub(crate) use health::Health;
 pub(crate) use home::Home;
 pub(crate) use interrupts::Interrupts;
 pub(crate) use lag::{Progress, Side};
 pub(crate) use part::Part;
 pub(crate) use port_choice::PortFlags;
 pub(crate) use record::Stack;
-pub(crate) use servers::{PRIMARY_DATABASE, REPLICA_DATABASE};
-pub(crate) use service::{Health, inherited_settings};
+pub(crate) use servers::{KILL_LIMIT, PRIMARY_DATABASE, REPLICA_DATABASE};
+pub(crate) use service::inherited_settings;

@@ -95,14 +95,17 @@ pub fn working_in(directory: &Path) -> Vec<Process> {
     all().into_iter().filter(|process| works_in(process.pid, &wanted)).collect()
 }
 
-/// The living processes whose working directory is `directory` or lies below it.
+/// The living processes whose working directory is `directory` or lies below it, or did before it was removed.
 pub fn working_below(directory: &Path) -> Vec<Process> {
     let below = |process: &Process| {
-        let Ok(path) = fs::read_link(format!("/proc/{}/cwd", process.pid)) else {
+        let Ok(link) = fs::read_link(format!("/proc/{}/cwd", process.pid)) else {
             return false;
         };
+        let removed = link.to_str().and_then(|text| text.strip_suffix(" (deleted)")).map(Path::new);
+        let path = removed.unwrap_or(&link);
         // A process of another mount namespace can show the same path and mean another directory.
-        path.starts_with(directory) && fs::metadata(&path).is_ok_and(|wanted| works_in(process.pid, &wanted))
+        let same = || fs::metadata(path).is_ok_and(|wanted| works_in(process.pid, &wanted));
+        path.starts_with(directory) && (removed.is_some() || same())
     };
     all().into_iter().filter(below).collect()
 }

@@ -142,3 +142,9 @@ COMMENT ON COLUMN dead_letters.reason IS 'Why it could not be applied';
 COMMENT ON COLUMN dead_letters.headers IS 'The message''s properties and headers';
 COMMENT ON COLUMN dead_letters.body IS 'The event, or the whole message if it could not be taken apart, as bytes';
 COMMENT ON COLUMN dead_letters.fingerprint IS 'SHA-256 of the body: the same bytes delivered again are the same letter';
+
+COMMENT ON TABLE refinery_schema_history IS 'Which migrations have run; kept by the migration itself';
+COMMENT ON COLUMN refinery_schema_history.version IS 'The migration''s number';
+COMMENT ON COLUMN refinery_schema_history.name IS 'The migration''s name';
+COMMENT ON COLUMN refinery_schema_history.applied_on IS 'When it ran';
+COMMENT ON COLUMN refinery_schema_history.checksum IS 'Of its text: a migration that has run may not change';

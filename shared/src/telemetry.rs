@@ -6,7 +6,7 @@ use tracing_subscriber::{EnvFilter, filter::LevelFilter, fmt};
 
 use crate::settings::LogFormat;
 
-/// Libraries that print what they send are held at `info` whatever the level: lapin's trace shows the password.
+/// Libraries that print what they send are held at `info` when more is asked for: lapin's trace shows the password.
 const HELD_AT_INFO: [&str; 6] = [
     "lapin=info",
     "amq_protocol=info",
@@ -19,10 +19,9 @@ const HELD_AT_INFO: [&str; 6] = [
 /// Starts logging in this format and at this level. To be called once, first thing in `main`.
 pub fn init(format: LogFormat, level: LevelFilter) {
     let mut filter = EnvFilter::new(level.to_string());
-    for directive in HELD_AT_INFO {
-        if let Ok(directive) = directive.parse() {
-            filter = filter.add_directive(directive);
-        }
+    let held = HELD_AT_INFO.iter().filter(|_| level > LevelFilter::INFO);
+    for directive in held.filter_map(|directive| directive.parse().ok()) {
+        filter = filter.add_directive(directive);
     }
     let logs = fmt()
         .with_writer(io::stderr)

@@ -1,6 +1,6 @@
 //! List and details.
 
-use serde_json::json;
+use serde::Serialize;
 use shared::{parts::Part, slot::SlotStatus};
 use uuid::Uuid;
 
@@ -55,10 +55,18 @@ pub(super) async fn list(
     Ok(())
 }
 
+#[derive(Serialize)]
+struct Line<'r> {
+    uuid: Uuid,
+    name: &'r str,
+    status: &'static str,
+    version: i64,
+}
+
 fn print_line(record: &SlotRecord) -> Result<(), CliError> {
     let slot = &record.slot;
-    let (name, status) = (slot.name.as_str(), slot.status.as_str());
-    print_json(&json!({ "uuid": slot.uuid, "name": name, "status": status, "version": slot.version.get() }))
+    let (status, version) = (slot.status.as_str(), slot.version.get());
+    print_json(&Line { uuid: slot.uuid, name: slot.name.as_str(), status, version })
 }
 
 pub(super) async fn details(settings: &Settings, uuid: Uuid, json: bool) -> Result<(), CliError> {

@@ -38,6 +38,10 @@ pub async fn body(
         let detail = format!("Content-Type must be {}", media_types.join(" or "));
         return Err(Problem::new(ProblemType::UnsupportedMediaType, detail));
     }
+    let encoding = request.headers().get(header::CONTENT_ENCODING).map(header::HeaderValue::as_bytes);
+    if encoding.is_some_and(|encoding| !encoding.eq_ignore_ascii_case(b"identity")) {
+        return Err(Problem::new(ProblemType::UnsupportedMediaType, "the body must not be encoded"));
+    }
     let arrived = timeout(BODY_DEADLINE, payload.to_bytes_limited(max_bytes))
         .await
         .map_err(|_| Problem::new(ProblemType::RequestTimeout, "the body must arrive within 5 s"))?;

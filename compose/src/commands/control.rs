@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use anyhow::{Context, Result};
-use stack::{daemon::Started, install};
+use stack::{daemon::Started, install, process::Signal};
 
 use super::up::binary_of;
 use crate::{
@@ -71,7 +71,10 @@ fn start_service(stack: &mut Stack, service: Part, release: bool) -> Result<()> 
     let needed_are_up = service.needs().iter().all(|part| stack.is_running(*part));
     let running = stack.service_process(service);
     let started = match running {
-        Some(process) => Started::attach(process, &stack.log(service)),
+        Some(process) => {
+            process.signal(Signal::CONT)?;
+            Started::attach(process, &stack.log(service))
+        }
         None => {
             let binaries = stack::build::services_of(&stack.home.checkout, release)?;
             let binary = binary_of(&binaries, service);

@@ -3,9 +3,9 @@
 use std::thread;
 
 use anyhow::{Result, anyhow};
-use stack::{Account, Postgres, RabbitMq};
+use stack::{Account, Postgres, RabbitMq, process};
 
-use crate::local::{Home, Part, Stack};
+use crate::local::{Home, KILL_LIMIT, Part, Stack};
 
 pub(crate) fn down(home: &Home, wipe: bool) -> Result<()> {
     if !home.exists() {
@@ -42,26 +42,28 @@ pub(crate) fn stop_everything(stack: &Stack) -> Result<()> {
     services.and(broker).and(databases).and(stack.kill_remains())
 }
 
-/// The record is gone, say by `git clean`, but the servers outside of the checkout may be left.
+/// The record is gone, say by `git clean`, but servers may be left: those outside of the checkout with all their
+/// data, those inside without.
 fn clear_lost_servers(home: &Home, wipe: bool) -> Result<()> {
     let servers = home.servers_outside();
-    if !servers.is_dir() {
-        eprintln!("nothing to stop");
-        return Ok(());
-    }
-    Account::for_servers()?.check_private_directory(&servers)?;
-    for part in Part::SERVERS {
-        let directory = servers.join(part.name());
-        match part {
-            Part::RabbitMq if RabbitMq::exists(&directory) => RabbitMq::open(&directory)?.stop()?,
-            Part::Primary | Part::Replica if Postgres::exists(&directory) => {
-                Postgres::open(&directory)?.stop()?
+    if servers.is_dir() {
+        Account::for_servers()?.check_private_directory(&servers)?;
+        for part in Part::SERVERS {
+            let directory = servers.join(part.name());
+            match part {
+                Part::RabbitMq if RabbitMq::exists(&directory) => RabbitMq::open(&directory)?.stop()?,
+                Part::Primary | Part::Replica if Postgres::exists(&directory) => {
+                    Postgres::open(&directory)?.stop()?
+                }
+                _ => {}
             }
-            _ => {}
         }
     }
-    if wipe {
-        home.wipe(&servers)?;
-    }
-    Ok(())
+    let left = || [process::working_below(&home.directory), process::working_below(&servers)].concat();
+    eprintln!(
+        "{}",
+        if left().is_empty() { "nothing to stop" } else { "killing what was left without its files" }
+    );
+    process::end_all(left, KILL_LIMIT)?;
+    if wipe { home.wipe(&servers) } else { Ok(()) }
 }

@@ -1,5 +1,7 @@
 //! The databases and the broker of this checkout.
 
+use std::time::Duration;
+
 use anyhow::{Context, Result};
 use stack::{Account, Postgres, Programs, RabbitMq, Role, process, rabbitmq::BrokerPorts};
 
@@ -10,7 +12,8 @@ pub(crate) const PRIMARY_DATABASE: &str = "parking";
 /// The database of the read side.
 pub(crate) const REPLICA_DATABASE: &str = "parking_replica";
 
-const KILL_LIMIT: std::time::Duration = std::time::Duration::from_secs(20);
+/// How long killed processes may take to be gone.
+pub(crate) const KILL_LIMIT: Duration = Duration::from_secs(20);
 
 impl Stack {
     pub(crate) fn postgres(&self, part: Part) -> Result<Postgres> {

@@ -1,4 +1,4 @@
-//! The two services: their settings, their start and how they are.
+//! The two services: their settings and their life.
 
 use std::{
     env,
@@ -11,7 +11,6 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail};
-use serde::Deserialize;
 use stack::{
     Role,
     daemon::{Daemon, Started},
@@ -21,7 +20,7 @@ use stack::{
 };
 
 use super::{
-    Part, Stack, http,
+    Health, Part, Stack,
     port_choice::Port,
     record::ServiceRecord,
     servers::{PRIMARY_DATABASE, REPLICA_DATABASE},
@@ -31,29 +30,6 @@ use super::{
 const STOP_LIMIT: Duration = Duration::from_secs(15);
 const READY_LIMIT: Duration = Duration::from_secs(60);
 const POLL: Duration = Duration::from_millis(50);
-
-/// How a service is, by its own word.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Health {
-    /// It does not answer.
-    Silent,
-    /// It answers, and waits for these parts, as it calls them.
-    Waiting(Vec<String>),
-    /// It and all that it needs is up.
-    Ready,
-}
-
-#[derive(Deserialize)]
-struct Readiness {
-    status: String,
-    #[serde(default)]
-    parts: std::collections::BTreeMap<String, PartState>,
-}
-
-#[derive(Deserialize)]
-struct PartState {
-    state: String,
-}
 
 /// Variables that would change what the services connect to or do; they stop at variables that they do not know.
 pub(crate) fn inherited_settings() -> Vec<OsString> {
@@ -157,18 +133,6 @@ impl Stack {
         self.record.services.get(&service).map(|record| record.process.clone()).filter(Process::is_alive)
     }
 
-    /// What the service says about itself.
-    pub(crate) fn health(&self, service: Part) -> Health {
-        let port = self.service_port(service);
-        match http::get(port, "/readyz") {
-            Some((_, body)) => read_health(&body),
-            None => match http::get(port, "/livez") {
-                Some((200, _)) => Health::Waiting(vec!["its own start".to_owned()]),
-                _ => Health::Silent,
-            },
-        }
-    }
-
     /// Whether the running service was started from exactly this program.
     pub(crate) fn runs_binary(&self, service: Part, binary: &Path) -> bool {
         let Some(process) = self.service_process(service) else {
@@ -181,46 +145,5 @@ impl Stack {
         // A build may also have made the same program once more; the running one can still be read.
         same_file
             || fs::read(&running).ok().is_some_and(|found| fs::read(binary).is_ok_and(|built| built == found))
-    }
-}
-
-fn read_health(body: &str) -> Health {
-    match serde_json::from_str::<Readiness>(body) {
-        Ok(readiness) if readiness.status == "ready" => Health::Ready,
-        Ok(readiness) => {
-            let away =
-                readiness.parts.into_iter().filter(|(_, part)| part.state != "up").map(|(name, _)| name);
-            let away: Vec<String> = away.collect();
-            Health::Waiting(if away.is_empty() {
-                vec![format!("itself ({})", readiness.status)]
-            } else {
-                away
-            })
-        }
-        Err(_) => Health::Waiting(vec!["a readable answer of /readyz".to_owned()]),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_service_says_what_it_waits_for() {
-        for (body, health, reason) in [
-            (r#"{"status":"ready","parts":{"primary":{"state":"up"}}}"#, Health::Ready, "all is up"),
-            (
-                r#"{"status":"degraded","parts":{"broker":{"state":"away","since":"x"},"primary":{"state":"up"}}}"#,
-                Health::Waiting(vec!["broker".to_owned()]),
-                "one part is away",
-            ),
-            (
-                r#"{"status":"starting"}"#,
-                Health::Waiting(vec!["itself (starting)".to_owned()]),
-                "no part is named",
-            ),
-        ] {
-            assert_eq!(read_health(body), health, "{reason}");
-        }
     }
 }

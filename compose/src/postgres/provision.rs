@@ -4,34 +4,36 @@ use anyhow::{Result, ensure};
 
 use super::{Postgres, Role, SUPERUSER};
 
+/// The same SQL as the images run.
+const PRIMARY: &str = include_str!("../../provision/primary.sql");
+const REPLICA: &str = include_str!("../../provision/replica.sql");
+
 impl Postgres {
     /// Makes the database of the write side and the role that owns it. Fine to repeat.
     pub fn provision_primary(&self, database: &str) -> Result<()> {
-        check_name(database)?;
-        let sql = [
-            one_at_a_time().to_owned(),
-            self.role(Role::CommandService),
-            owned_database(database, Role::CommandService),
-        ];
-        self.execute(SUPERUSER, &sql.concat()).map(|_| ())
+        let variables = [self.variable("command_service_password", Role::CommandService)];
+        self.provision(database, &variables, PRIMARY)
     }
 
     /// Makes the database of the read side, the role that owns it and the role that may only read it. Fine to
     /// repeat.
     pub fn provision_replica(&self, database: &str) -> Result<()> {
-        check_name(database)?;
-        let sql = [
-            one_at_a_time().to_owned(),
-            self.role(Role::EventConsumer),
-            self.role(Role::CommandServiceReader),
-            format!(
-                "ALTER ROLE {} SET default_transaction_read_only = on;\n",
-                Role::CommandServiceReader.name()
-            ),
-            owned_database(database, Role::EventConsumer),
-            reader_grants(database),
+        let variables = [
+            self.variable("event_consumer_password", Role::EventConsumer),
+            self.variable("command_service_reader_password", Role::CommandServiceReader),
         ];
-        self.execute(SUPERUSER, &sql.concat()).map(|_| ())
+        self.provision(database, &variables, REPLICA)
+    }
+
+    fn provision(&self, database: &str, variables: &[String], sql: &str) -> Result<()> {
+        check_name(database)?;
+        let database = format!("\\set database {database}\n");
+        self.execute(SUPERUSER, &[database.as_str(), &variables.concat(), sql].concat()).map(|_| ())
+    }
+
+    /// Passwords go with the SQL: a command line would show them to every process. They are hexadecimal.
+    fn variable(&self, name: &str, role: Role) -> String {
+        format!("\\set {name} {}\n", self.passwords[&role].0)
     }
 
     /// Copies a database that nobody is connected to, with its owner and its grants.
@@ -58,41 +60,6 @@ impl Postgres {
         check_name(database)?;
         self.execute(SUPERUSER, &format!("DROP DATABASE IF EXISTS {database} WITH (FORCE);\n")).map(|_| ())
     }
-
-    fn role(&self, role: Role) -> String {
-        let (name, password) = (role.name(), &self.passwords[&role].0);
-        format!(
-            "SELECT 'CREATE ROLE {name}' WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = '{name}') \\gexec\n\
-             ALTER ROLE {name} LOGIN PASSWORD '{password}';\n"
-        )
-    }
-}
-
-/// Two provisioners at once would both find a role missing. Held until the session ends or changes database.
-fn one_at_a_time() -> &'static str {
-    "SELECT FROM pg_advisory_lock(7275);\nSET client_min_messages = warning;\n"
-}
-
-fn owned_database(database: &str, owner: Role) -> String {
-    let owner = owner.name();
-    format!(
-        "SELECT 'CREATE DATABASE {database} OWNER {owner}' \
-         WHERE NOT EXISTS (SELECT FROM pg_database WHERE datname = '{database}') \\gexec\n\
-         REVOKE ALL ON DATABASE {database} FROM PUBLIC;\n\
-         \\connect {database}\n\
-         REVOKE CREATE ON SCHEMA public FROM PUBLIC;\n\
-         GRANT ALL ON SCHEMA public TO {owner};\n"
-    )
-}
-
-fn reader_grants(database: &str) -> String {
-    let (owner, reader) = (Role::EventConsumer.name(), Role::CommandServiceReader.name());
-    format!(
-        "GRANT CONNECT ON DATABASE {database} TO {reader};\n\
-         GRANT USAGE ON SCHEMA public TO {reader};\n\
-         GRANT SELECT ON ALL TABLES IN SCHEMA public TO {reader};\n\
-         ALTER DEFAULT PRIVILEGES FOR ROLE {owner} IN SCHEMA public GRANT SELECT ON TABLES TO {reader};\n"
-    )
 }
 
 /// Names stand in the SQL as they are, so only such that need no quoting are let through.

@@ -1,0 +1,85 @@
+//! How the services are, by their own word.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+
+use super::{Part, Stack, http};
+
+/// How a service is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Health {
+    /// It does not answer.
+    Silent,
+    /// It answers, and waits for these parts, as it calls them.
+    Waiting(Vec<String>),
+    /// It and all that it needs is up.
+    Ready,
+}
+
+#[derive(Deserialize)]
+struct Readiness {
+    status: String,
+    #[serde(default)]
+    parts: BTreeMap<String, PartState>,
+}
+
+#[derive(Deserialize)]
+struct PartState {
+    state: String,
+}
+
+impl Stack {
+    /// What the service says about itself.
+    pub(crate) fn health(&self, service: Part) -> Health {
+        let port = self.service_port(service);
+        match http::get(port, "/readyz") {
+            Some((_, body)) => read_health(&body),
+            None => match http::get(port, "/livez") {
+                Some((200, _)) => Health::Waiting(vec!["its own start".to_owned()]),
+                _ => Health::Silent,
+            },
+        }
+    }
+}
+
+fn read_health(body: &str) -> Health {
+    match serde_json::from_str::<Readiness>(body) {
+        Ok(readiness) if readiness.status == "ready" => Health::Ready,
+        Ok(readiness) => {
+            let away =
+                readiness.parts.into_iter().filter(|(_, part)| part.state != "up").map(|(name, _)| name);
+            let away: Vec<String> = away.collect();
+            Health::Waiting(if away.is_empty() {
+                vec![format!("itself ({})", readiness.status)]
+            } else {
+                away
+            })
+        }
+        Err(_) => Health::Waiting(vec!["a readable answer of /readyz".to_owned()]),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_service_says_what_it_waits_for() {
+        for (body, health, reason) in [
+            (r#"{"status":"ready","parts":{"primary":{"state":"up"}}}"#, Health::Ready, "all is up"),
+            (
+                r#"{"status":"degraded","parts":{"broker":{"state":"away","since":"x"},"primary":{"state":"up"}}}"#,
+                Health::Waiting(vec!["broker".to_owned()]),
+                "one part is away",
+            ),
+            (
+                r#"{"status":"starting"}"#,
+                Health::Waiting(vec!["itself (starting)".to_owned()]),
+                "no part is named",
+            ),
+        ] {
+            assert_eq!(read_health(body), health, "{reason}");
+        }
+    }
+}

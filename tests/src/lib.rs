@@ -8,7 +8,10 @@
 //! | [`broker`] | one virtual host of a test |
 //! | [`proxy`] | a link that can be cut, held, and cut at one exact message |
 //! | [`service`] | a service as a child process |
-//! | [`pair`] | all of it together: what a test starts with |
+//! | [`pair`] | all of it together |
+//! | [`shape`] | what a test starts with, and how it is run |
+//! | [`random`] | random choices that a seed repeats |
+//! | [`wait`] | waiting for a condition |
 //! | [`client`] | the calls of the HTTP interface |
 //! | [`load`] | many clients at once, and what became of each of their commands |
 //! | [`level`] | the checks |
@@ -22,6 +25,7 @@ pub mod broker;
 pub mod proxy;
 pub mod service;
 pub mod pair;
+pub mod shape;
 pub mod client;
 pub mod load;
 pub mod level;
@@ -29,5 +33,6 @@ pub mod random;
 
 pub use client::{Client, Reply, Slot};
 pub use level::assert_level;
-pub use pair::{Pair, Shape, with_pair};
+pub use pair::Pair;
+pub use shape::{Shape, with_pair};
 pub use wait::{RECOVERY, blocking, eventually};

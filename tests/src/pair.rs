@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, ensure};
-use stack::{Postgres, RabbitMq, Role};
+use stack::Role;
 
 use crate::{
     broker::VirtualHost,
@@ -11,8 +11,9 @@ use crate::{
     database::Database,
     eventually,
     proxy::{Protocol, Proxy},
-    servers::{Servers, servers},
+    servers::Servers,
     service::Service,
+    shape::{Parts, Shape},
     wait::RECOVERY,
 };
 
@@ -21,39 +22,6 @@ const TEST_DEADLINE: Duration = Duration::from_secs(120);
 
 /// How often it is looked whether a service has ended by itself.
 const WATCH_INTERVAL: Duration = Duration::from_millis(100);
-
-/// What a test starts with.
-#[derive(Clone, Debug)]
-pub struct Shape {
-    /// How many command-services there are.
-    pub command_services: usize,
-    /// How many event-consumers there are.
-    pub event_consumers: usize,
-    /// Whether services run, and are ready, when the test begins.
-    pub started: bool,
-    /// Whether the primary is on a server of the test's own, to be stopped.
-    pub own_primary: bool,
-    /// Whether the replica is on a server of the test's own, to be stopped.
-    pub own_replica: bool,
-    /// Whether the broker is the test's own, to be stopped.
-    pub own_broker: bool,
-    /// Settings beyond those that every service gets.
-    pub settings: Vec<(&'static str, &'static str)>,
-}
-
-impl Default for Shape {
-    fn default() -> Self {
-        Self {
-            command_services: 1,
-            event_consumers: 1,
-            started: true,
-            own_primary: false,
-            own_replica: false,
-            own_broker: false,
-            settings: Vec::new(),
-        }
-    }
-}
 
 /// The links, each with a proxy. Several services of a kind share theirs.
 #[derive(Debug)]
@@ -88,83 +56,8 @@ pub struct Pair {
     settings: Vec<(&'static str, &'static str)>,
 }
 
-/// Runs `body` with one service of each kind, up and ready.
-///
-/// # Errors
-/// See [`Shape::run`].
-pub fn with_pair(body: impl AsyncFnOnce(&Pair) -> Result<()>) -> Result<()> {
-    Shape::default().run(body)
-}
-
-impl Shape {
-    /// Runs `body` with a pair of this shape.
-    ///
-    /// # Errors
-    /// Those of `body`; a service that ended by itself; a test that hangs. The services' logs are printed then.
-    pub fn run(self, body: impl AsyncFnOnce(&Pair) -> Result<()>) -> Result<()> {
-        let servers = servers()?;
-        let parts = Parts::create(servers, &self)?;
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-        let done = runtime.block_on(async {
-            let pair = Pair::create(servers, &self, &parts).await?;
-            let logs = LogsUnlessDone { pair: &pair };
-            if self.started {
-                pair.start().await?;
-            }
-            pair.run(body).await?;
-            std::mem::forget(logs);
-            pair.end().await
-        });
-        parts.end(servers);
-        done
-    }
-}
-
-/// The servers of one test.
-struct Parts {
-    primary: Postgres,
-    replica: Postgres,
-    broker: RabbitMq,
-    primary_database: String,
-    replica_database: String,
-}
-
-impl Parts {
-    fn create(servers: &Servers, shape: &Shape) -> Result<Self> {
-        let postgres = |own: bool, shared: &Postgres| match own {
-            true => servers.own_postgres(),
-            false => Ok(shared.clone()),
-        };
-        let primary = postgres(shape.own_primary, servers.primary())?;
-        let replica = postgres(shape.own_replica, servers.replica())?;
-        let broker = match shape.own_broker {
-            true => servers.own_rabbitmq()?,
-            false => servers.broker().clone(),
-        };
-        Ok(Self {
-            primary_database: servers.new_primary_database(&primary)?,
-            replica_database: servers.new_replica_database(&replica)?,
-            primary,
-            replica,
-            broker,
-        })
-    }
-
-    /// Servers of the test's own would end with the run; sooner leaves more of the machine to the other tests.
-    fn end(&self, servers: &Servers) {
-        for (server, shared) in [(&self.primary, servers.primary()), (&self.replica, servers.replica())] {
-            if server != shared {
-                let _ = server.crash();
-            }
-        }
-        if &self.broker != servers.broker() {
-            let _ = self.broker.crash();
-        }
-    }
-}
-
 impl Pair {
-    async fn create(servers: &Servers, shape: &Shape, parts: &Parts) -> Result<Self> {
+    pub(crate) async fn create(servers: &Servers, shape: &Shape, parts: &Parts) -> Result<Self> {
         let (primary_port, replica_port) = (parts.primary.port(), parts.replica.port());
         let broker_port = parts.broker.ports().amqp;
         let links = Links {
@@ -284,7 +177,7 @@ impl Pair {
             .collect()
     }
 
-    async fn run(&self, body: impl AsyncFnOnce(&Pair) -> Result<()>) -> Result<()> {
+    pub(crate) async fn run(&self, body: impl AsyncFnOnce(&Pair) -> Result<()>) -> Result<()> {
         tokio::select! {
             done = body(self) => done,
             ended = self.watch() => Err(ended),
@@ -304,7 +197,7 @@ impl Pair {
         }
     }
 
-    async fn end(&self) -> Result<()> {
+    pub(crate) async fn end(&self) -> Result<()> {
         for service in self.services().filter(|service| service.pid().is_some()) {
             service.kill()?;
         }
@@ -312,18 +205,5 @@ impl Pair {
             self.broker.delete().await.context("the virtual host stays behind")?;
         }
         Ok(())
-    }
-}
-
-/// Prints the ends of the services' logs when it is dropped: on an error and on a panic alike.
-struct LogsUnlessDone<'p> {
-    pair: &'p Pair,
-}
-
-impl Drop for LogsUnlessDone<'_> {
-    fn drop(&mut self) {
-        for service in self.pair.services() {
-            println!("--- the end of the log of {}:\n{}", service.name(), service.log_tail());
-        }
     }
 }

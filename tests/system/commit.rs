@@ -4,9 +4,10 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use anyhow::{Result, ensure};
 use futures_util::future::try_join_all;
+use reqwest::Method;
 use serde_json::json;
 use system_tests::{
-    Pair, RECOVERY, Shape, assert_level, eventually,
+    Pair, RECOVERY, Shape, Slot, assert_level, eventually,
     proxy::rules::{StrandCommit, SwallowCommitReply},
     with_pair,
 };
@@ -212,6 +213,32 @@ fn a_command_on_a_slot_that_stays_held_is_refused_in_time_and_leaves_nothing() -
         let next = client.change(held.uuid, json!({ "status": "blocked" })).await?.slot(200)?;
         assert_eq!((next.name.as_str(), next.version), ("Held", 2));
         assert_level(pair).await?;
+        Ok(())
+    })
+}
+
+#[test]
+fn a_batch_whose_commit_reply_is_lost_is_made_once_and_whole() -> Result<()> {
+    const SLOTS: usize = 300;
+    with_pair(async |pair| {
+        let rule = Arc::new(SwallowCommitReply::times(1));
+        pair.links.command_primary.set_rule(Some(rule.clone()));
+        let names: Vec<_> = (0..SLOTS).map(|number| json!({ "name": format!("Slot {number}") })).collect();
+
+        let reply = pair
+            .client()
+            .call(Method::POST, "/parking-slots/batch", Some(json!(names)))
+            .await?
+            .expect(201)?;
+
+        assert_eq!(rule.swallowed(), 1, "the reply to the commit of this batch was lost");
+        let answered: Vec<Slot> = serde_json::from_value(reply.body["items"].clone())?;
+        let everything = assert_level(pair).await?;
+        let logged: Vec<_> =
+            everything.events.iter().map(|event| (event.slot_uuid, event.committed_at)).collect();
+        let answered: Vec<_> = answered.iter().map(|slot| (slot.uuid, slot.created_at)).collect();
+        assert_eq!(logged.len(), SLOTS);
+        assert_eq!(logged, answered, "the answer names the slots as they stand in the log, in its order");
         Ok(())
     })
 }

@@ -3,6 +3,7 @@
 
 use anyhow::{Result, ensure};
 use futures_util::future::{join_all, try_join_all};
+use reqwest::Method;
 use system_tests::{
     Client, Pair, RECOVERY, Shape, assert_level, eventually,
     level::assert_level_with,
@@ -199,6 +200,33 @@ fn a_change_that_the_primary_refuses_fails_alone_and_leaves_the_slot() -> Result
         assert_eq!(everything.events.len(), 40 + 36);
         let unchanged = everything.primary.iter().filter(|slot| slot.version == 1).count();
         assert_eq!(unchanged, 4, "the slots of the refused changes are as they were");
+        Ok(())
+    })
+}
+
+#[test]
+fn a_batch_with_a_slot_that_the_primary_refuses_leaves_nothing() -> Result<()> {
+    with_pair(async |pair| {
+        let client = pair.client();
+        pair.primary.sql().await?.batch_execute(REFUSE_CULPRITS).await?;
+        let batch = |last: &str| {
+            let names = (0..99).map(|number| format!("innocent {number}")).chain([last.to_owned()]);
+            serde_json::Value::from_iter(names.map(|name| serde_json::json!({ "name": name })))
+        };
+        let path = "/parking-slots/batch";
+
+        // Asked at once: the batch that is refused may meet the others in one transaction.
+        let (refused, taken, single) = futures_util::try_join!(
+            client.call(Method::POST, path, Some(batch("culprit"))),
+            client.call(Method::POST, path, Some(batch("innocent"))),
+            client.create("innocent"),
+        )?;
+
+        refused.expect(500)?;
+        taken.expect(201)?;
+        single.expect(201)?;
+        let everything = assert_level(pair).await?;
+        assert_eq!(everything.events.len(), 101, "all or nothing");
         Ok(())
     })
 }

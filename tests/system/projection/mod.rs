@@ -3,6 +3,7 @@
 
 mod applied_set;
 mod orders;
+mod listing;
 
 use std::sync::atomic::{AtomicI64, Ordering};
 
@@ -45,6 +46,12 @@ impl Stand {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
         let session = Mutex::new(runtime.block_on(ReplicaSession::open(&url))?);
         Ok(Self { runtime, replica, url, session })
+    }
+
+    /// The replica's address for command-service.
+    fn reader_url(&self) -> Result<DatabaseUrl> {
+        let url = self.replica.server.url(stack::Role::CommandServiceReader, &self.replica.name);
+        DatabaseUrl::parse(&url).context("no URL")
     }
 
     /// Runs `test` on an empty replica for each of `cases` values.

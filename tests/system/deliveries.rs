@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use anyhow::{Result, ensure};
+use stack::Role;
 use system_tests::{
     RECOVERY, assert_level, eventually,
     level::assert_level_with,
@@ -60,7 +61,36 @@ fn messages_whose_acknowledgement_is_lost_are_delivered_again_and_applied_once()
 }
 
 #[test]
-fn what_the_consumer_has_not_acknowledged_is_not_gone_from_the_queue() -> Result<()> {
+fn a_batch_in_hand_when_the_consumer_is_killed_is_still_in_the_queue() -> Result<()> {
+    with_pair(async |pair| {
+        let client = pair.client();
+        // Whoever applies locks this row first, so the consumer stands in the middle of its transaction.
+        let mut holder = pair.replica.connect_as(Role::Superuser).await?;
+        let hold = holder.transaction().await?;
+        hold.query_one("SELECT 1 FROM replication_status FOR UPDATE", &[]).await?;
+        create(&client, 5).await?;
+        let waiting = "SELECT count(*) FROM pg_stat_activity
+                       WHERE datname = current_database() AND application_name = 'projection'
+                         AND wait_event_type = 'Lock'";
+        eventually(RECOVERY, "a batch is being applied", async || {
+            let waiting: i64 = pair.replica.sql().await?.query_one(waiting, &[]).await?.try_get(0)?;
+            ensure!(waiting == 1, "{waiting} wait");
+            Ok(())
+        })
+        .await?;
+
+        pair.event_consumer().kill()?;
+        hold.rollback().await?;
+        pair.event_consumer().start().await?;
+
+        let everything = assert_level(pair).await?;
+        assert_eq!(everything.replica.len(), 5);
+        Ok(())
+    })
+}
+
+#[test]
+fn messages_held_while_the_replica_is_away_outlive_the_consumer() -> Result<()> {
     with_pair(async |pair| {
         let client = pair.client();
         pair.links.consumer_replica.cut().await;

@@ -100,7 +100,7 @@ fn two_consumers_killed_in_turn_under_load_apply_everything() -> Result<()> {
 }
 
 #[test]
-fn services_that_are_asked_to_stop_under_load_answer_what_they_carry_out() -> Result<()> {
+fn services_that_are_asked_to_stop_under_load_finish_what_they_took() -> Result<()> {
     with_pair(async |pair| {
         let mut history = History::default();
         for _ in 0..3 {

@@ -77,10 +77,11 @@ fn messages_that_cannot_be_read_are_set_aside_once_and_hold_nothing_up() -> Resu
         publish(&channel, BATCH, b"not JSON").await?;
         let after = client.created("After").await?;
 
-        let listed = eventually(RECOVERY, "what comes after is applied", async || {
+        let applied = eventually(RECOVERY, "what comes after is applied", async || {
             client.get(after.uuid).await?.slot(200)
-        });
-        assert_eq!(listed.await?, after);
+        })
+        .await?;
+        assert_eq!(applied, after);
         assert_eq!(
             letters(pair).await?,
             9,

@@ -227,3 +227,43 @@ fn sql_is_told_from_prose() {
         assert_eq!(holds_sql(line), sql, "{line}: {reason}");
     }
 }
+
+#[test]
+fn every_test_that_the_documents_name_exists() -> Result<()> {
+    let root = root()?;
+    let mut documents = vec![root.join("README.md")];
+    for entry in fs::read_dir(root.join("docs"))? {
+        documents.push(entry?.path());
+    }
+    let tests = sources(&["tests/system"])?;
+    let exists = |module: &str, test: &str| {
+        let file = format!("tests/system/{module}.rs");
+        let folder = format!("tests/system/{module}/");
+        let mut own = tests.iter().filter(|source| source.path == file || source.path.starts_with(&folder));
+        own.any(|source| source.text.contains(&format!("fn {test}(")))
+    };
+
+    let mut named = 0;
+    for document in
+        documents.iter().filter(|path| path.extension().is_some_and(|extension| extension == "md"))
+    {
+        let text = fs::read_to_string(document)?;
+        // Code in the text: `module::a_sentence`.
+        for path in text.split('`').skip(1).step_by(2) {
+            let Some((module, test)) = path.split_once("::") else { continue };
+            // A step of the flow may have the same name as a module of tests, but no sentence in it.
+            if test.matches('_').count() < 3 {
+                continue;
+            }
+            if !root.join(format!("tests/system/{module}.rs")).exists()
+                && !root.join(format!("tests/system/{module}")).exists()
+            {
+                continue;
+            }
+            named += 1;
+            assert!(exists(module, test), "{} names {path}, which is no test", document.display());
+        }
+    }
+    ensure!(named > 0, "no test is named: are they looked for in the right way?");
+    Ok(())
+}

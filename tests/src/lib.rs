@@ -1,1 +1,38 @@
-//! Tests.
+//! What the system tests are made of: a running pair per test with a proxy on each link, a client, a load with a
+//! history, and the checks that say whether the two sides are level.
+//!
+//! | module | holds |
+//! |---|---|
+//! | [`servers`] | the databases and the broker of a test run, and the programs under test |
+//! | [`database`] | one database of a test, open to the superuser |
+//! | [`broker`] | one virtual host of a test |
+//! | [`proxy`] | a link that can be cut, held, and cut at one exact message |
+//! | [`service`] | a service as a child process |
+//! | [`pair`] | all of it together |
+//! | [`shape`] | what a test starts with, and how it is run |
+//! | [`random`] | random choices that a seed repeats |
+//! | [`wait`] | waiting for a condition |
+//! | [`client`] | the calls of the HTTP interface |
+//! | [`load`] | many clients at once, and what became of each of their commands |
+//! | [`level`] | the checks |
+//!
+//! Nothing here sleeps for a fixed time: [`eventually`] waits for a condition, with a deadline.
+
+pub mod wait;
+pub mod servers;
+pub mod database;
+pub mod broker;
+pub mod proxy;
+pub mod service;
+pub mod pair;
+pub mod shape;
+pub mod client;
+pub mod load;
+pub mod level;
+pub mod random;
+
+pub use client::{Client, Reply, Slot};
+pub use level::assert_level;
+pub use pair::Pair;
+pub use shape::{Shape, with_pair};
+pub use wait::{RECOVERY, blocking, eventually};

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | [`frames`] | the messages in the bytes of either protocol |
 //! | [`rules`] | what is to happen at which message |
-//! | [`link`] | one connection through the proxy |
+//! | `link` | one connection through the proxy |
 
 pub mod frames;
 pub mod rules;

@@ -1,17 +1,17 @@
 //! Puts the service together, and takes it apart again in the right order.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{net::SocketAddr, time::Duration};
 
 use actix_web::{App, HttpServer, dev::Server, middleware::from_fn, web};
 use anyhow::Context;
-use tokio::{sync::Notify, task::JoinHandle, time::timeout};
+use tokio::{task::JoinHandle, time::timeout};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     commands::Commands,
     http::{envelope, probes::Parts, routes},
     queries::{Replica, watch},
-    relay::Relay,
+    relay::{Relay, wake::CommitSignal},
     settings::{HttpSettings, Settings},
     write_model::committer::Committer,
 };
@@ -39,15 +39,11 @@ impl Application {
     /// The address cannot be listened on.
     pub fn build(settings: &Settings, shutdown: &CancellationToken) -> anyhow::Result<Self> {
         let parts = Parts::new(shutdown.clone());
-        let committed = Arc::new(Notify::new());
+        let committed = CommitSignal::default();
         let (commands, submissions) =
             Commands::channel(settings.commit_queue_limit, settings.command_deadline);
-        let committer = Committer::new(
-            settings.primary.clone(),
-            parts.primary.clone(),
-            submissions,
-            Arc::clone(&committed),
-        );
+        let committer =
+            Committer::new(settings.primary.clone(), parts.primary.clone(), submissions, committed.clone());
         let replica = Replica::new(&settings.replica, parts.replica.clone())?;
         let (server, address) = listen(&settings.http, commands, replica, parts.clone(), shutdown)?;
 

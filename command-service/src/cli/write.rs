@@ -1,18 +1,17 @@
 //! Create, update, delete.
 
-use std::sync::Arc;
-
 use serde_json::json;
 use shared::{
     parts::Part,
     slot::{ChangeSlot, Command, CreateSlot, DeleteSlot, Precondition, SlotName, SlotStatus, Version},
 };
-use tokio::{sync::Notify, task::JoinHandle};
+use tokio::task::JoinHandle;
 use uuid::Uuid;
 
 use super::{CliError, print_json, print_record, print_text};
 use crate::{
     commands::{Answer, Ask, Commands, Outcome, Request},
+    relay::wake::CommitSignal,
     settings::Settings,
     write_model::committer::Committer,
 };
@@ -30,7 +29,7 @@ impl WriteSide {
         let (commands, submissions) =
             Commands::channel(settings.commit_queue_limit, settings.command_deadline);
         let part = Part::new("primary");
-        let committer = Committer::new(settings.primary.clone(), part, submissions, Arc::new(Notify::new()));
+        let committer = Committer::new(settings.primary.clone(), part, submissions, CommitSignal::default());
         Self { commands, committer: tokio::spawn(committer.run()) }
     }
 

@@ -5,6 +5,7 @@
 //! | [`log`] | the leader's session on the primary: the log and the cursor |
 //! | [`messages`] | events grouped into messages |
 //! | [`publisher`] | the only publisher |
+//! | [`wake`] | how a commit wakes the relay |
 //!
 //! One process leads; the others stand by. What is published twice is applied once, so every doubt ends in
 //! publishing again.
@@ -12,21 +13,31 @@
 pub mod log;
 pub mod messages;
 pub mod publisher;
+pub mod wake;
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use futures_util::FutureExt;
 use shared::{broker::BrokerUrl, parts::Part, postgres::DatabaseUrl, retry::Pauses};
-use tokio::{sync::Notify, time::sleep};
+use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use self::{
     log::{LogError, RelaySession},
     publisher::{PublishError, Publisher},
+    wake::CommitSignal,
 };
 
 /// The most events taken from the log in one go; also bounds what is unconfirmed at any time.
 pub const TAKE_MAX_EVENTS: i64 = 1024;
+
+/// A take of this many events says that the load is high.
+const BUSY_TAKE_EVENTS: usize = 16;
+
+/// Under a high load, takes begin at least this far apart: fewer and larger ones cost the broker and the replica less
+/// for each event, and leave more of the machine to the commands. An event then waits up to this long; under a low
+/// load it waits for nothing.
+const BUSY_TAKE_INTERVAL: Duration = Duration::from_millis(5);
 
 /// How often an idle relay looks without being woken: the safety net under the notifications.
 const POLL: Duration = Duration::from_secs(1);
@@ -73,7 +84,7 @@ pub struct Relay {
     /// Where the events go.
     pub broker: BrokerUrl,
     /// Poked by the committer of this process.
-    pub committed: Arc<Notify>,
+    pub committed: CommitSignal,
     /// Reports whether the broker answers.
     pub broker_part: Part,
     /// Reports whether events are being relayed, by this process or by the one that leads.
@@ -89,8 +100,8 @@ struct Connections {
 
 /// How the loop goes on after a step.
 enum Next {
-    /// There may be more.
-    AtOnce,
+    /// There may be more: not before this moment.
+    At(Instant),
     /// When woken.
     WhenWoken,
     /// After a while: another process leads.
@@ -133,22 +144,26 @@ impl Relay {
             Some(log) => log,
             none => none.insert(RelaySession::open(&self.primary).await?),
         };
-        if !log.leads().await? {
+        let leads = log.leads().await?;
+        self.committed.set_leads_here(leads);
+        if !leads {
             return Ok(Next::LookAgain);
         }
+        let begun_at = Instant::now();
         match relay_batch(log, publisher).await? {
-            Relayed::Events(_) => Ok(Next::AtOnce),
+            Relayed::Events(taken) if taken < BUSY_TAKE_EVENTS => Ok(Next::At(begun_at)),
+            Relayed::Events(_) => Ok(Next::At(begun_at + BUSY_TAKE_INTERVAL)),
             Relayed::Nothing => Ok(Next::WhenWoken),
         }
     }
 
     async fn wait_for(&self, next: Next, log: Option<&RelaySession>) {
         match (next, log) {
-            (Next::AtOnce, _) => {}
+            (Next::At(moment), _) => sleep_until(moment).await,
             (Next::WhenWoken, Some(log)) => {
                 let elsewhere = log.notified();
                 tokio::select! {
-                    () = self.committed.notified() => {}
+                    () = self.committed.poked() => {}
                     () = elsewhere.notified() => {}
                     () = log.lost() => {}
                     () = sleep(POLL) => {}
@@ -161,6 +176,7 @@ impl Relay {
     /// Says what is missing, and lets go of what failed. Who has no broker does not lead either: another process may
     /// have one.
     fn report(&self, error: &RelayError, connections: &mut Connections) {
+        self.committed.set_leads_here(false);
         match error {
             RelayError::Publish(PublishError::Unroutable) => {
                 self.relay_part.away("no replica's queue is bound yet", error)

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use futures_util::future::join4;
+use futures_util::future::join3;
 use shared::{
     event::EventType,
     postgres::Fault,
@@ -14,9 +14,9 @@ use uuid::Uuid;
 
 use super::{
     draft::{Draft, Slots, Stamps, StoredSlot, Verdict},
-    session::{COMMIT_LOCK, PrimarySession},
+    session::{PrimarySession, begin_with_commit_lock, take_commit_lock},
 };
-use crate::{commands::Ask, record::SlotRecord};
+use crate::{commands::Ask, record::SlotRecord, relay::wake::Wake};
 
 /// How long one exchange with the primary may take before the connection is given up: longer than the server's own
 /// bounds, which end it first unless the server hangs.
@@ -50,12 +50,17 @@ pub enum Settled {
 ///
 /// # Errors
 /// [`Failure`] says whether something may have happened; only after [`Failure::Unsettled`] it may.
-pub async fn commit_batch(primary: &PrimarySession, asks: &[&Ask]) -> Result<Vec<Verdict>, Failure> {
+pub async fn commit_batch(
+    primary: &PrimarySession,
+    asks: &[&Ask],
+    wake: Wake,
+) -> Result<Vec<Verdict>, Failure> {
     let referenced: Vec<Uuid> = asks.iter().filter_map(|ask| ask.request.existing_slot()).collect();
     if referenced.is_empty() {
         let draft = Draft::decide(asks, &Slots::default());
-        let stamps =
-            write(primary, "BEGIN", &draft).await.map_err(|lost| lost.before_answer(draft.clone()))?;
+        let stamps = write(primary, &begin_with_commit_lock(), &draft, wake)
+            .await
+            .map_err(|lost| lost.before_answer(draft.clone()))?;
         return Ok(draft.verdicts(Some(stamps)));
     }
     let slots = lock_slots(primary, &referenced).await?;
@@ -64,8 +69,9 @@ pub async fn commit_batch(primary: &PrimarySession, asks: &[&Ask]) -> Result<Vec
         rollback(primary).await?;
         return Ok(draft.verdicts(None));
     }
-    // The transaction is open: an empty statement takes the place of BEGIN in the pipeline.
-    let stamps = write(primary, "", &draft).await.map_err(|lost| lost.before_answer(draft.clone()))?;
+    let stamps = write(primary, &take_commit_lock(), &draft, wake)
+        .await
+        .map_err(|lost| lost.before_answer(draft.clone()))?;
     Ok(draft.verdicts(Some(stamps)))
 }
 
@@ -74,7 +80,7 @@ pub async fn commit_batch(primary: &PrimarySession, asks: &[&Ask]) -> Result<Vec
 ///
 /// # Errors
 /// Still unsettled: the primary is away again, or somebody holds a lock. To be run again.
-pub async fn rerun(primary: &PrimarySession, draft: &Draft) -> Result<Settled, Failure> {
+pub async fn rerun(primary: &PrimarySession, draft: &Draft, wake: Wake) -> Result<Settled, Failure> {
     let slots = draft.changed_slots();
     let locking = async {
         primary.session.batch_execute("BEGIN").await?;
@@ -82,7 +88,7 @@ pub async fn rerun(primary: &PrimarySession, draft: &Draft) -> Result<Settled, F
     };
     let locked = exchange(primary, locking).await;
     locked.map_err(|fault| fault.before_write())?;
-    match write(primary, "", draft).await {
+    match write(primary, &take_commit_lock(), draft, wake).await {
         Ok(stamps) => Ok(Settled::Committed(stamps)),
         Err(WriteFault::RolledBack(error)) if error.code() == Some(&SqlState::UNIQUE_VIOLATION) => {
             find(primary, draft).await
@@ -183,21 +189,24 @@ async fn lock_slots(primary: &PrimarySession, uuids: &[Uuid]) -> Result<Slots, F
 /// lock is held.
 ///
 /// The append's own result decides: a COMMIT of a failed transaction reports success, though it rolled back.
-async fn write(primary: &PrimarySession, begin: &str, draft: &Draft) -> Result<Stamps, WriteFault> {
+async fn write(
+    primary: &PrimarySession,
+    lock: &str,
+    draft: &Draft,
+    wake: Wake,
+) -> Result<Stamps, WriteFault> {
     let session = &primary.session;
     let columns = Columns::of(draft);
+    let notify = wake == Wake::EveryRelay;
     let work = async {
-        let lock_key: [&(dyn tokio_postgres::types::ToSql + Sync); 1] = [&COMMIT_LOCK];
-        let params = columns.params();
+        let params = columns.params(&notify);
         // Requests leave in the order in which these futures are polled first, which is the order written here.
-        let (begun, locked, appended, committed) = join4(
-            session.batch_execute(begin),
-            session.query(&primary.take_commit_lock, &lock_key),
+        let (locked, appended, committed) = join3(
+            session.batch_execute(lock),
             session.query_one(&primary.append, &params),
             session.batch_execute("COMMIT"),
         )
         .await;
-        begun?;
         locked?;
         let row = appended?;
         committed?;
@@ -274,7 +283,7 @@ impl<'d> Columns<'d> {
         columns
     }
 
-    fn params(&self) -> [&(dyn tokio_postgres::types::ToSql + Sync); 10] {
+    fn params<'p>(&'p self, notify: &'p bool) -> [&'p (dyn tokio_postgres::types::ToSql + Sync); 11] {
         [
             &self.ids,
             &self.types,
@@ -286,6 +295,7 @@ impl<'d> Columns<'d> {
             &self.changed,
             &self.traceparents,
             &self.last_of_slot,
+            notify,
         ]
     }
 }

@@ -1,11 +1,11 @@
 //! The loop: takes what waits, has it committed as one batch, answers. The busier the service, the larger the
 //! batches; there is no timer.
 
-use std::{mem, sync::Arc, time::Duration};
+use std::{mem, time::Duration};
 
 use shared::{parts::Part, postgres::DatabaseUrl, retry::Pauses};
 use tokio::{
-    sync::{Notify, mpsc},
+    sync::mpsc,
     time::{Instant, sleep, timeout},
 };
 
@@ -14,7 +14,10 @@ use super::{
     draft::{Draft, Verdict},
     session::{OpenError, PrimarySession},
 };
-use crate::commands::{Answer, Refusal, Submission, Taken};
+use crate::{
+    commands::{Answer, Refusal, Submission, Taken},
+    relay::wake::CommitSignal,
+};
 
 /// A batch is closed when this many commands have been taken from the queue for it. The request that reaches the
 /// bound is still part of it: with one of 1,000 creates a batch has at most 1,255 commands, and those on held slots.
@@ -35,7 +38,7 @@ pub struct Committer {
     primary: DatabaseUrl,
     part: Part,
     queue: mpsc::Receiver<Submission>,
-    committed: Arc<Notify>,
+    committed: CommitSignal,
     session: Option<PrimarySession>,
     held: Vec<Taken>,
 }
@@ -48,7 +51,7 @@ impl Committer {
         primary: DatabaseUrl,
         part: Part,
         queue: mpsc::Receiver<Submission>,
-        committed: Arc<Notify>,
+        committed: CommitSignal,
     ) -> Self {
         Self { primary, part, queue, committed, session: None, held: Vec::new() }
     }
@@ -124,9 +127,9 @@ impl Committer {
         for attempt in 1..=TRIES_MAX {
             let Some(session) = &self.session else { break };
             let asks: Vec<_> = group.iter().map(|taken| &taken.ask).collect();
-            match commit_batch(session, &asks).await {
+            match commit_batch(session, &asks, self.committed.wake()).await {
                 Ok(verdicts) => {
-                    self.committed.notify_one();
+                    self.committed.poke();
                     self.answer(group, verdicts);
                     return Vec::new();
                 }
@@ -185,9 +188,9 @@ impl Committer {
                 continue;
             }
             let Some(session) = &self.session else { continue };
-            match rerun(session, draft).await {
+            match rerun(session, draft, self.committed.wake()).await {
                 Ok(Settled::Committed(stamps)) => {
-                    self.committed.notify_one();
+                    self.committed.poke();
                     for (taken, verdict) in waiting.into_iter().zip(draft.verdicts(Some(stamps))) {
                         taken.into_iter().for_each(|taken| self.answer_one(taken, verdict.clone()));
                     }

@@ -6,8 +6,16 @@ use tokio_postgres::Statement;
 /// The transaction-level advisory lock that makes commits serial.
 pub const COMMIT_LOCK: i64 = 0x7061_726b_5f6c_6f67;
 
-/// Takes the commit lock. A statement of its own: inside the write, the snapshot would be older than the wait.
-const TAKE_COMMIT_LOCK: &str = "SELECT pg_advisory_xact_lock($1)";
+/// Takes the commit lock in an open transaction. A statement of its own: inside the write, the snapshot would be older
+/// than the wait.
+pub(super) fn take_commit_lock() -> String {
+    format!("SELECT pg_advisory_xact_lock({COMMIT_LOCK})")
+}
+
+/// Begins a transaction and takes the commit lock: two statements, sent as one message.
+pub(super) fn begin_with_commit_lock() -> String {
+    format!("BEGIN; {}", take_commit_lock())
+}
 
 /// Locks the slots that nobody else holds, and reads them.
 const LOCK_FREE_SLOTS: &str = "
@@ -28,8 +36,7 @@ const FIND_EVENTS: &str = "
     FROM parking_slot_events WHERE id = ANY($1)";
 
 /// Every statement of the write model, for the test that prepares them against the schema.
-pub const STATEMENTS: [&str; 6] =
-    [TAKE_COMMIT_LOCK, LOCK_FREE_SLOTS, EXISTING_SLOTS, LOCK_SLOTS, APPEND, FIND_EVENTS];
+pub const STATEMENTS: [&str; 5] = [LOCK_FREE_SLOTS, EXISTING_SLOTS, LOCK_SLOTS, APPEND, FIND_EVENTS];
 
 /// Bounds, from the inside out: a lock is waited for 2 s, a statement runs 3 s, and a transaction whose client says
 /// nothing for 2 s (a paused process) is ended, so that it stalls nobody. A backend that waits notices within 500 ms
@@ -68,7 +75,6 @@ impl OpenError {
 #[derive(Debug)]
 pub struct PrimarySession {
     pub(super) session: Session,
-    pub(super) take_commit_lock: Statement,
     pub(super) lock_free_slots: Statement,
     pub(super) existing_slots: Statement,
     pub(super) lock_slots: Statement,
@@ -83,25 +89,15 @@ impl PrimarySession {
     /// [`OpenError`].
     pub async fn open(primary: &DatabaseUrl) -> Result<Self, OpenError> {
         let session = primary.connect(KIND).await?;
-        let (take_commit_lock, lock_free_slots, existing_slots, lock_slots, append, find_events) =
-            tokio::try_join!(
-                session.prepare(TAKE_COMMIT_LOCK),
-                session.prepare(LOCK_FREE_SLOTS),
-                session.prepare(EXISTING_SLOTS),
-                session.prepare(LOCK_SLOTS),
-                session.prepare(APPEND),
-                session.prepare(FIND_EVENTS),
-            )
-            .map_err(|error| OpenError::preparing(error, &session))?;
-        Ok(Self {
-            take_commit_lock,
-            lock_free_slots,
-            existing_slots,
-            lock_slots,
-            append,
-            find_events,
-            session,
-        })
+        let (lock_free_slots, existing_slots, lock_slots, append, find_events) = tokio::try_join!(
+            session.prepare(LOCK_FREE_SLOTS),
+            session.prepare(EXISTING_SLOTS),
+            session.prepare(LOCK_SLOTS),
+            session.prepare(APPEND),
+            session.prepare(FIND_EVENTS),
+        )
+        .map_err(|error| OpenError::preparing(error, &session))?;
+        Ok(Self { lock_free_slots, existing_slots, lock_slots, append, find_events, session })
     }
 
     /// Waits until the connection is lost.

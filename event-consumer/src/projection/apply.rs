@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use shared::postgres::Fault;
 use tokio::time::timeout;
-use tokio_postgres::{Error, Transaction};
+use tokio_postgres::{Error, Transaction, types::ToSql};
 use uuid::Uuid;
 
 use super::{
@@ -18,6 +18,9 @@ use crate::batch::{Batch, Received};
 /// How long a batch may take before the connection is given up: longer than the server's own bounds, which end it
 /// first unless the server hangs.
 const APPLY_DEADLINE: Duration = Duration::from_secs(15);
+
+/// A parameter of a statement.
+type Param<'p> = &'p (dyn ToSql + Sync);
 
 /// What applying a batch led to. It is durable on the replica.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -71,14 +74,25 @@ pub async fn apply_batch(replica: &mut ReplicaSession, batch: &Batch<'_>) -> Res
     timeout(APPLY_DEADLINE, applying).await.unwrap_or(Err(ApplyError::Deadline))
 }
 
-/// The usual case: every event can be applied.
+/// The usual case: every event can be applied. All statements are sent at once, in this order; what they say is read
+/// before the commit is sent.
 async fn apply_together(replica: &mut ReplicaSession, batch: &Batch<'_>) -> Result<Applied, ApplyError> {
     let ReplicaSession { session, statements } = replica;
     let transaction = session.transaction().await?;
-    lock_status(&transaction, statements, batch).await?;
-    project(&transaction, statements, &batch.events).await?;
     let letters: Vec<_> = batch.unreadable.iter().map(Letter::unreadable).collect();
-    finish(transaction, statements, batch, &letters).await
+    let (locked, projected, letters_written, applied_through) = tokio::join!(
+        biased;
+        lock_status(&transaction, statements, batch),
+        project(&transaction, statements, &batch.events),
+        set_aside(&transaction, statements, &letters),
+        settle(&transaction, statements, batch),
+    );
+    locked?;
+    projected?;
+    letters_written?;
+    let applied_through = applied_through?;
+    transaction.commit().await?;
+    Ok(Applied { applied_through, set_aside: letters.len() })
 }
 
 /// The same when some event is refused: halves the batch until the culprits stand alone. Bounded by the number of
@@ -111,7 +125,10 @@ async fn apply_separately(replica: &mut ReplicaSession, batch: &Batch<'_>) -> Re
             }
         }
     }
-    finish(transaction, statements, batch, &letters).await
+    set_aside(&transaction, statements, &letters).await?;
+    let applied_through = settle(&transaction, statements, batch).await?;
+    transaction.commit().await?;
+    Ok(Applied { applied_through, set_aside: letters.len() })
 }
 
 /// The first statement of every transaction that applies.
@@ -140,13 +157,18 @@ async fn project(
     events: &[Received<'_>],
 ) -> Result<(), Error> {
     let Winners { upserts, burials } = Winners::of(events.iter().map(|received| &received.event));
-    if !burials.uuids.is_empty() {
-        let params: [&(dyn tokio_postgres::types::ToSql + Sync); 3] =
-            [&burials.uuids, &burials.versions, &burials.deleted_at];
-        transaction.execute(&statements.bury, &params).await?;
-    }
-    if !upserts.uuids.is_empty() {
-        let params: [&(dyn tokio_postgres::types::ToSql + Sync); 6] = [
+    let bury = async {
+        if burials.uuids.is_empty() {
+            return Ok(0);
+        }
+        let params: [Param<'_>; 3] = [&burials.uuids, &burials.versions, &burials.deleted_at];
+        transaction.execute(&statements.bury, &params).await
+    };
+    let upsert = async {
+        if upserts.uuids.is_empty() {
+            return Ok(0);
+        }
+        let params: [Param<'_>; 6] = [
             &upserts.uuids,
             &upserts.versions,
             &upserts.created_at,
@@ -154,32 +176,36 @@ async fn project(
             &upserts.statuses,
             &upserts.names,
         ];
-        transaction.execute(&statements.upsert, &params).await?;
-    }
-    Ok(())
+        transaction.execute(&statements.upsert, &params).await
+    };
+    let (buried, upserted) = tokio::join!(biased; bury, upsert);
+    buried.and(upserted).map(|_| ())
 }
 
-/// Writes the dead letters, notes what is settled, commits.
-async fn finish(
-    transaction: Transaction<'_>,
+async fn set_aside(
+    transaction: &Transaction<'_>,
+    statements: &Statements,
+    letters: &[Letter<'_>],
+) -> Result<(), Error> {
+    if letters.is_empty() {
+        return Ok(());
+    }
+    let columns = LetterColumns::of(letters);
+    let params: [Param<'_>; 5] =
+        [&columns.positions, &columns.types, &columns.reasons, &columns.headers, &columns.bodies];
+    transaction.execute(&statements.set_aside, &params).await.map(|_| ())
+}
+
+/// Notes what is settled, and says up to where everything is. Its result has to be read before the commit, which
+/// would report success for a failed transaction.
+async fn settle(
+    transaction: &Transaction<'_>,
     statements: &Statements,
     batch: &Batch<'_>,
-    letters: &[Letter<'_>],
-) -> Result<Applied, ApplyError> {
-    if !letters.is_empty() {
-        let columns = LetterColumns::of(letters);
-        let params: [&(dyn tokio_postgres::types::ToSql + Sync); 5] =
-            [&columns.positions, &columns.types, &columns.reasons, &columns.headers, &columns.bodies];
-        transaction.execute(&statements.set_aside, &params).await?;
-    }
+) -> Result<i64, Error> {
     let events = batch.events.iter().map(|received| &received.event);
     let settled = Ranges::covering(events.map(|event| (event.position, event.committed_at)));
     let epoch = epochs(batch).next();
-    let row = transaction
-        .query_one(&statements.settle, &[&settled.firsts, &settled.lasts, &settled.last_times, &epoch])
-        .await?;
-    // The last statement's result is read before the commit, which would report success for a failed transaction.
-    let applied_through = row.try_get("applied_through")?;
-    transaction.commit().await?;
-    Ok(Applied { applied_through, set_aside: letters.len() })
+    let params: [Param<'_>; 4] = [&settled.firsts, &settled.lasts, &settled.last_times, &epoch];
+    transaction.query_one(&statements.settle, &params).await?.try_get("applied_through")
 }

@@ -1,7 +1,8 @@
 -- Appends a batch to the log and makes the slots what its events say. The commit lock is held.
 --
 -- $1 event ids, $2 types, $3 slots, $4 versions, $5 names, $6 statuses, $7 created_at (null: this event's commit
--- time), $8 changed fields, $9 traceparents, $10 whether no later event of this batch is of the same slot.
+-- time), $8 changed fields, $9 traceparents, $10 whether no later event of this batch is of the same slot, $11 whether
+-- to wake the relays of all processes.
 WITH
 -- Where the log ends, and the first commit time that is later than everything in it, whatever the clock does.
 log AS MATERIALIZED (
@@ -47,7 +48,7 @@ appended AS (
     FROM batch ORDER BY position
     RETURNING 1
 )
--- The notification wakes the relays of other processes; it must stand here, since a CTE that nobody reads is not run.
+-- The notification must stand here, since a CTE that nobody reads is not run.
 SELECT log.position + 1 AS first_position, log.next_time AS first_time, (SELECT count(*) FROM appended) AS events,
-       pg_notify('parking_slot_events', '')::text
+       CASE WHEN $11 THEN pg_notify('parking_slot_events', '')::text END AS notified
 FROM log

@@ -11,7 +11,8 @@ next AS MATERIALIZED (
     FROM replication_status AS status
 ),
 reach AS MATERIALIZED (
-    SELECT last_of_first_range(applied) AS through FROM next
+    -- As the row's generated column says it: one less than the first position that is missing.
+    SELECT lower('{[0,)}'::int8multirange - applied) - 1 AS through FROM next
 ),
 -- Where this and earlier batches ended. The position before the first hole is always one of these ends.
 ends AS MATERIALIZED (

@@ -46,13 +46,14 @@ CREATE TABLE parking_slot_events (
     version      slot_version    NOT NULL,
     committed_at timestamptz     NOT NULL,
     created_at   timestamptz     NOT NULL,
-    id           uuid            NOT NULL CONSTRAINT parking_slot_events_id_key UNIQUE,
+    id           uuid            NOT NULL,
     slot_uuid    uuid            NOT NULL,
     type         slot_event_type NOT NULL,
     status       slot_status,
     name         slot_name,
     changed      text,
     traceparent  text,
+    -- Also what makes a batch that is run again meet its first attempt; an index on the ids would add nothing.
     CONSTRAINT parking_slot_events_slot_version_key UNIQUE (slot_uuid, version),
     -- In one CHECK, for the same reason.
     CONSTRAINT parking_slot_events_shape CHECK (

@@ -5,8 +5,13 @@ use std::process::ExitCode;
 use clap::Parser;
 use command_service::cli::Cli;
 
-/// The multi-thread runtime on which every connection lives; actix's workers have their own.
-#[tokio::main]
-async fn main() -> ExitCode {
-    Cli::parse().run().await
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    match shared::runtime::build() {
+        Ok(runtime) => runtime.block_on(cli.run()),
+        Err(error) => {
+            eprintln!("command-service: cannot start: {error}");
+            ExitCode::FAILURE
+        }
+    }
 }

@@ -5,7 +5,13 @@ use std::process::ExitCode;
 use clap::Parser;
 use event_consumer::cli::Cli;
 
-#[tokio::main]
-async fn main() -> ExitCode {
-    Cli::parse().run().await
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    match shared::runtime::build() {
+        Ok(runtime) => runtime.block_on(cli.run()),
+        Err(error) => {
+            eprintln!("event-consumer: cannot start: {error}");
+            ExitCode::FAILURE
+        }
+    }
 }

@@ -5,6 +5,7 @@
 //! | [`slot`] | the rules of a parking slot: `decide` and `evolve`, pure |
 //! | [`event`] | an event as it stands in the log, and its JSON form on the wire |
 //! | [`topology`] | the broker's exchange and queues, every option with its reason |
+//! | [`runtime`] | the runtime on which connections live |
 //! | [`retry`] | the pauses between two attempts to reach a part |
 //! | [`broker`] | a connection to RabbitMQ with a deadline on each step |
 //! | [`postgres`] | a connection to PostgreSQL that says when it is lost |
@@ -19,6 +20,7 @@
 pub mod slot;
 pub mod event;
 pub mod topology;
+pub mod runtime;
 pub mod retry;
 pub mod broker;
 pub mod postgres;

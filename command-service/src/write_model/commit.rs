@@ -75,7 +75,7 @@ pub async fn commit_batch(
     Ok(draft.verdicts(Some(stamps)))
 }
 
-/// Runs an unsettled batch again, identical, on a new connection. Its ids are unique in the log, so that it waits
+/// Runs an unsettled batch again, identical, on a new connection. A slot has each version once in the log, so it waits
 /// for the first attempt if that still runs, and exactly one of the two commits.
 ///
 /// # Errors
@@ -217,10 +217,10 @@ async fn write(
     stamps(&row).map_err(|_| WriteFault::ConnectionLost)
 }
 
-/// Looks for a batch whose ids turned out to be taken: it is in the log as a whole, or it was overtaken.
+/// Looks for a batch whose versions turned out to be taken: by itself, then it is in the log as a whole, or by others.
 async fn find(primary: &PrimarySession, draft: &Draft) -> Result<Settled, Failure> {
-    let ids: Vec<Uuid> = draft.events.iter().map(|event| event.id).collect();
-    let row = exchange(primary, primary.session.query_one(&primary.find_events, &[&ids]))
+    let Columns { slots, versions, ids, .. } = Columns::of(draft);
+    let row = exchange(primary, primary.session.query_one(&primary.find_events, &[&slots, &versions, &ids]))
         .await
         .map_err(|_| Failure::Interrupted)?;
     let found: i64 = row.try_get("events").map_err(Failure::Culprit)?;

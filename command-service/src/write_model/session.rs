@@ -30,10 +30,12 @@ const LOCK_SLOTS: &str = "SELECT uuid FROM parking_slots WHERE uuid = ANY($1) OR
 
 const APPEND: &str = include_str!("sql/append.sql");
 
-/// Where the events with these ids stand in the log, if they do.
+/// Where these events stand in the log, if they do.
 const FIND_EVENTS: &str = "
     SELECT count(*) AS events, min(position) AS first_position, min(committed_at) AS first_time
-    FROM parking_slot_events WHERE id = ANY($1)";
+    FROM parking_slot_events
+    JOIN unnest($1::uuid[], $2::bigint[], $3::uuid[]) AS sought (slot_uuid, version, id)
+         USING (slot_uuid, version, id)";
 
 /// Every statement of the write model, for the test that prepares them against the schema.
 pub const STATEMENTS: [&str; 5] = [LOCK_FREE_SLOTS, EXISTING_SLOTS, LOCK_SLOTS, APPEND, FIND_EVENTS];

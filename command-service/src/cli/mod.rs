@@ -2,10 +2,10 @@
 //!
 //! | module | holds |
 //! |---|---|
-//! | [`write`] | create, update, delete |
-//! | [`read`] | list, details |
-//! | [`exchange`] | import and export of CSV |
-//! | [`operate`] | serve, migrate, healthcheck, settings |
+//! | `write` | create, update, delete |
+//! | `read` | list, details |
+//! | `exchange` | import and export of CSV |
+//! | `operate` | serve, migrate, healthcheck, settings |
 //!
 //! Data goes to standard output, all else to standard error. Exit status: 0 done, 1 refused, 2 usage, 3 a part is away.
 

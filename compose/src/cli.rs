@@ -65,6 +65,15 @@ pub(crate) enum Command {
     },
     /// Runs every test of the workspace, against private servers of its own.
     Test(Test),
+    /// Measures optimized programs, against private servers of its own, and prints each figure beside its goal.
+    Bench {
+        /// Only this row.
+        #[arg(long)]
+        only: Option<String>,
+        /// Installs nothing.
+        #[arg(long)]
+        no_install: bool,
+    },
     /// Installs what is missing, and nothing else.
     #[command(hide = true)]
     Install,

@@ -9,6 +9,7 @@ mod decision;
 mod event_format;
 mod messages;
 mod projection;
+mod receipts;
 mod command_line;
 mod walk_through;
 mod commit;

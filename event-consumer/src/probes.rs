@@ -18,6 +18,8 @@ pub struct Parts {
     pub broker: Part,
     /// Where they are applied.
     pub replica: Part,
+    /// Whether what is missing comes when it is asked for.
+    pub log: Part,
     /// Cancelled when the service is about to end.
     pub shutdown: CancellationToken,
 }
@@ -26,13 +28,13 @@ impl Parts {
     /// Parts that have not been reached yet.
     #[must_use]
     pub fn new(shutdown: CancellationToken) -> Self {
-        Self { broker: Part::new("broker"), replica: Part::new("replica"), shutdown }
+        Self { broker: Part::new("broker"), replica: Part::new("replica"), log: Part::new("log"), shutdown }
     }
 
     /// Without either part nothing can be applied.
     fn readiness(&self) -> Readiness {
         let useful = self.broker.is_up() && self.replica.is_up();
-        Readiness::of(&[&self.broker, &self.replica], useful, self.shutdown.is_cancelled())
+        Readiness::of(&[&self.broker, &self.replica, &self.log], useful, self.shutdown.is_cancelled())
     }
 }
 

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`routes`] | every path and method in one place |
 //! | [`envelope`] | what every answer carries |
+//! | [`unread`] | bodies that nobody reads to their end |
 //! | [`slots`] | the commands |
 //! | [`reads`] | the queries |
 //! | [`probes`] | health |
@@ -15,6 +16,7 @@
 
 pub mod routes;
 pub mod envelope;
+pub mod unread;
 pub mod slots;
 pub mod reads;
 pub mod probes;

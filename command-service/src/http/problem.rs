@@ -6,13 +6,9 @@ use actix_web::{
     http::{StatusCode, header},
 };
 use serde::Serialize;
-use shared::slot::Rejection;
+use shared::{parts::RETRY_AFTER_SECS, slot::Rejection};
 
 use crate::{commands::Refusal, queries::ReadError};
-
-/// When a caller may try again after a part was away or too much was waiting, in seconds. Parts are looked for at
-/// least once a second.
-const RETRY_AFTER_SECS: u32 = 1;
 
 /// What kind of problem, as in its `type`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

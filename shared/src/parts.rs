@@ -12,6 +12,10 @@ use serde::Serialize;
 
 use crate::event::micros;
 
+/// When a caller may try again after a part was away or too much was waiting, in seconds. Parts are looked for about
+/// once a second.
+pub const RETRY_AFTER_SECS: u32 = 1;
+
 /// Whether a part answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]

@@ -13,6 +13,7 @@
 //! | [`random`] | random choices that a seed repeats |
 //! | [`wait`] | waiting for a condition |
 //! | [`client`] | the calls of the HTTP interface |
+//! | [`wire`] | calls byte by byte |
 //! | [`load`] | many clients at once, and what became of each of their commands |
 //! | [`level`] | the checks |
 //!
@@ -27,6 +28,7 @@ pub mod service;
 pub mod pair;
 pub mod shape;
 pub mod client;
+pub mod wire;
 pub mod load;
 pub mod level;
 pub mod random;
@@ -36,3 +38,4 @@ pub use level::assert_level;
 pub use pair::Pair;
 pub use shape::{Shape, with_pair};
 pub use wait::{RECOVERY, blocking, eventually};
+pub use wire::Call;

@@ -158,7 +158,8 @@ impl Pair {
     }
 
     /// The settings with which event-consumers run: nothing of the primary's.
-    fn consumer_environment(&self) -> Vec<(String, String)> {
+    #[must_use]
+    pub fn consumer_environment(&self) -> Vec<(String, String)> {
         let links = &self.links;
         let replica = self.replica.url_through(Role::EventConsumer, links.consumer_replica.port());
         self.environment([

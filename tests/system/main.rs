@@ -11,6 +11,7 @@ mod messages;
 mod projection;
 mod command_line;
 mod walk_through;
+mod paging;
 mod commit;
 mod instances;
 mod deliveries;

@@ -121,26 +121,36 @@ fn contents(file: &Path) -> Result<Vec<u8>, CliError> {
 fn parse(contents: &[u8]) -> Result<Vec<(SlotName, SlotStatus)>, CliError> {
     let contents = contents.strip_prefix(BYTE_ORDER_MARK).unwrap_or(contents);
     let mut reader = csv::ReaderBuilder::new().from_reader(contents);
-    let header = reader.byte_headers().map_err(|error| bad_line(1, &describe(&error)))?;
+    let header = reader.byte_headers().map_err(|error| bad_line(line_at(contents, 0), &describe(&error)))?;
     if header.iter().collect::<Vec<_>>() != HEADER.map(str::as_bytes) {
-        return Err(bad_line(1, "the header must be name,status"));
+        return Err(bad_line(line_at(contents, 0), "the header must be name,status"));
     }
     let mut rows = Vec::new();
     let mut record = csv::StringRecord::new();
     loop {
-        let line = reader.position().line();
+        let start = reader.position().byte();
         match reader.read_record(&mut record) {
             Ok(false) => return Ok(rows),
             Ok(true) => {
-                let line = record.position().map_or(line, csv::Position::line);
-                rows.push(row(&record).map_err(|problem| bad_line(line, &problem))?);
+                rows.push(row(&record).map_err(|problem| bad_line(line_at(contents, start), &problem))?);
             }
-            Err(error) => {
-                let line = error.position().map_or(line, csv::Position::line);
-                return Err(bad_line(line, &describe(&error)));
-            }
+            Err(error) => return Err(bad_line(line_at(contents, start), &describe(&error))),
         }
     }
+}
+
+/// The number of the line in which the record begins that is read from `start` on. Before it there may be the second
+/// half of the last line's CRLF, and empty lines, which the reader itself counts only afterwards.
+fn line_at(contents: &[u8], start: u64) -> usize {
+    let start = usize::try_from(start).unwrap_or(usize::MAX).min(contents.len());
+    let ends = contents[start..].iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
+    let before = &contents[..start + ends];
+    let ends_line = |(at, byte): (usize, &u8)| match byte {
+        b'\n' => true,
+        b'\r' => before.get(at + 1) != Some(&b'\n'),
+        _ => false,
+    };
+    1 + before.iter().enumerate().filter(|found| ends_line(*found)).count()
 }
 
 fn row(record: &csv::StringRecord) -> Result<(SlotName, SlotStatus), String> {
@@ -158,7 +168,7 @@ fn describe(error: &csv::Error) -> String {
     }
 }
 
-fn bad_line(line: u64, problem: &str) -> CliError {
+fn bad_line(line: usize, problem: &str) -> CliError {
     CliError::BadInput(format!("line {line}: {problem}; nothing was imported"))
 }
 
@@ -194,13 +204,16 @@ mod tests {
 
     #[test]
     fn a_bad_line_is_named_by_its_number() {
-        let cases: [(&[u8], &str, &str); 6] = [
+        let cases: [(&[u8], &str, &str); 9] = [
             (b"name\nBay 1\n", "line 1:", "the header is not ours"),
             (b"", "line 1:", "there is no header"),
             (b"name,status\nBay 1,available\nBay 2,gone\n", "line 3:", "the status is unknown"),
             (b"name,status\nBay 1,available\n  ,available\n", "line 3:", "the name is empty"),
             (b"name,status\n\"Bay\n1\",available\n", "line 2:", "the name has a line break"),
             (b"name,status\nBay 1,available,x\n", "line 2:", "there is a field too many"),
+            (b"name,status\r\nBay 1,available\r\nBay 2,gone\r\n", "line 3:", "CRLF is one line end"),
+            (b"name,status\rBay 1,available\rBay 2,gone\r", "line 3:", "and so is CR"),
+            (b"name,status\n\n\r\nBay 2,gone\n", "line 4:", "empty lines count"),
         ];
         for (contents, expected, reason) in cases {
             let error = parse(contents).expect_err(reason).to_string();

@@ -17,12 +17,12 @@ use uuid::Uuid;
 
 use super::{
     CliError, REFUSED, exit_code_of, print_json, print_text,
-    read::{for_each_slot, replica},
+    read::{Pages, replica},
     write::WriteSide,
 };
 use crate::{
     commands::{CREATES_MAX, Refusal, Request},
-    queries::list::Filter,
+    queries::list::{Filter, LIMIT_MAX},
     settings::Settings,
 };
 
@@ -172,21 +172,47 @@ fn bad_line(line: usize, problem: &str) -> CliError {
     CliError::BadInput(format!("line {line}: {problem}; nothing was imported"))
 }
 
-pub(super) async fn export(settings: &Settings, file: &Path) -> Result<(), CliError> {
+/// Lines end with LF, and quotes stand only where they are needed.
+pub(super) async fn export(settings: &Settings, file: &Path, json: bool) -> Result<(), CliError> {
+    let to_stdout = file == Path::new("-");
+    if json && to_stdout {
+        return Err(CliError::Usage("--json needs a FILE: the rows themselves go to standard output"));
+    }
     let replica = replica(settings)?;
-    let sink: Box<dyn Write> = if file == Path::new("-") {
+    let filter = Filter::default();
+    let mut pages = Pages::of(&replica, &filter);
+    // Before the file is touched: an older export is better than none.
+    let mut page = pages.next(LIMIT_MAX).await?;
+    let sink: Box<dyn Write> = if to_stdout {
         Box::new(io::stdout().lock())
     } else {
         Box::new(File::create(file).with_context(|| format!("cannot write {}", file.display()))?)
     };
     let mut writer = csv::Writer::from_writer(BufWriter::new(sink));
-    writer.write_record(HEADER).map_err(anyhow::Error::from)?;
-    for_each_slot(&replica, &Filter::default(), |record| {
-        let row = [record.slot.name.as_str(), record.slot.status.as_str()];
-        Ok(writer.write_record(row).map_err(anyhow::Error::from)?)
-    })
-    .await?;
-    Ok(writer.flush().map_err(anyhow::Error::from)?)
+    writer.write_record(HEADER).map_err(unwritten)?;
+    let mut exported = 0;
+    while let Some(records) = page {
+        for record in &records {
+            let row = [record.slot.name.as_str(), record.slot.status.as_str()];
+            writer.write_record(row).map_err(unwritten)?;
+        }
+        exported += records.len();
+        page = pages.next(LIMIT_MAX).await?;
+    }
+    writer.flush()?;
+    drop(writer);
+    match (json, to_stdout) {
+        (true, _) => print_json(&json!({ "exported": exported })),
+        (false, true) => Ok(()),
+        (false, false) => print_text(&format!("{exported} rows exported")),
+    }
+}
+
+fn unwritten(error: csv::Error) -> CliError {
+    match error.into_kind() {
+        csv::ErrorKind::Io(error) => error.into(),
+        other => CliError::Other(anyhow::anyhow!("cannot write CSV: {other:?}")),
+    }
 }
 
 #[cfg(test)]

@@ -12,6 +12,7 @@ mod projection;
 mod command_line;
 mod walk_through;
 mod paging;
+mod exchange;
 mod shell;
 mod commit;
 mod instances;

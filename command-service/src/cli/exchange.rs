@@ -60,13 +60,17 @@ pub(super) async fn import(
             name: name.clone(),
             status: *status,
         });
-        match write_side.execute(Request::CreateAll(creates.collect())).await {
+        let creates: Vec<CreateSlot> = creates.collect();
+        let first = creates[0].uuid;
+        match write_side.execute(Request::CreateAll(creates)).await {
             Ok(_) => imported += chunk.len(),
             Err(refusal) => {
                 let doubt = match refusal {
-                    Refusal::OutcomeUnknown => {
-                        format!(", unless the {} rows after them are in too", chunk.len())
-                    }
+                    Refusal::OutcomeUnknown => format!(
+                        ", unless the {} rows after them are in too: then parking-slot-details {first} finds \
+                         the first of them",
+                        chunk.len()
+                    ),
                     _ => String::new(),
                 };
                 let code = exit_code_of(refusal);

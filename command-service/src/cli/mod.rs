@@ -109,7 +109,7 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
-    /// Create a parking slot for each line of a CSV file with the header name,status
+    /// Create a parking slot for each row of a CSV file with the header name,status; CRLF, LF and a BOM are fine
     ImportParkingSlots {
         /// The file; - is standard input
         file: PathBuf,
@@ -120,7 +120,7 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
-    /// Print the parking slots of the replica as CSV with the header name,status
+    /// Print the parking slots of the replica as CSV with the header name,status; lines end with LF
     ExportParkingSlots {
         /// The file to write; - is standard output
         #[arg(default_value = "-")]

@@ -26,6 +26,7 @@ use uuid::Uuid;
 
 use crate::{
     commands::Refusal,
+    freshness::gate::Unmet,
     queries::{ReadError, list::Filter},
     record::SlotRecord,
     settings::Settings,
@@ -55,6 +56,9 @@ enum Command {
         /// available, reserved, occupied or blocked
         #[arg(long, default_value = "available", value_parser = parse_status)]
         status: SlotStatus,
+        /// Wait until the replica has it, and print what is read there
+        #[arg(long)]
+        wait: bool,
         /// Print one JSON object
         #[arg(long)]
         json: bool,
@@ -164,6 +168,8 @@ enum CliError {
     Usage(&'static str),
     #[error("{reason}; {imported} of {total} rows are in: go on with --skip {imported}{doubt}")]
     ImportCutOff { reason: String, imported: usize, total: usize, doubt: String, exit_code: u8 },
+    #[error("parking slot {uuid} is created, but not yet seen on the replica: {reason}")]
+    NotSeen { uuid: Uuid, reason: Unmet },
     #[error("{0} is away")]
     Away(&'static str),
     #[error(transparent)]
@@ -183,7 +189,8 @@ impl CliError {
         match self {
             Self::Refused(refusal) => exit_code_of(*refusal),
             Self::ImportCutOff { exit_code, .. } => *exit_code,
-            Self::Away(_) => AWAY,
+            Self::NotSeen { reason: Unmet::DeadLettered | Unmet::ForeignReceipt, .. } => REFUSED,
+            Self::NotSeen { .. } | Self::Away(_) => AWAY,
             Self::Setting(_) | Self::Usage(_) => USAGE,
             Self::NotFound | Self::NotReady(_) | Self::BadInput(_) | Self::Output(_) | Self::Other(_) => {
                 REFUSED
@@ -200,7 +207,7 @@ impl CliError {
 fn exit_code_of(refusal: Refusal) -> u8 {
     match refusal {
         Refusal::PrimaryUnavailable | Refusal::Overloaded | Refusal::OutcomeUnknown => AWAY,
-        Refusal::Rejected(_) | Refusal::Internal => REFUSED,
+        Refusal::Rejected(_) | Refusal::VersionMismatch { .. } | Refusal::Internal => REFUSED,
     }
 }
 
@@ -252,8 +259,8 @@ impl Cli {
         telemetry::init(settings.log_format, settings.log_level);
         match command {
             Command::Serve => operate::serve(&settings).await,
-            Command::CreateParkingSlot { name, status, json } => {
-                write::create(&settings, name, status, json).await
+            Command::CreateParkingSlot { name, status, wait, json } => {
+                write::create(&settings, name, status, wait, json).await
             }
             Command::ParkingSlotList { status, name, limit } => {
                 read::list(&settings, status, name, limit).await

@@ -1,18 +1,29 @@
 //! List and details.
 
+use std::time::Duration;
+
 use serde::Serialize;
 use shared::{parts::Part, slot::SlotStatus};
+use tokio::time::Instant;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use uuid::Uuid;
 
 use super::{CliError, print_json, print_record};
 use crate::{
+    freshness::{
+        demand::{Demand, WAIT_MS_MAX},
+        gate::Unmet,
+        receipt::{Receipt, WriteReceipt},
+    },
     queries::{
         Replica,
         cursor::Cursor,
         list::{Filter, LIMIT_MAX},
+        status::HandedBack,
     },
     record::SlotRecord,
     settings::Settings,
+    startup::open_gate,
 };
 
 pub(super) fn replica(settings: &Settings) -> Result<Replica, CliError> {
@@ -35,7 +46,7 @@ impl<'r> Pages<'r> {
     /// The next page, with at most `limit` slots; `None` when nothing follows.
     pub(super) async fn next(&mut self, limit: u16) -> Result<Option<Vec<SlotRecord>>, CliError> {
         let Some(from) = self.cursor else { return Ok(None) };
-        let page = self.replica.list(self.filter, from, limit).await?.found;
+        let page = self.replica.list(self.filter, from, limit, &HandedBack::default()).await?.found;
         self.cursor = page.next;
         Ok(Some(page.items))
     }
@@ -75,6 +86,33 @@ fn print_line(record: &SlotRecord) -> Result<(), CliError> {
 }
 
 pub(super) async fn details(settings: &Settings, uuid: Uuid, json: bool) -> Result<(), CliError> {
-    let record = replica(settings)?.slot(uuid).await?.found.ok_or(CliError::NotFound)?;
+    let record =
+        replica(settings)?.slot(uuid, &HandedBack::default()).await?.found.ok_or(CliError::NotFound)?;
     print_record(&record, json)
+}
+
+/// The slot as the replica shows it once it holds this write; or why it does not show it. Whoever has removed the slot
+/// meanwhile has seen it.
+pub(super) async fn when_visible(
+    settings: &Settings,
+    uuid: Uuid,
+    write: WriteReceipt,
+) -> Result<Result<SlotRecord, Unmet>, CliError> {
+    let (replica, part) = (replica(settings)?, Part::new("replica"));
+    let (tasks, stop_tasks) = (TaskTracker::new(), CancellationToken::new());
+    let gate = open_gate(settings, &part, &tasks, &stop_tasks, stop_tasks.child_token());
+    let demand = Demand {
+        receipts: vec![Receipt::Write(write)],
+        wait: Duration::from_millis(WAIT_MS_MAX),
+        ..Demand::default()
+    };
+    let query = async |handed_back: &HandedBack| replica.slot(uuid, handed_back).await;
+    let fresh = gate.read(&demand, Instant::now(), query).await;
+    stop_tasks.cancel();
+    tasks.close();
+    tasks.wait().await;
+    match fresh {
+        Ok(fresh) => fresh.read.found.map(Ok).ok_or(CliError::NotFound),
+        Err(unmet) => Ok(Err(unmet)),
+    }
 }

@@ -14,6 +14,7 @@ use system_tests::{
     Pair, RECOVERY, eventually,
     program::{Run, Running},
     proxy::{
+        Protocol, Proxy,
         frames::Frame,
         rules::{Fate, Rule, SwallowCommitReply},
     },
@@ -51,20 +52,33 @@ impl Rule for LoseCommits {
     }
 }
 
-/// Starts an import of the file and returns when commits begin to be lost.
-async fn import_until_lost(pair: &Pair, file: &str) -> Result<Running> {
-    let rule = Arc::new(LoseCommits::default());
-    pair.links.command_primary.set_rule(Some(rule.clone()));
-    // Half of the usual time: it passes when a commit's outcome cannot be found out.
-    let import = import(pair, file.as_bytes(), &[])?.with("PARKING__HTTP__COMMAND_DEADLINE_MS", Some("4500"));
-    let running = import.start()?;
-    rule.reached.cancelled().await;
-    Ok(running)
+/// An import on a link of its own: what the services say to the primary is not lost, and does not count.
+struct Import {
+    running: Running,
+    link: Proxy,
 }
 
-/// Heals the link, goes on behind the rows that are in, and compares the register with the file.
+impl Import {
+    /// Starts an import of the file and returns when its commits begin to be lost.
+    async fn until_lost(pair: &Pair, file: &str) -> Result<Self> {
+        let link = Proxy::start(Protocol::Postgres, pair.primary.server.port())?;
+        let rule = Arc::new(LoseCommits::default());
+        link.set_rule(Some(rule.clone()));
+        let url = pair.primary.url_through(Role::CommandService, link.port());
+        // Half of the usual time: it passes when a commit's outcome cannot be found out.
+        let deadline = Some("4500");
+        let running = import(pair, file.as_bytes(), &[])?
+            .with("DATABASE_URL", Some(&url))
+            .with("PARKING__HTTP__COMMAND_DEADLINE_MS", deadline)
+            .start()?;
+        let reached = tokio::time::timeout(RECOVERY, rule.reached.cancelled()).await;
+        reached.context("the import never came so far")?;
+        Ok(Self { running, link })
+    }
+}
+
+/// Lets the primary be reached again, goes on behind the rows that are in, and compares the register with the file.
 async fn go_on(pair: &Pair, file: &str) -> Result<()> {
-    pair.links.command_primary.set_rule(None);
     pair.links.command_primary.restore()?;
     pair.ready().await?;
     let there = log_length(pair).await?;
@@ -83,10 +97,10 @@ fn an_import_that_loses_the_primary_says_how_many_rows_are_in_and_how_to_find_ou
 -> Result<()> {
     with_pair(async |pair| {
         let file = rows(ROWS);
-        let import = import_until_lost(pair, &file).await?;
-        pair.links.command_primary.cut().await;
+        let import = Import::until_lost(pair, &file).await?;
+        import.link.cut().await;
 
-        let ended = import.end().await?.expect(3)?;
+        let ended = import.running.end().await?.expect(3)?;
 
         let there = log_length(pair).await?;
         assert_eq!((there > 0, there % ROWS_IN_A_TRANSACTION), (true, 0), "{there} rows are in");
@@ -127,13 +141,13 @@ fn an_import_that_never_reaches_the_primary_says_where_to_go_on() -> Result<()> 
 fn an_import_that_is_killed_has_left_whole_transactions() -> Result<()> {
     with_pair(async |pair| {
         let file = rows(ROWS);
-        let mut import = import_until_lost(pair, &file).await?;
+        let mut import = Import::until_lost(pair, &file).await?;
 
-        import.kill()?;
+        import.running.kill()?;
 
-        let ended = import.end().await?;
+        let ended = import.running.end().await?;
         ensure!(ended.status.code().is_none(), "it ended by itself: {ended:?}");
-        pair.links.command_primary.cut().await;
+        import.link.cut().await;
         let there = log_length(pair).await?;
         assert_eq!((there > 0, there % ROWS_IN_A_TRANSACTION), (true, 0), "{there} rows are in");
         go_on(pair, &file).await

@@ -1,5 +1,6 @@
 //! Serve, migrate, healthcheck, settings.
 
+use serde_json::json;
 use shared::{
     migration::{MigrateError, migrate},
     probe, shutdown,
@@ -15,18 +16,22 @@ pub(super) async fn serve(settings: &Settings) -> Result<(), CliError> {
     Ok(application.run_until_stopped().await?)
 }
 
-pub(super) async fn migrate_primary(settings: &Settings) -> Result<(), CliError> {
+pub(super) async fn migrate_primary(settings: &Settings, json: bool) -> Result<(), CliError> {
     let applied =
         migrate(&settings.primary, write_model::migrations()).await.map_err(|error| match error {
             MigrateError::Connect(_) => CliError::Away("the primary"),
             MigrateError::Start(_) | MigrateError::Failed(_) => CliError::Other(error.into()),
         })?;
+    if json {
+        return print_json(&json!({ "migrations_applied": applied }));
+    }
     print_text(&format!("the primary's schema is up to date; migrations applied now: {applied}"))
 }
 
-pub(super) async fn healthcheck(settings: &Settings) -> Result<(), CliError> {
+pub(super) async fn healthcheck(settings: &Settings, json: bool) -> Result<(), CliError> {
     match probe::get(settings.http.bind, settings.http.port, "/readyz").await {
-        Ok((true, body)) => print_text(&body),
+        Ok((true, body)) if json => print_text(&body),
+        Ok((true, body)) => print_text(&probe::status_in(&body)),
         Ok((false, body)) => Err(CliError::NotReady(body)),
         Err(_) => Err(CliError::Away("the service")),
     }

@@ -5,7 +5,7 @@
 //! | `write` | create, update, delete |
 //! | `read` | list, details |
 //! | `exchange` | import and export of CSV |
-//! | `operate` | serve, migrate, healthcheck, settings |
+//! | `operate` | serve, replay, migrate, healthcheck, settings |
 //!
 //! Data goes to standard output, all else to standard error. Exit status: 0 done, 1 refused, 2 usage, 3 a part is away.
 
@@ -18,9 +18,11 @@ use std::{io::Write, path::PathBuf, process::ExitCode};
 
 use clap::{Parser, Subcommand};
 use shared::{
+    event::Position,
     settings::{self, LevelFilter},
     slot::{SlotName, SlotStatus, Version},
     telemetry,
+    topology::ReplicaName,
 };
 use uuid::Uuid;
 
@@ -133,6 +135,21 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Send events of the log once more to a replica's queue; what it has already changes nothing
+    Replay {
+        /// The first position
+        #[arg(long, value_parser = parse_position)]
+        from: Position,
+        /// The last position; without it, everything from there on
+        #[arg(long, value_parser = parse_position)]
+        to: Option<Position>,
+        /// Whose queue
+        #[arg(long, default_value_t = ReplicaName::main())]
+        replica: ReplicaName,
+        /// Print one JSON object
+        #[arg(long)]
+        json: bool,
+    },
     /// Bring the primary's schema up to date
     Migrate {
         /// Print one JSON object
@@ -232,6 +249,10 @@ fn parse_status(text: &str) -> Result<SlotStatus, &'static str> {
     SlotStatus::parse(text).ok_or("must be available, reserved, occupied or blocked")
 }
 
+fn parse_position(text: &str) -> Result<Position, &'static str> {
+    text.parse().ok().and_then(Position::new).ok_or("must be a position: 1 or more")
+}
+
 fn parse_version(text: &str) -> Result<Version, &'static str> {
     text.parse().ok().and_then(Version::new).ok_or("must be a version: 1 or more")
 }
@@ -276,6 +297,9 @@ impl Cli {
                 exchange::import(&settings, &file, skip, json).await
             }
             Command::ExportParkingSlots { file, json } => exchange::export(&settings, &file, json).await,
+            Command::Replay { from, to, replica, json } => {
+                operate::replay(&settings, &replica, from, to, json).await
+            }
             Command::Migrate { json } => operate::migrate_primary(&settings, json).await,
             Command::Healthcheck { json } => operate::healthcheck(&settings, json).await,
             Command::Settings { json } => operate::print_settings(&settings, json),

@@ -9,6 +9,7 @@
 //! | [`proxy`] | a link that can be cut, held, and cut at one exact message |
 //! | [`service`] | a service as a child process |
 //! | [`pair`] | all of it together |
+//! | [`cargo_stack`] | `cargo stack` on the servers of this run |
 //! | [`shape`] | what a test starts with, and how it is run |
 //! | [`random`] | random choices that a seed repeats |
 //! | [`wait`] | waiting for a condition |
@@ -25,12 +26,14 @@ pub mod broker;
 pub mod proxy;
 pub mod service;
 pub mod pair;
+pub mod cargo_stack;
 pub mod shape;
 pub mod client;
 pub mod load;
 pub mod level;
 pub mod random;
 
+pub use cargo_stack::CargoStack;
 pub use client::{Client, Reply, Slot};
 pub use level::assert_level;
 pub use pair::Pair;

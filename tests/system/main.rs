@@ -10,6 +10,7 @@ mod event_format;
 mod messages;
 mod projection;
 mod command_line;
+mod tour;
 mod walk_through;
 mod commit;
 mod instances;

@@ -9,17 +9,14 @@ use std::{
     time::Duration,
 };
 
-use shared::{
-    event::Position,
-    slot::{Command, CreateSlot, Rejection, Version},
-};
+use shared::slot::{Command, CreateSlot, Rejection, Version};
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot},
     time::{Instant, timeout_at},
 };
 use uuid::Uuid;
 
-use crate::record::SlotRecord;
+use crate::{freshness::receipt::WriteReceipt, record::SlotRecord};
 
 /// The part of a command's time that is kept for committing it. A command that has waited until only this much is
 /// left is cancelled, which is a definite answer; a command that was taken before gets at least this much.
@@ -76,23 +73,35 @@ pub enum Outcome {
     Stands {
         /// The slot.
         record: SlotRecord,
-        /// The position of the event that made this version.
-        position: Position,
+        /// The receipt of the event that made this version.
+        receipt: WriteReceipt,
     },
     /// The slots of a [`Request::CreateAll`] stand like this.
     AllStand {
         /// The slots, in the order in which they were asked for.
         records: Vec<SlotRecord>,
-        /// The position of the first one's event; the others follow without a gap.
-        first_position: Position,
+        /// The receipt of their events.
+        receipt: WriteReceipt,
     },
     /// The slot is removed.
     Removed {
         /// The version of the delete.
         version: Version,
-        /// The position of its event.
-        position: Position,
+        /// The receipt of its event.
+        receipt: WriteReceipt,
     },
+}
+
+impl Outcome {
+    /// The receipt of what stands in the log.
+    #[must_use]
+    pub fn receipt(&self) -> &WriteReceipt {
+        match self {
+            Self::Stands { receipt, .. } | Self::AllStand { receipt, .. } | Self::Removed { receipt, .. } => {
+                receipt
+            }
+        }
+    }
 }
 
 /// Why a command led to nothing. Except for [`Refusal::OutcomeUnknown`] it is certain that nothing happened.
@@ -101,6 +110,14 @@ pub enum Refusal {
     /// The slot's rules say no.
     #[error(transparent)]
     Rejected(#[from] Rejection),
+    /// The slot has another version than the caller demanded.
+    #[error("the parking slot is at version {current}")]
+    VersionMismatch {
+        /// The slot's version.
+        current: Version,
+        /// The receipt of the event that made it.
+        receipt: WriteReceipt,
+    },
     /// The primary is away.
     #[error("the primary database is away")]
     PrimaryUnavailable,

@@ -9,6 +9,7 @@
 //! | group commit | [`write_model`] |
 //! | relay | [`relay`] |
 //! | query | [`queries`] |
+//! | freshness | [`freshness`] |
 //!
 //! [`startup`] puts them together; [`settings`] says with what.
 
@@ -20,4 +21,5 @@ pub mod commands;
 pub mod write_model;
 pub mod relay;
 pub mod queries;
+pub mod freshness;
 pub mod record;

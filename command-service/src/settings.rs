@@ -36,6 +36,8 @@ pub struct Settings {
     pub command_deadline: Duration,
     /// How many commands may wait; one more is refused.
     pub commit_queue_limit: usize,
+    /// How many reads may wait for a fresher replica; one more is refused.
+    pub freshness_max_waiters: usize,
     /// The form of the logs.
     pub log_format: LogFormat,
     /// The least severe lines that are logged.
@@ -80,6 +82,12 @@ impl Settings {
             )?),
             commit_queue_limit: from.parsed(
                 "PARKING__COMMIT__QUEUE_LIMIT",
+                4096,
+                "from 1 to 65536",
+                |limit| (1..=65_536).contains(limit),
+            )?,
+            freshness_max_waiters: from.parsed(
+                "PARKING__FRESHNESS__MAX_WAITERS",
                 4096,
                 "from 1 to 65536",
                 |limit| (1..=65_536).contains(limit),

@@ -4,11 +4,13 @@ use std::{net::SocketAddr, time::Duration};
 
 use actix_web::{App, HttpServer, dev::Server, middleware::from_fn, web};
 use anyhow::Context;
+use shared::parts::Part;
 use tokio::{task::JoinHandle, time::timeout};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     commands::Commands,
+    freshness::{gate::Gate, log_end::LogLook, waiting::Waiting},
     http::{envelope, probes::Parts, routes},
     queries::{Replica, watch},
     relay::{Relay, wake::CommitSignal},
@@ -45,9 +47,11 @@ impl Application {
         let committer =
             Committer::new(settings.primary.clone(), parts.primary.clone(), submissions, committed.clone());
         let replica = Replica::new(&settings.replica, parts.replica.clone())?;
-        let (server, address) = listen(&settings.http, commands, replica, parts.clone(), shutdown)?;
-
         let (tasks, stop_tasks) = (TaskTracker::new(), CancellationToken::new());
+        let gate = open_gate(settings, &parts.replica, &tasks, &stop_tasks, shutdown.clone());
+        let (server, address) =
+            listen(&settings.http, Served { commands, replica, gate, parts: parts.clone() }, shutdown)?;
+
         let committer = tokio::spawn(committer.run());
         let relay = Relay {
             primary: settings.primary.clone(),
@@ -57,7 +61,6 @@ impl Application {
             relay_part: parts.relay,
         };
         tasks.spawn(relay.run(stop_tasks.clone()));
-        tasks.spawn(watch::run(settings.replica.clone(), parts.replica, stop_tasks.clone()));
         Ok(Self { server, address, committer, tasks, stop_tasks })
     }
 
@@ -87,21 +90,50 @@ impl Application {
     }
 }
 
-fn listen(
-    settings: &HttpSettings,
+/// Opens the gate, with the two tasks that it works with: one looks where the primary's log ends, one listens to the
+/// replica and reports to `part`. They end when `stop_tasks` is cancelled; those who wait, when `shutdown` is.
+pub(crate) fn open_gate(
+    settings: &Settings,
+    part: &Part,
+    tasks: &TaskTracker,
+    stop_tasks: &CancellationToken,
+    shutdown: CancellationToken,
+) -> Gate {
+    let waiting = Waiting::default();
+    let waiters_max = settings.freshness_max_waiters;
+    let (log, looker) = LogLook::channel(settings.primary.clone(), waiters_max);
+    tasks.spawn(looker.run(stop_tasks.clone()));
+    let watching = watch::run(settings.replica.clone(), part.clone(), waiting.clone(), stop_tasks.clone());
+    tasks.spawn(watching);
+    Gate::new(log, waiting, waiters_max, shutdown)
+}
+
+/// What the handlers work with.
+#[derive(Clone)]
+struct Served {
     commands: Commands,
     replica: Replica,
+    gate: Gate,
     parts: Parts,
+}
+
+fn listen(
+    settings: &HttpSettings,
+    served: Served,
     shutdown: &CancellationToken,
 ) -> anyhow::Result<(Server, SocketAddr)> {
     let server = HttpServer::new(move || {
+        let Served { commands, replica, gate, parts } = served.clone();
         App::new()
             .wrap(from_fn(envelope::wrap))
-            .app_data(web::Data::new(commands.clone()))
-            .app_data(web::Data::new(replica.clone()))
-            .app_data(web::Data::new(parts.clone()))
+            .app_data(web::Data::new(commands))
+            .app_data(web::Data::new(replica))
+            .app_data(web::Data::new(gate))
+            .app_data(web::Data::new(parts))
             .configure(routes::configure)
     })
+    // A client that closes its side has gone away: nobody waits for it any longer.
+    .h1_allow_half_closed(false)
     .workers(settings.workers)
     .shutdown_timeout(DRAIN_SECS)
     .disable_signals()

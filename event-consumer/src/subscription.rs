@@ -4,28 +4,32 @@ use std::time::Duration;
 
 use futures_util::{FutureExt, StreamExt};
 use lapin::{
-    Connection, Consumer,
+    Channel, Connection, Consumer,
     message::Delivery,
     options::{BasicAckOptions, BasicConsumeOptions, BasicQosOptions},
-    types::FieldTable,
+    types::{FieldTable, ShortString},
 };
 use shared::{
     broker::{BrokerError, BrokerUrl, within_deadline},
     parts::Part,
     postgres::DatabaseUrl,
     retry::Pauses,
-    topology::{ReplicaName, declare_events_exchange, declare_replica_queue},
+    topology::{ReplicaName, declare_events_exchange, declare_replica_queue, declare_watermark_queue},
+    watermark::Watermark,
 };
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     batch::Batch,
-    projection::{Applied, ApplyError, ReplicaSession, apply_batch, session::OpenError},
+    projection::{Applied, ApplyError, ReplicaSession, apply_batch, apply_watermark, session::OpenError},
 };
 
 /// Messages that the broker sends ahead. Together with the largest message it bounds the memory: 64 x 128 KiB.
 const PREFETCH_MESSAGES: u16 = 64;
+
+/// One watermark at a time: while it is not acknowledged, newer ones take each other's place in the queue.
+const PREFETCH_WATERMARKS: u16 = 1;
 
 /// A batch is closed when it holds this many bytes, which is about 1,000 events; the message that reaches the bound
 /// is still part of it.
@@ -73,6 +77,21 @@ pub struct Subscription {
     pub replica_part: Part,
 }
 
+/// What is consumed, on one connection.
+struct Feeds {
+    connection: Connection,
+    events: Consumer,
+    watermarks: Consumer,
+}
+
+/// What came first.
+enum Arrival {
+    Events(Delivery),
+    Watermark(Delivery),
+    ReplicaLost,
+    Shutdown,
+}
+
 /// The connection to the replica, while there is one.
 type Replica = Option<ReplicaSession>;
 
@@ -104,60 +123,83 @@ impl Subscription {
         pauses: &mut Pauses,
         shutdown: &CancellationToken,
     ) -> Result<(), SubscriptionError> {
-        let (connection, mut consumer) = self.subscribe().await?;
+        let mut feeds = self.subscribe().await?;
         self.broker_part.up();
         *pauses = Pauses::new();
         let mut result = Ok(());
         while result.is_ok() && !shutdown.is_cancelled() {
-            result = self.next_step(replica, &mut consumer, shutdown).await;
+            result = self.next_step(replica, &mut feeds, shutdown).await;
         }
-        drop(consumer);
+        let Feeds { connection, events, watermarks } = feeds;
+        drop((events, watermarks));
         let _ = within_deadline(connection.close(200, "done".into())).await;
         result
     }
 
-    async fn subscribe(&self) -> Result<(Connection, Consumer), SubscriptionError> {
+    async fn subscribe(&self) -> Result<Feeds, SubscriptionError> {
         let connection = self.broker.connect("consumer").await?;
         let channel = within_deadline(connection.create_channel()).await?;
         within_deadline(declare_events_exchange(&channel)).await?;
         within_deadline(declare_replica_queue(&channel, &self.replica_name)).await?;
-        // Per consumer, not per channel: quorum queues know no other way.
-        within_deadline(channel.basic_qos(PREFETCH_MESSAGES, BasicQosOptions { global: false })).await?;
-        let options = BasicConsumeOptions {
-            no_local: false,  // RabbitMQ does not know it
-            no_ack: false,    // a message leaves the queue only after the replica's commit
-            exclusive: false, // a second process stands by
-            nowait: false,    // a queue that cannot be consumed must be noticed here
-        };
-        let queue = self.replica_name.queue();
-        let tag = "event-consumer".into();
-        let consumer =
-            within_deadline(channel.basic_consume(queue.into(), tag, options, FieldTable::default())).await?;
-        Ok((connection, consumer))
+        let queue = self.replica_name.queue().into();
+        let events = consume_queue(&channel, queue, "event-consumer", PREFETCH_MESSAGES).await?;
+        let channel = within_deadline(connection.create_channel()).await?;
+        let queue = within_deadline(declare_watermark_queue(&channel)).await?;
+        let watermarks = consume_queue(&channel, queue, "watermarks", PREFETCH_WATERMARKS).await?;
+        Ok(Feeds { connection, events, watermarks })
     }
 
     /// Waits for messages, applies what is ready, acknowledges it.
     async fn next_step(
         &self,
         replica: &mut Replica,
-        consumer: &mut Consumer,
+        feeds: &mut Feeds,
         shutdown: &CancellationToken,
     ) -> Result<(), SubscriptionError> {
         let Some(session) = replica else {
             return self.reconnect(replica, shutdown).await;
         };
-        let first = tokio::select! {
+        let arrival = tokio::select! {
             biased;
-            () = shutdown.cancelled() => return Ok(()),
-            () = session.lost() => {
-                *replica = None;
-                return Ok(());
+            () = shutdown.cancelled() => Arrival::Shutdown,
+            () = session.lost() => Arrival::ReplicaLost,
+            delivery = feeds.events.next() => Arrival::Events(delivery.ok_or(SubscriptionError::Ended)??),
+            delivery = feeds.watermarks.next() => {
+                Arrival::Watermark(delivery.ok_or(SubscriptionError::Ended)??)
             }
-            delivery = consumer.next() => delivery.ok_or(SubscriptionError::Ended)??,
         };
-        let deliveries = take_ready(first, consumer)?;
-        self.apply_until_committed(replica, &Batch::read(&deliveries), shutdown).await?;
-        acknowledge(&deliveries).await
+        match arrival {
+            Arrival::Shutdown => Ok(()),
+            Arrival::ReplicaLost => {
+                *replica = None;
+                Ok(())
+            }
+            Arrival::Events(first) => {
+                let deliveries = take_ready(first, &mut feeds.events)?;
+                self.apply_until_committed(replica, &Batch::read(&deliveries), shutdown).await?;
+                acknowledge(&deliveries).await
+            }
+            Arrival::Watermark(delivery) => {
+                self.note_watermark(replica, &delivery.data).await;
+                acknowledge(&[delivery]).await
+            }
+        }
+    }
+
+    /// Notes a watermark. One that cannot be read or applied is passed over: the next says more.
+    async fn note_watermark(&self, replica: &mut Replica, body: &[u8]) {
+        let watermark = match Watermark::decode(body) {
+            Ok(watermark) => watermark,
+            Err(error) => {
+                tracing::warn!(error = &error as &dyn std::error::Error, "watermark passed over");
+                return;
+            }
+        };
+        let Some(session) = replica else { return };
+        if let Err(error) = apply_watermark(session, &watermark).await {
+            *replica = None;
+            self.report_apply(&error);
+        }
     }
 
     /// Applies a batch; holds it and tries again for as long as the fault is not its own.
@@ -244,6 +286,23 @@ impl Subscription {
             }
         }
     }
+}
+
+async fn consume_queue(
+    channel: &Channel,
+    queue: ShortString,
+    tag: &str,
+    prefetch: u16,
+) -> Result<Consumer, SubscriptionError> {
+    // Per consumer, not per channel: quorum queues know no other way.
+    within_deadline(channel.basic_qos(prefetch, BasicQosOptions { global: false })).await?;
+    let options = BasicConsumeOptions {
+        no_local: false,  // RabbitMQ does not know it
+        no_ack: false,    // a message leaves the queue only after the replica's commit
+        exclusive: false, // a second process stands by
+        nowait: false,    // a queue that cannot be consumed must be noticed here
+    };
+    Ok(within_deadline(channel.basic_consume(queue, tag.into(), options, FieldTable::default())).await?)
 }
 
 /// What is ready without waiting, up to the bound.

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`slot`] | the rules of a parking slot: `decide` and `evolve`, pure |
 //! | [`event`] | an event as it stands in the log, and its JSON form on the wire |
+//! | [`watermark`] | how complete the log is while nothing happens |
 //! | [`topology`] | the broker's exchange and queues, every option with its reason |
 //! | [`runtime`] | the runtime on which connections live |
 //! | [`retry`] | the pauses between two attempts to reach a part |
@@ -19,6 +20,7 @@
 
 pub mod slot;
 pub mod event;
+pub mod watermark;
 pub mod topology;
 pub mod runtime;
 pub mod retry;

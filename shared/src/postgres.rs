@@ -1,6 +1,12 @@
 //! A connection to PostgreSQL that says when it is lost.
 
-use std::{fmt, ops::Deref, str::FromStr, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    ops::Deref,
+    str::FromStr,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use futures_util::future::poll_fn;
 use tokio::{sync::Notify, task::JoinHandle, time::timeout};
@@ -83,6 +89,7 @@ pub struct Session {
     client: Client,
     lost: CancellationToken,
     notified: Arc<Notify>,
+    payload: Arc<Mutex<String>>,
     driver: JoinHandle<()>,
 }
 
@@ -90,12 +97,18 @@ impl Session {
     fn drive(client: Client, mut connection: Connection<Socket, NoTlsStream>) -> Self {
         let lost = CancellationToken::new();
         let notified = Arc::new(Notify::new());
-        let (on_end, on_notification) = (lost.clone(), Arc::clone(&notified));
+        let payload = Arc::new(Mutex::new(String::new()));
+        let (on_end, on_notification, newest) = (lost.clone(), Arc::clone(&notified), Arc::clone(&payload));
         let driver = tokio::spawn(async move {
             let _lost = on_end.drop_guard();
             while let Some(Ok(message)) = poll_fn(|cx| connection.poll_message(cx)).await {
                 match message {
-                    AsyncMessage::Notification(_) => on_notification.notify_one(),
+                    AsyncMessage::Notification(notification) => {
+                        notification
+                            .payload()
+                            .clone_into(&mut newest.lock().unwrap_or_else(PoisonError::into_inner));
+                        on_notification.notify_one();
+                    }
                     AsyncMessage::Notice(notice) => {
                         tracing::debug!(message = notice.message(), "notice from the database")
                     }
@@ -103,7 +116,7 @@ impl Session {
                 }
             }
         });
-        Self { client, lost, notified, driver }
+        Self { client, lost, notified, payload, driver }
     }
 
     /// Waits until the connection is lost.
@@ -115,6 +128,12 @@ impl Session {
     #[must_use]
     pub fn notified(&self) -> Arc<Notify> {
         Arc::clone(&self.notified)
+    }
+
+    /// What the newest notification said; empty before the first.
+    #[must_use]
+    pub fn newest_payload(&self) -> String {
+        self.payload.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 

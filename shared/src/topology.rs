@@ -5,10 +5,10 @@ use std::{fmt, str::FromStr};
 use lapin::{
     Channel, ExchangeKind,
     options::{ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions},
-    types::{AMQPValue, FieldTable},
+    types::{AMQPValue, FieldTable, ShortString},
 };
 
-use crate::event::EventType;
+use crate::{event::EventType, watermark::WATERMARK_KEY};
 
 /// The topic exchange to which the relay publishes every event; the routing key is the event's type.
 pub const EVENTS_EXCHANGE: &str = "parking.events";
@@ -105,4 +105,35 @@ pub async fn declare_replica_queue(channel: &Channel, replica: &ReplicaName) -> 
             .await?;
     }
     Ok(())
+}
+
+/// Declares a queue of this connection's own for watermarks, and binds it. Returns its name, which the broker makes up.
+/// It holds the newest watermark only, and goes with the connection.
+///
+/// # Errors
+/// The broker is away.
+pub async fn declare_watermark_queue(channel: &Channel) -> lapin::Result<ShortString> {
+    let options = QueueDeclareOptions {
+        passive: false,
+        durable: false,    // a watermark is of no use later
+        exclusive: true,   // each process wants every one
+        auto_delete: true, // nobody else would empty it
+        nowait: false,     // the name comes with the answer
+    };
+    let mut arguments = FieldTable::default();
+    // An older one says less than a newer one: they must not pile up while the replica is away.
+    arguments.insert("x-max-length".into(), AMQPValue::LongLongInt(1));
+    arguments.insert("x-overflow".into(), AMQPValue::LongString("drop-head".into()));
+    let queue = channel.queue_declare("".into(), options, arguments).await?;
+    let name = queue.name().clone();
+    channel
+        .queue_bind(
+            name.clone(),
+            EVENTS_EXCHANGE.into(),
+            WATERMARK_KEY.into(),
+            QueueBindOptions { nowait: false },
+            FieldTable::default(),
+        )
+        .await?;
+    Ok(name)
 }

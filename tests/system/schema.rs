@@ -33,12 +33,13 @@ async fn assert_prepares(database: &Database, role: Role, step: &str, statements
 #[test]
 fn every_statement_of_the_services_fits_the_schema() -> Result<()> {
     with_databases(async |primary, replica| {
-        use command_service::{queries, relay, write_model};
+        use command_service::{freshness, queries, relay, write_model};
         use event_consumer::projection;
 
         assert_prepares(&primary, Role::CommandService, "write model", &write_model::session::STATEMENTS)
             .await?;
         assert_prepares(&primary, Role::CommandService, "relay", &relay::log::STATEMENTS).await?;
+        assert_prepares(&primary, Role::CommandService, "freshness", &freshness::log_end::STATEMENTS).await?;
         assert_prepares(&replica, Role::CommandServiceReader, "queries", &queries::STATEMENTS).await?;
         assert_prepares(&replica, Role::EventConsumer, "projection", &projection::session::STATEMENTS).await
     })

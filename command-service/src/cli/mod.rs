@@ -24,7 +24,9 @@ use shared::{
 };
 use uuid::Uuid;
 
-use crate::{commands::Refusal, queries::ReadError, record::SlotRecord, settings::Settings};
+use crate::{
+    commands::Refusal, freshness::gate::Unmet, queries::ReadError, record::SlotRecord, settings::Settings,
+};
 
 /// A register of parking slots: takes commands, relays events, answers reads.
 #[derive(Debug, Parser)]
@@ -50,6 +52,9 @@ enum Command {
         /// available, reserved, occupied or blocked
         #[arg(long, default_value = "available", value_parser = parse_status)]
         status: SlotStatus,
+        /// Wait until the replica has it, and print what is read there
+        #[arg(long)]
+        wait: bool,
         /// Print one JSON object
         #[arg(long)]
         json: bool,
@@ -146,6 +151,8 @@ enum CliError {
     BadInput(String),
     #[error("{reason}; {imported} of {total} rows are in: go on with --skip {imported}{doubt}")]
     ImportCutOff { reason: String, imported: usize, total: usize, doubt: String, exit_code: u8 },
+    #[error("parking slot {uuid} is created, but not yet seen on the replica: {reason}")]
+    NotSeen { uuid: Uuid, reason: Unmet },
     #[error("{0} is away")]
     Away(&'static str),
     #[error(transparent)]
@@ -163,7 +170,8 @@ impl CliError {
         match self {
             Self::Refused(refusal) => exit_code_of(*refusal),
             Self::ImportCutOff { exit_code, .. } => *exit_code,
-            Self::Away(_) => AWAY,
+            Self::NotSeen { reason: Unmet::DeadLettered | Unmet::ForeignReceipt, .. } => REFUSED,
+            Self::NotSeen { .. } | Self::Away(_) => AWAY,
             Self::Setting(_) => USAGE,
             Self::NotFound | Self::NotReady(_) | Self::BadInput(_) | Self::Other(_) => REFUSED,
         }
@@ -173,7 +181,7 @@ impl CliError {
 fn exit_code_of(refusal: Refusal) -> u8 {
     match refusal {
         Refusal::PrimaryUnavailable | Refusal::Overloaded | Refusal::OutcomeUnknown => AWAY,
-        Refusal::Rejected(_) | Refusal::Internal => REFUSED,
+        Refusal::Rejected(_) | Refusal::VersionMismatch { .. } | Refusal::Internal => REFUSED,
     }
 }
 
@@ -220,8 +228,8 @@ impl Cli {
         telemetry::init(settings.log_format, settings.log_level);
         match command {
             Command::Serve => operate::serve(&settings).await,
-            Command::CreateParkingSlot { name, status, json } => {
-                write::create(&settings, name, status, json).await
+            Command::CreateParkingSlot { name, status, wait, json } => {
+                write::create(&settings, name, status, wait, json).await
             }
             Command::ParkingSlotList { status, name, limit } => {
                 read::list(&settings, status, name, limit).await

@@ -1,18 +1,29 @@
 //! List and details.
 
+use std::time::Duration;
+
 use serde::Serialize;
 use shared::{parts::Part, slot::SlotStatus};
+use tokio::time::Instant;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use uuid::Uuid;
 
 use super::{CliError, print_json, print_record};
 use crate::{
+    freshness::{
+        demand::{Demand, WAIT_MS_MAX},
+        gate::Unmet,
+        receipt::{Receipt, WriteReceipt},
+    },
     queries::{
         Replica,
         cursor::Cursor,
         list::{Filter, LIMIT_MAX},
+        status::HandedBack,
     },
     record::SlotRecord,
     settings::Settings,
+    startup::open_gate,
 };
 
 pub(super) fn replica(settings: &Settings) -> Result<Replica, CliError> {
@@ -28,7 +39,7 @@ pub(super) async fn for_each_slot(
 ) -> Result<(), CliError> {
     let mut cursor = Some(Cursor::START);
     while let Some(from) = cursor {
-        let page = replica.list(filter, from, LIMIT_MAX).await?.found;
+        let page = replica.list(filter, from, LIMIT_MAX, &HandedBack::default()).await?.found;
         page.items.iter().try_for_each(&mut each)?;
         cursor = page.next;
     }
@@ -47,7 +58,7 @@ pub(super) async fn list(
     let mut cursor = Some(Cursor::START);
     while let (Some(from), 1..) = (cursor, left) {
         let page_limit = u16::try_from(left).unwrap_or(LIMIT_MAX).min(LIMIT_MAX);
-        let page = replica.list(&filter, from, page_limit).await?.found;
+        let page = replica.list(&filter, from, page_limit, &HandedBack::default()).await?.found;
         page.items.iter().try_for_each(print_line)?;
         left -= page.items.len();
         cursor = page.next;
@@ -70,6 +81,33 @@ fn print_line(record: &SlotRecord) -> Result<(), CliError> {
 }
 
 pub(super) async fn details(settings: &Settings, uuid: Uuid, json: bool) -> Result<(), CliError> {
-    let record = replica(settings)?.slot(uuid).await?.found.ok_or(CliError::NotFound)?;
+    let record =
+        replica(settings)?.slot(uuid, &HandedBack::default()).await?.found.ok_or(CliError::NotFound)?;
     print_record(&record, json)
+}
+
+/// The slot as the replica shows it once it holds this write; or why it does not show it. Whoever has removed the slot
+/// meanwhile has seen it.
+pub(super) async fn when_visible(
+    settings: &Settings,
+    uuid: Uuid,
+    write: WriteReceipt,
+) -> Result<Result<SlotRecord, Unmet>, CliError> {
+    let (replica, part) = (replica(settings)?, Part::new("replica"));
+    let (tasks, stop_tasks) = (TaskTracker::new(), CancellationToken::new());
+    let gate = open_gate(settings, &part, &tasks, &stop_tasks, stop_tasks.child_token());
+    let demand = Demand {
+        receipts: vec![Receipt::Write(write)],
+        wait: Duration::from_millis(WAIT_MS_MAX),
+        ..Demand::default()
+    };
+    let query = async |handed_back: &HandedBack| replica.slot(uuid, handed_back).await;
+    let fresh = gate.read(&demand, Instant::now(), query).await;
+    stop_tasks.cancel();
+    tasks.close();
+    tasks.wait().await;
+    match fresh {
+        Ok(fresh) => fresh.read.found.map(Ok).ok_or(CliError::NotFound),
+        Err(unmet) => Ok(Err(unmet)),
+    }
 }

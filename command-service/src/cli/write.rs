@@ -8,7 +8,7 @@ use shared::{
 use tokio::task::JoinHandle;
 use uuid::Uuid;
 
-use super::{CliError, print_json, print_record, print_text};
+use super::{CliError, print_json, print_record, print_text, read};
 use crate::{
     commands::{Answer, Ask, Commands, Outcome, Request},
     relay::wake::CommitSignal,
@@ -67,10 +67,19 @@ pub(super) async fn create(
     settings: &Settings,
     name: SlotName,
     status: SlotStatus,
+    wait: bool,
     json: bool,
 ) -> Result<(), CliError> {
-    let create = CreateSlot { uuid: Uuid::now_v7(), name, status };
-    print_outcome(&execute_one(settings, Command::Create(create)).await?, json)
+    let uuid = Uuid::now_v7();
+    let create = CreateSlot { uuid, name, status };
+    let outcome = execute_one(settings, Command::Create(create)).await?;
+    if !wait {
+        return print_outcome(&outcome, json);
+    }
+    match read::when_visible(settings, uuid, *outcome.receipt()).await? {
+        Ok(record) => print_record(&record, json),
+        Err(reason) => Err(CliError::NotSeen { uuid, reason }),
+    }
 }
 
 pub(super) async fn update(

@@ -1,4 +1,4 @@
-//! What every answer carries, whoever made it: `X-Request-Id`, `Server-Timing`, `Cache-Control`; and the request's id
+//! What every answer carries, whoever made it: `X-Request-Id`, `Server-Timing`, `Cache-Control`, freshness; and the request's id
 //! in every problem.
 
 use std::time::Duration;
@@ -12,7 +12,7 @@ use actix_web::{
 };
 use uuid::Uuid;
 
-use super::problem::Problem;
+use super::{freshness::Label, problem::Problem};
 
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
@@ -47,7 +47,11 @@ pub async fn wrap(
         None => response.map_into_boxed_body(),
     };
     let timing = request.extensions().get::<Timing>().copied().and_then(Timing::header);
+    let label = request.extensions_mut().remove::<Label>();
     let headers = response.headers_mut();
+    if let Some(label) = label {
+        label.write_to(headers);
+    }
     if let Some(timing) = timing {
         headers.insert(SERVER_TIMING, timing);
     }

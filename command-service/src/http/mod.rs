@@ -6,6 +6,7 @@
 //! | [`envelope`] | what every answer carries |
 //! | [`slots`] | the commands |
 //! | [`reads`] | the queries |
+//! | [`freshness`] | how fresh an answer is, and what became of a write |
 //! | [`probes`] | health |
 //! | [`fields`] | a JSON object's members, each fault named |
 //! | [`parameters`] | query parameters and path segments |
@@ -17,6 +18,7 @@ pub mod routes;
 pub mod envelope;
 pub mod slots;
 pub mod reads;
+pub mod freshness;
 pub mod probes;
 pub mod fields;
 pub mod parameters;

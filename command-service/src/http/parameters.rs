@@ -1,15 +1,26 @@
 //! Query parameters and path segments. What is unknown, repeated or malformed is refused: a parameter that is
 //! silently without effect would be a lie.
 
+use std::time::Duration;
+
 use shared::slot::{NAME_MAX_CHARS, SlotStatus};
 use unicode_normalization::UnicodeNormalization;
 use uuid::Uuid;
 
 use super::problem::{Problem, ProblemType};
-use crate::queries::{
-    cursor::Cursor,
-    list::{Filter, LIMIT_DEFAULT, LIMIT_MAX},
+use crate::{
+    freshness::{
+        demand::{Demand, MAX_STALENESS_MS_MAX, OnTimeout, RECEIPTS_MAX, WAIT_MS_DEFAULT, WAIT_MS_MAX},
+        receipt::Receipt,
+    },
+    queries::{
+        cursor::Cursor,
+        list::{Filter, LIMIT_DEFAULT, LIMIT_MAX},
+    },
 };
+
+/// The one parameter that may occur more than once.
+const RECEIPT: &str = "receipt";
 
 /// The query's parameters, taken one by one.
 #[derive(Debug)]
@@ -19,14 +30,14 @@ impl Parameters {
     /// Splits a query string.
     ///
     /// # Errors
-    /// `invalid-parameter` if a name occurs twice, or something is not UTF-8.
+    /// `invalid-parameter` if a name occurs twice that may occur once, or something is not UTF-8.
     pub fn parse(query: &str) -> Result<Self, Problem> {
         let mut parameters: Vec<(String, String)> = Vec::new();
         for pair in query.split('&').filter(|pair| !pair.is_empty()) {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
             let name = decode(name).ok_or_else(|| invalid("a name", "must be UTF-8, percent-encoded"))?;
             let value = decode(value).ok_or_else(|| invalid(&name, "must be UTF-8, percent-encoded"))?;
-            if parameters.iter().any(|(known, _)| *known == name) {
+            if name != RECEIPT && parameters.iter().any(|(known, _)| *known == name) {
                 return Err(invalid(&name, "must occur once"));
             }
             parameters.push((name, value));
@@ -82,6 +93,57 @@ impl Parameters {
                 .ok_or_else(|| invalid("name", "must be 1 to 200 characters, none of them control"))
         });
         Ok(Filter { status: status.transpose()?, name_contains: name.transpose()? })
+    }
+
+    /// How fresh the answer must be.
+    ///
+    /// # Errors
+    /// `malformed-receipt` or `invalid-parameter`.
+    pub fn demand(&mut self) -> Result<Demand, Problem> {
+        let strong = self.one_of("consistency", &[("eventual", false), ("strong", true)])?;
+        let on_timeout =
+            self.one_of("on_timeout", &[("fail", OnTimeout::Fail), ("stale", OnTimeout::Stale)])?;
+        Ok(Demand {
+            strong: strong.unwrap_or_default(),
+            on_timeout: on_timeout.unwrap_or_default(),
+            max_staleness: self.milliseconds("max_staleness_ms", MAX_STALENESS_MS_MAX)?,
+            wait: self
+                .milliseconds("wait_ms", WAIT_MS_MAX)?
+                .unwrap_or(Duration::from_millis(WAIT_MS_DEFAULT)),
+            receipts: self.receipts()?,
+        })
+    }
+
+    fn receipts(&mut self) -> Result<Vec<Receipt>, Problem> {
+        let mut receipts = Vec::new();
+        while let Some(text) = self.take(RECEIPT) {
+            if receipts.len() == RECEIPTS_MAX {
+                return Err(invalid(RECEIPT, &format!("must occur at most {RECEIPTS_MAX} times")));
+            }
+            receipts.push(Receipt::decode(&text).ok_or_else(Problem::malformed_receipt)?);
+        }
+        Ok(receipts)
+    }
+
+    fn one_of<T: Copy>(&mut self, name: &str, values: &[(&str, T)]) -> Result<Option<T>, Problem> {
+        let Some(text) = self.take(name) else {
+            return Ok(None);
+        };
+        let found = values.iter().find(|(value, _)| *value == text).map(|(_, meaning)| *meaning);
+        let names: Vec<_> = values.iter().map(|(value, _)| *value).collect();
+        found.map(Some).ok_or_else(|| invalid(name, &format!("must be {}", names.join(" or "))))
+    }
+
+    fn milliseconds(&mut self, name: &str, max: u64) -> Result<Option<Duration>, Problem> {
+        let Some(text) = self.take(name) else {
+            return Ok(None);
+        };
+        let digits = text.bytes().all(|byte| byte.is_ascii_digit());
+        let milliseconds =
+            digits.then(|| text.parse().ok()).flatten().filter(|milliseconds| *milliseconds <= max);
+        milliseconds
+            .map(|milliseconds| Some(Duration::from_millis(milliseconds)))
+            .ok_or_else(|| invalid(name, &format!("must be from 0 to {max}")))
     }
 
     /// To be called when every known parameter has been asked for.

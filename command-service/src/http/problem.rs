@@ -6,13 +6,10 @@ use actix_web::{
     http::{StatusCode, header},
 };
 use serde::Serialize;
-use shared::slot::Rejection;
+use shared::slot::{Rejection, Version};
 
-use crate::{commands::Refusal, queries::ReadError};
-
-/// When a caller may try again after a part was away or too much was waiting, in seconds. Parts are looked for at
-/// least once a second.
-const RETRY_AFTER_SECS: u32 = 1;
+use super::freshness::WRITE_RECEIPT;
+use crate::{commands::Refusal, freshness::gate::Unmet, queries::ReadError};
 
 /// What kind of problem, as in its `type`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,8 +18,11 @@ pub enum ProblemType {
     MalformedJson,
     UnknownField,
     InvalidParameter,
+    MalformedReceipt,
     NotFound,
     MethodNotAllowed,
+    DeadLettered,
+    ForeignReceipt,
     VersionMismatch,
     TooLarge,
     RequestTimeout,
@@ -33,17 +33,21 @@ pub enum ProblemType {
     ReplicaUnavailable,
     Overloaded,
     OutcomeUnknown,
+    ReplicaBehind,
 }
 
 impl ProblemType {
     /// Every type.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 19] = [
         Self::MalformedJson,
         Self::UnknownField,
         Self::InvalidParameter,
+        Self::MalformedReceipt,
         Self::NotFound,
         Self::MethodNotAllowed,
         Self::RequestTimeout,
+        Self::DeadLettered,
+        Self::ForeignReceipt,
         Self::VersionMismatch,
         Self::TooLarge,
         Self::UnsupportedMediaType,
@@ -53,6 +57,7 @@ impl ProblemType {
         Self::ReplicaUnavailable,
         Self::Overloaded,
         Self::OutcomeUnknown,
+        Self::ReplicaBehind,
     ];
 
     /// The type with this name, as in the path of its page.
@@ -82,9 +87,18 @@ impl ProblemType {
             Self::InvalidParameter => {
                 ("invalid-parameter", "A parameter is not valid", StatusCode::BAD_REQUEST)
             }
+            Self::MalformedReceipt => {
+                ("malformed-receipt", "A receipt is not one of this register", StatusCode::BAD_REQUEST)
+            }
             Self::NotFound => ("not-found", "There is no such thing", StatusCode::NOT_FOUND),
             Self::MethodNotAllowed => {
                 ("method-not-allowed", "The method is not allowed here", StatusCode::METHOD_NOT_ALLOWED)
+            }
+            Self::DeadLettered => {
+                ("dead-lettered", "The replica has set the write aside", StatusCode::CONFLICT)
+            }
+            Self::ForeignReceipt => {
+                ("foreign-receipt", "The primary was restored or replaced since", StatusCode::CONFLICT)
             }
             Self::VersionMismatch => {
                 ("version-mismatch", "The slot has another version", StatusCode::PRECONDITION_FAILED)
@@ -110,6 +124,9 @@ impl ProblemType {
             Self::OutcomeUnknown => {
                 ("outcome-unknown", "It is not known what happened", StatusCode::SERVICE_UNAVAILABLE)
             }
+            Self::ReplicaBehind => {
+                ("replica-behind", "The replica is not fresh enough yet", StatusCode::GATEWAY_TIMEOUT)
+            }
         }
     }
 }
@@ -132,6 +149,8 @@ pub struct Problem {
     errors: Vec<FieldFault>,
     allow: Option<&'static str>,
     current_version: Option<i64>,
+    write_receipt: Option<Box<str>>,
+    retry_after_secs: Option<u32>,
 }
 
 #[derive(Serialize)]
@@ -152,7 +171,17 @@ impl Problem {
     /// A problem of this kind; `detail` is for the caller's eyes.
     #[must_use]
     pub fn new(kind: ProblemType, detail: impl Into<String>) -> Self {
-        Self { kind, detail: detail.into(), errors: Vec::new(), allow: None, current_version: None }
+        // Parts that are away are looked for at least once a second.
+        let is_temporary = kind.describe().2 == StatusCode::SERVICE_UNAVAILABLE;
+        Self {
+            kind,
+            detail: detail.into(),
+            errors: Vec::new(),
+            allow: None,
+            current_version: None,
+            write_receipt: None,
+            retry_after_secs: is_temporary.then_some(1),
+        }
     }
 
     /// The same with what is wrong in each place.
@@ -166,6 +195,17 @@ impl Problem {
     pub fn method_not_allowed(allow: &'static str) -> Self {
         let problem = Self::new(ProblemType::MethodNotAllowed, format!("this resource allows {allow}"));
         Self { allow: Some(allow), ..problem }
+    }
+
+    fn version_mismatch(current: Version) -> Self {
+        let detail = format!("the slot is at version {current}");
+        Self { current_version: Some(current.get()), ..Self::new(ProblemType::VersionMismatch, detail) }
+    }
+
+    /// A receipt that cannot be read, or that this register has not given out.
+    #[must_use]
+    pub fn malformed_receipt() -> Self {
+        Self::new(ProblemType::MalformedReceipt, "receipt must be one that this register has given out")
     }
 
     /// There is nothing at this path.
@@ -201,8 +241,11 @@ impl Problem {
         if let Some(allow) = self.allow {
             response.insert_header((header::ALLOW, allow));
         }
-        if status == StatusCode::SERVICE_UNAVAILABLE {
-            response.insert_header((header::RETRY_AFTER, RETRY_AFTER_SECS.to_string()));
+        if let Some(secs) = self.retry_after_secs {
+            response.insert_header((header::RETRY_AFTER, secs.to_string()));
+        }
+        if let Some(receipt) = &self.write_receipt {
+            response.insert_header((WRITE_RECEIPT, receipt.as_ref()));
         }
         if let Some(version) = self.current_version {
             response.insert_header((header::ETAG, format!("\"{version}\"")));
@@ -223,11 +266,10 @@ impl From<Refusal> for Problem {
     fn from(refusal: Refusal) -> Self {
         match refusal {
             Refusal::Rejected(Rejection::NotFound) => Self::no_such_slot(),
-            Refusal::Rejected(Rejection::VersionMismatch { current }) => {
-                let detail = format!("the slot is at version {current}");
-                let problem = Self::new(ProblemType::VersionMismatch, detail);
-                Self { current_version: Some(current.get()), ..problem }
+            Refusal::VersionMismatch { current, receipt } => {
+                Self { write_receipt: Some(receipt.encode().into()), ..Self::version_mismatch(current) }
             }
+            Refusal::Rejected(Rejection::VersionMismatch { current }) => Self::version_mismatch(current),
             Refusal::PrimaryUnavailable => {
                 Self::new(ProblemType::PrimaryUnavailable, "nothing was changed; please try again")
             }
@@ -252,6 +294,38 @@ impl From<ReadError> for Problem {
             ReadError::Sql(error) => {
                 tracing::error!(error = &error as &dyn std::error::Error, "read failed");
                 Self::new(ProblemType::Internal, "the read failed")
+            }
+        }
+    }
+}
+
+impl From<Unmet> for Problem {
+    fn from(unmet: Unmet) -> Self {
+        match unmet {
+            Unmet::Read(error) => error.into(),
+            Unmet::PrimaryAway => Self::new(
+                ProblemType::PrimaryUnavailable,
+                "this needs a look at the primary; please try again",
+            ),
+            Unmet::BeyondLog => Self::malformed_receipt(),
+            Unmet::ForeignReceipt => Self::new(
+                ProblemType::ForeignReceipt,
+                "the receipt is of another life of the primary: what it stands for may be lost",
+            ),
+            Unmet::DeadLettered => Self::new(
+                ProblemType::DeadLettered,
+                "the replica could not apply the write and has set it aside: it will not be visible by waiting",
+            ),
+            Unmet::Behind { retry_after_secs } => {
+                let problem =
+                    Self::new(ProblemType::ReplicaBehind, "the replica did not become fresh enough in time");
+                Self { retry_after_secs: Some(retry_after_secs), ..problem }
+            }
+            Unmet::TooMany => {
+                Self::new(ProblemType::Overloaded, "too many reads are waiting; please try again")
+            }
+            Unmet::Stopping => {
+                Self::new(ProblemType::Overloaded, "the service is about to end; please try again")
             }
         }
     }

@@ -1,16 +1,18 @@
 //! The queries: all of them read the replica.
 
-use actix_web::{HttpMessage, HttpRequest, HttpResponse, http::header, web};
+use actix_web::{HttpRequest, HttpResponse, http::header, web};
 use serde::Serialize;
+use tokio::time::Instant;
 
 use super::{
-    envelope::Timing,
+    freshness::labelled,
     parameters::{Parameters, slot_uuid},
     preconditions::{etag, none_match_fails},
     problem::Problem,
 };
 use crate::{
-    queries::{Read, Replica, cursor::Cursor, list::Filter},
+    freshness::{demand::Demand, gate::Gate},
+    queries::{Replica, cursor::Cursor, list::Filter, status::HandedBack},
     record::SlotRecord,
 };
 
@@ -27,11 +29,18 @@ struct PageBody {
 ///
 /// # Errors
 /// The [`Problem`].
-pub async fn list(request: HttpRequest, replica: web::Data<Replica>) -> Result<HttpResponse, Problem> {
+pub async fn list(
+    request: HttpRequest,
+    replica: web::Data<Replica>,
+    gate: web::Data<Gate>,
+) -> Result<HttpResponse, Problem> {
+    let arrived = Instant::now();
     let mut parameters = Parameters::parse(request.query_string())?;
     let (filter, limit, cursor) = (parameters.filter()?, parameters.limit()?, parameters.cursor()?);
+    let demand = parameters.demand()?;
     parameters.finish()?;
-    let page = timed(&request, replica.list(&filter, cursor, limit).await?);
+    let query = async |handed_back: &HandedBack| replica.list(&filter, cursor, limit, handed_back).await;
+    let page = labelled(&request, gate.read(&demand, arrived, query).await?);
     let next_cursor = page.next.map(Cursor::encode);
     let mut answer = HttpResponse::Ok();
     answer.insert_header(CACHE_CONTROL);
@@ -51,9 +60,12 @@ fn next_page(filter: &Filter, limit: u16, cursor: &str) -> String {
     format!("/parking-slots?{}", query.finish())
 }
 
-fn timed<T>(request: &HttpRequest, read: Read<T>) -> T {
-    request.extensions_mut().insert(Timing([("wait", read.waited), ("query", read.queried)]));
-    read.found
+/// The parameters of a resource that knows none but those of freshness.
+fn only_demand(request: &HttpRequest) -> Result<Demand, Problem> {
+    let mut parameters = Parameters::parse(request.query_string())?;
+    let demand = parameters.demand()?;
+    parameters.finish()?;
+    Ok(demand)
 }
 
 /// `GET /parking-slots/{uuid}`
@@ -64,10 +76,14 @@ pub async fn one(
     request: HttpRequest,
     uuid: web::Path<String>,
     replica: web::Data<Replica>,
+    gate: web::Data<Gate>,
 ) -> Result<HttpResponse, Problem> {
+    let arrived = Instant::now();
     let uuid = slot_uuid(&uuid)?;
-    Parameters::parse(request.query_string())?.finish()?;
-    let record = timed(&request, replica.slot(uuid).await?).ok_or_else(Problem::no_such_slot)?;
+    let demand = only_demand(&request)?;
+    let query = async |handed_back: &HandedBack| replica.slot(uuid, handed_back).await;
+    let found = labelled(&request, gate.read(&demand, arrived, query).await?);
+    let record = found.ok_or_else(Problem::no_such_slot)?;
     let version = record.slot.version;
     let tag = (header::ETAG, etag(version));
     if none_match_fails(&request, version)? {
@@ -80,8 +96,14 @@ pub async fn one(
 ///
 /// # Errors
 /// The [`Problem`].
-pub async fn summary(request: HttpRequest, replica: web::Data<Replica>) -> Result<HttpResponse, Problem> {
-    Parameters::parse(request.query_string())?.finish()?;
-    let summary = timed(&request, replica.summary().await?);
+pub async fn summary(
+    request: HttpRequest,
+    replica: web::Data<Replica>,
+    gate: web::Data<Gate>,
+) -> Result<HttpResponse, Problem> {
+    let arrived = Instant::now();
+    let demand = only_demand(&request)?;
+    let query = async |handed_back: &HandedBack| replica.summary(handed_back).await;
+    let summary = labelled(&request, gate.read(&demand, arrived, query).await?);
     Ok(HttpResponse::Ok().insert_header(CACHE_CONTROL).json(summary))
 }

@@ -6,7 +6,7 @@ use actix_web::{
 };
 
 use super::{
-    probes,
+    freshness, probes,
     problem::{Problem, ProblemType},
     reads, slots,
 };
@@ -29,6 +29,7 @@ pub fn configure(config: &mut ServiceConfig) {
                 .route(web::patch().to(slots::change))
                 .route(web::delete().to(slots::delete)),
         )
+        .service(resource("/receipts/{receipt}", READ_ONLY).route(read().to(freshness::receipt)))
         .service(resource("/health", READ_ONLY).route(read().to(probes::health)))
         .service(resource("/livez", READ_ONLY).route(read().to(probes::livez)))
         .service(resource("/readyz", READ_ONLY).route(read().to(probes::readyz)))

@@ -8,6 +8,7 @@ use uuid::Uuid;
 use super::{
     envelope::Timing,
     fields::{BATCH_BODY_MAX_BYTES, BODY_MAX_BYTES, Faults, Fields, body},
+    freshness::WRITE_RECEIPT,
     parameters::{Parameters, slot_uuid},
     preconditions::{etag, if_match},
     problem::{Problem, ProblemType},
@@ -15,6 +16,7 @@ use super::{
 };
 use crate::{
     commands::{Ask, CREATES_MAX, Commands, Executed, Outcome, Request},
+    freshness::gate::Gate,
     record::SlotRecord,
 };
 
@@ -29,6 +31,7 @@ pub async fn create(
     request: HttpRequest,
     payload: web::Payload,
     commands: web::Data<Commands>,
+    gate: web::Data<Gate>,
 ) -> Result<HttpResponse, Problem> {
     Parameters::parse(request.query_string())?.finish()?;
     let fields = Fields::parse(&body(&request, payload, &[JSON], BODY_MAX_BYTES).await?)?;
@@ -36,8 +39,9 @@ pub async fn create(
     let create = create_from(fields, &mut faults);
     faults.check()?;
     let create = create.ok_or_else(|| Problem::new(ProblemType::InvalidValue, "name is required"))?;
-    match carry_out(&request, &commands, Request::One(Command::Create(create))).await? {
-        Outcome::Stands { record, .. } => Ok(HttpResponse::Created()
+    match carry_out(&request, &commands, &gate, Request::One(Command::Create(create))).await? {
+        Outcome::Stands { record, receipt } => Ok(HttpResponse::Created()
+            .insert_header((WRITE_RECEIPT, receipt.encode()))
             .insert_header((header::LOCATION, format!("/parking-slots/{}", record.slot.uuid)))
             .insert_header((header::ETAG, etag(record.slot.version)))
             .json(record)),
@@ -53,6 +57,7 @@ pub async fn create_all(
     request: HttpRequest,
     payload: web::Payload,
     commands: web::Data<Commands>,
+    gate: web::Data<Gate>,
 ) -> Result<HttpResponse, Problem> {
     Parameters::parse(request.query_string())?.finish()?;
     let body = body(&request, payload, &[JSON], BATCH_BODY_MAX_BYTES).await?;
@@ -60,8 +65,13 @@ pub async fn create_all(
     let items = Fields::parse_array(&body, CREATES_MAX, &mut faults)?;
     let creates = items.into_iter().filter_map(|fields| create_from(fields, &mut faults)).collect();
     faults.check()?;
-    match carry_out(&request, &commands, Request::CreateAll(creates)).await? {
-        Outcome::AllStand { records, .. } => Ok(HttpResponse::Created().json(BatchBody { items: records })),
+    match carry_out(&request, &commands, &gate, Request::CreateAll(creates)).await? {
+        Outcome::AllStand { records, receipt } => {
+            let receipt = receipt.encode();
+            Ok(HttpResponse::Created()
+                .insert_header((WRITE_RECEIPT, receipt.as_str()))
+                .json(BatchBody { items: records, receipt }))
+        }
         other => Err(unexpected(&other)),
     }
 }
@@ -69,6 +79,7 @@ pub async fn create_all(
 #[derive(Serialize)]
 struct BatchBody {
     items: Vec<SlotRecord>,
+    receipt: String,
 }
 
 /// What a member of the body asks to create. `None` if something is wrong with it, which `faults` then says.
@@ -88,6 +99,7 @@ pub async fn change(
     payload: web::Payload,
     uuid: web::Path<String>,
     commands: web::Data<Commands>,
+    gate: web::Data<Gate>,
 ) -> Result<HttpResponse, Problem> {
     let uuid = slot_uuid(&uuid)?;
     Parameters::parse(request.query_string())?.finish()?;
@@ -99,10 +111,11 @@ pub async fn change(
     fields.finish(&mut faults);
     faults.check()?;
     let change = ChangeSlot { uuid, precondition, name, status };
-    match carry_out(&request, &commands, Request::One(Command::Change(change))).await? {
-        Outcome::Stands { record, .. } => {
-            Ok(HttpResponse::Ok().insert_header((header::ETAG, etag(record.slot.version))).json(record))
-        }
+    match carry_out(&request, &commands, &gate, Request::One(Command::Change(change))).await? {
+        Outcome::Stands { record, receipt } => Ok(HttpResponse::Ok()
+            .insert_header((WRITE_RECEIPT, receipt.encode()))
+            .insert_header((header::ETAG, etag(record.slot.version)))
+            .json(record)),
         other => Err(unexpected(&other)),
     }
 }
@@ -115,20 +128,32 @@ pub async fn delete(
     request: HttpRequest,
     uuid: web::Path<String>,
     commands: web::Data<Commands>,
+    gate: web::Data<Gate>,
 ) -> Result<HttpResponse, Problem> {
     let uuid = slot_uuid(&uuid)?;
     Parameters::parse(request.query_string())?.finish()?;
     let precondition = if_match(&request)?;
     let delete = DeleteSlot { uuid, precondition };
-    carry_out(&request, &commands, Request::One(Command::Delete(delete))).await?;
-    Ok(HttpResponse::NoContent().finish())
+    match carry_out(&request, &commands, &gate, Request::One(Command::Delete(delete))).await? {
+        Outcome::Removed { receipt, .. } => {
+            Ok(HttpResponse::NoContent().insert_header((WRITE_RECEIPT, receipt.encode())).finish())
+        }
+        other => Err(unexpected(&other)),
+    }
 }
 
-async fn carry_out(request: &HttpRequest, commands: &Commands, asked: Request) -> Result<Outcome, Problem> {
+async fn carry_out(
+    request: &HttpRequest,
+    commands: &Commands,
+    gate: &Gate,
+    asked: Request,
+) -> Result<Outcome, Problem> {
     let ask = Ask { request: asked, traceparent: traceparent(request) };
     let Executed { answer, queued, committing } = commands.execute(ask).await;
     request.extensions_mut().insert(Timing([("queue", queued), ("commit", committing)]));
-    Ok(answer?)
+    let outcome = answer?;
+    gate.log().note(outcome.receipt());
+    Ok(outcome)
 }
 
 /// The write side answered something else than was asked; what it says has happened.

@@ -2,7 +2,14 @@
 
 use shared::slot::SlotStatus;
 
-use super::{Read, ReadError, Replica, cursor::Cursor, slot_record};
+use tokio_postgres::types::ToSql;
+
+use super::{
+    Read, ReadError, Replica,
+    cursor::Cursor,
+    slot_record,
+    status::{HandedBack, status_of_first, with_status},
+};
 use crate::record::SlotRecord;
 
 /// The slots of a page when the caller names no limit.
@@ -11,19 +18,29 @@ pub const LIMIT_DEFAULT: u16 = 100;
 /// The most slots of a page.
 pub const LIMIT_MAX: u16 = 1000;
 
+/// The status comes first, then the page: the members of a UNION ALL come in the order in which they are written as
+/// long as nothing runs in parallel, which the session forbids.
+///
 /// While a position is missing, slots that were created after it may be here already: they are not shown, since
 /// the missing one would later turn up behind a cursor that was given out meanwhile.
-pub(super) const PAGE: &str = "
-    SELECT uuid, name, status, version, created_at, updated_at
-    FROM parking_slots
-    WHERE (created_at, uuid) > ($1, $2)
-      AND created_at <= (SELECT CASE WHEN applied_through = upper(applied) - 1 THEN 'infinity'
-                                     ELSE coalesce(as_of, '-infinity') END
-                         FROM replication_status)
-      AND ($4::text IS NULL OR status = $4)
-      AND ($5::text IS NULL OR name ILIKE $5)
-    ORDER BY created_at, uuid
-    LIMIT $3";
+pub(super) const PAGE: &str = with_status!(
+    "
+    SELECT applied_through, reach, as_of, epoch, missing, set_aside,
+           NULL::uuid AS uuid, NULL::text AS name, NULL::text AS status, NULL::bigint AS version,
+           NULL::timestamptz AS created_at, NULL::timestamptz AS updated_at
+    FROM replica
+    UNION ALL
+    (SELECT NULL, NULL, NULL, NULL, NULL, NULL, uuid, name, status, version, created_at, updated_at
+     FROM parking_slots
+     WHERE (created_at, uuid) > ($3, $4)
+       AND created_at <= (SELECT CASE WHEN applied_through = reach THEN 'infinity'
+                                      ELSE coalesce(as_of, '-infinity') END
+                          FROM replica)
+       AND ($6::text IS NULL OR status = $6)
+       AND ($7::text IS NULL OR name ILIKE $7)
+     ORDER BY created_at, uuid
+     LIMIT $5)"
+);
 
 /// Which slots to list; by default all.
 #[derive(Clone, Debug, Default)]
@@ -53,11 +70,18 @@ pub struct Page {
 }
 
 impl Replica {
-    /// The first `limit` slots behind `cursor` that pass the filter.
+    /// The first `limit` slots behind `cursor` that pass the filter. `handed_back` are the writes that the caller wants
+    /// to see.
     ///
     /// # Errors
     /// [`ReadError`].
-    pub async fn list(&self, filter: &Filter, cursor: Cursor, limit: u16) -> Result<Read<Page>, ReadError> {
+    pub async fn list(
+        &self,
+        filter: &Filter,
+        cursor: Cursor,
+        limit: u16,
+        handed_back: &HandedBack,
+    ) -> Result<Read<Page>, ReadError> {
         // One more than asked for tells whether something follows.
         let rows_max = i64::from(limit) + 1;
         let status = filter.status.map(SlotStatus::as_str);
@@ -65,10 +89,12 @@ impl Replica {
         let read = self
             .read(async |client| {
                 let page = client.prepare_cached(PAGE).await?;
-                let rows = client
-                    .query(&page, &[&cursor.created_at, &cursor.uuid, &rows_max, &status, &pattern])
-                    .await?;
-                rows.iter().map(slot_record).collect::<Result<Vec<_>, _>>()
+                let HandedBack { firsts, lasts } = handed_back;
+                let params: [&(dyn ToSql + Sync); 7] =
+                    [firsts, lasts, &cursor.created_at, &cursor.uuid, &rows_max, &status, &pattern];
+                let rows = client.query(&page, &params).await?;
+                let slots = rows.iter().skip(1).map(slot_record).collect::<Result<Vec<_>, _>>()?;
+                Ok((slots, status_of_first(&rows)?))
             })
             .await?;
         Ok(read.map(|mut items| {

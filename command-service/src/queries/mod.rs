@@ -6,12 +6,16 @@
 //! | [`cursor`] | a place in that order |
 //! | [`one`] | one slot |
 //! | [`summary`] | how many slots have each status |
-//! | [`watch`] | whether the replica answers |
+//! | [`settled`] | what became of a write on the replica |
+//! | [`status`] | what the replica holds, in the snapshot of the query |
+//! | [`watch`] | whether the replica answers, and what it has settled |
 
 pub mod cursor;
 pub mod list;
 pub mod one;
 pub mod summary;
+pub mod settled;
+pub mod status;
 pub mod watch;
 
 use std::time::Duration;
@@ -30,6 +34,7 @@ use tokio::{
 };
 use tokio_postgres::{Client, Config, NoTls, Row};
 
+use self::status::ReplicaStatus;
 use crate::record::SlotRecord;
 
 /// How long a read may take, waiting for a connection included.
@@ -41,11 +46,15 @@ const POOL_MAX_CONNECTIONS: usize = 4;
 /// A read is tried again on another connection when its own turns out to be dead; all of the pool may be.
 const TRIES_MAX: usize = POOL_MAX_CONNECTIONS + 1;
 
-const KIND: SessionKind =
-    SessionKind { step: "query", options: "-c statement_timeout=4s -c default_transaction_read_only=on" };
+const KIND: SessionKind = SessionKind {
+    step: "query",
+    options: "-c statement_timeout=4s -c default_transaction_read_only=on \
+                  -c max_parallel_workers_per_gather=0",
+};
 
 /// Every statement that reads the replica, for the test that prepares them against the schema.
-pub const STATEMENTS: [&str; 4] = [list::PAGE, one::BY_UUID, summary::BY_STATUS, watch::PROBE];
+pub const STATEMENTS: [&str; 6] =
+    [list::PAGE, one::BY_UUID, summary::BY_STATUS, settled::SETTLED, watch::PROBE, watch::STATUS];
 
 /// Why a read brought nothing.
 #[derive(Debug, thiserror::Error)]
@@ -58,11 +67,13 @@ pub enum ReadError {
     Sql(#[source] tokio_postgres::Error),
 }
 
-/// What a read found, and how long that took.
+/// What a read found, what the replica held just then, and how long that took.
 #[derive(Clone, Debug)]
 pub struct Read<T> {
     /// What it found.
     pub found: T,
+    /// What the replica held in the snapshot in which that was found.
+    pub status: ReplicaStatus,
     /// How long it waited for a connection.
     pub waited: Duration,
     /// How long the query took.
@@ -71,7 +82,8 @@ pub struct Read<T> {
 
 impl<T> Read<T> {
     fn map<U>(self, change: impl FnOnce(T) -> U) -> Read<U> {
-        Read { found: change(self.found), waited: self.waited, queried: self.queried }
+        let Self { found, status, waited, queried } = self;
+        Read { found: change(found), status, waited, queried }
     }
 }
 
@@ -107,7 +119,7 @@ impl Replica {
     /// [`ReadError`], at the latest after [`READ_DEADLINE`].
     async fn read<T>(
         &self,
-        query: impl AsyncFn(&deadpool_postgres::Client) -> Result<T, tokio_postgres::Error>,
+        query: impl AsyncFn(&deadpool_postgres::Client) -> Result<(T, ReplicaStatus), tokio_postgres::Error>,
     ) -> Result<Read<T>, ReadError> {
         let asked_at = Instant::now();
         let reading = async {
@@ -116,9 +128,10 @@ impl Replica {
                 let client = self.connection().await?;
                 let connected_at = Instant::now();
                 let error = match query(&client).await {
-                    Ok(found) => {
+                    Ok((found, status)) => {
                         return Ok(Read {
                             found,
+                            status,
                             waited: connected_at - asked_at,
                             queried: connected_at.elapsed(),
                         });

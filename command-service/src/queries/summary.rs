@@ -5,9 +5,15 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use shared::slot::SlotStatus;
 
-use super::{Read, ReadError, Replica};
+use super::{
+    Read, ReadError, Replica,
+    status::{HandedBack, status_of_first, with_status},
+};
 
-pub(super) const BY_STATUS: &str = "SELECT status, slots FROM parking_slot_summary";
+pub(super) const BY_STATUS: &str = with_status!(
+    "SELECT replica.*, summary.status, summary.slots
+     FROM replica LEFT JOIN parking_slot_summary AS summary ON true"
+);
 
 /// The register in numbers.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -19,23 +25,34 @@ pub struct Summary {
 }
 
 impl Replica {
-    /// The summary, which is kept with the slots: reading it takes the same time however many there are.
+    /// The summary, which is kept with the slots: reading it takes the same time however many there are. `handed_back`
+    /// are the writes that the caller wants to be counted.
     ///
     /// # Errors
     /// [`ReadError`].
-    pub async fn summary(&self) -> Result<Read<Summary>, ReadError> {
-        let read: Read<Vec<(SlotStatus, i64)>> = self
-            .read(async |client| {
-                let by_status = client.prepare_cached(BY_STATUS).await?;
-                let rows = client.query(&by_status, &[]).await?;
-                rows.iter().map(|row| Ok((row.try_get("status")?, row.try_get("slots")?))).collect()
-            })
-            .await?;
-        Ok(read.map(|counts| {
-            let mut by_status: BTreeMap<_, _> =
-                SlotStatus::ALL.iter().map(|status| (status.as_str(), 0)).collect();
-            by_status.extend(counts.into_iter().map(|(status, slots)| (status.as_str(), slots)));
-            Summary { total: by_status.values().sum(), by_status }
-        }))
+    pub async fn summary(&self, handed_back: &HandedBack) -> Result<Read<Summary>, ReadError> {
+        self.read(async |client| {
+            let by_status = client.prepare_cached(BY_STATUS).await?;
+            let rows = client.query(&by_status, &[&handed_back.firsts, &handed_back.lasts]).await?;
+            let mut summary = Summary::empty();
+            for row in &rows {
+                if let Some(status) = row.try_get::<_, Option<SlotStatus>>("status")? {
+                    summary.count(status, row.try_get("slots")?);
+                }
+            }
+            Ok((summary, status_of_first(&rows)?))
+        })
+        .await
+    }
+}
+
+impl Summary {
+    fn empty() -> Self {
+        Self { total: 0, by_status: SlotStatus::ALL.iter().map(|status| (status.as_str(), 0)).collect() }
+    }
+
+    fn count(&mut self, status: SlotStatus, slots: i64) {
+        self.by_status.insert(status.as_str(), slots);
+        self.total += slots;
     }
 }

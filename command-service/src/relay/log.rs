@@ -7,10 +7,13 @@ use shared::{
     event::{EventType, LoggedEvent, Position},
     postgres::{ConnectError, DatabaseUrl, Session, SessionKind},
     slot::{Slot, SlotEvent},
+    watermark::Watermark,
 };
 use tokio::sync::Notify;
 use tokio_postgres::{Row, Statement};
 use uuid::Uuid;
+
+use super::watermark;
 
 /// The session-level advisory lock of the process that relays.
 const LEADER_LOCK: i64 = 0x7061_726b_7265_6c61;
@@ -27,13 +30,14 @@ const AFTER_CURSOR: &str = "
 const ADVANCE: &str = "UPDATE relay_cursor SET confirmed_position = $1 WHERE confirmed_position < $1";
 
 /// Every statement of the relay, for the test that prepares them against the schema.
-pub const STATEMENTS: [&str; 4] = [TRY_TO_LEAD, START, AFTER_CURSOR, ADVANCE];
+pub const STATEMENTS: [&str; 5] = [TRY_TO_LEAD, START, AFTER_CURSOR, ADVANCE, watermark::TAKE];
 
 /// A lost move of the cursor only makes the relay publish again, so its commits do not wait for the disk. A leader
 /// that says nothing for 10 s (a paused process) loses the session and thereby the lead.
 const KIND: SessionKind = SessionKind {
     step: "relay",
-    options: "-c statement_timeout=5s -c lock_timeout=2s -c synchronous_commit=off -c idle_session_timeout=10s",
+    options: "-c statement_timeout=5s -c lock_timeout=2s -c synchronous_commit=off -c idle_session_timeout=10s \
+              -c default_transaction_isolation=read\\ committed",
 };
 
 /// Why the log could not be read or the cursor not moved.
@@ -65,6 +69,7 @@ pub struct RelaySession {
     after_cursor: Statement,
     advance: Statement,
     start: Statement,
+    take_watermark: Statement,
     lead: Option<Lead>,
 }
 
@@ -83,12 +88,13 @@ impl RelaySession {
     pub async fn open(primary: &DatabaseUrl) -> Result<Self, LogError> {
         let session = primary.connect(KIND).await?;
         session.batch_execute("LISTEN parking_slot_events").await?;
-        let (start, after_cursor, advance) = tokio::try_join!(
+        let (start, after_cursor, advance, take_watermark) = tokio::try_join!(
             session.prepare(START),
             session.prepare(AFTER_CURSOR),
-            session.prepare(ADVANCE)
+            session.prepare(ADVANCE),
+            session.prepare(watermark::TAKE),
         )?;
-        Ok(Self { session, start, after_cursor, advance, lead: None })
+        Ok(Self { session, start, after_cursor, advance, take_watermark, lead: None })
     }
 
     /// Takes the lead unless it has it already. False: another process leads.
@@ -148,6 +154,16 @@ impl RelaySession {
         self.session.execute(&self.advance, &[&position.get()]).await?;
         lead.confirmed = position.get();
         Ok(())
+    }
+}
+
+impl RelaySession {
+    /// Says up to when the log is complete; `None` while somebody commits.
+    ///
+    /// # Errors
+    /// [`LogError`].
+    pub async fn watermark(&self) -> Result<Option<Watermark>, LogError> {
+        Ok(watermark::take(&self.session, &self.take_watermark).await?)
     }
 }
 

@@ -5,6 +5,7 @@
 //! | [`log`] | the leader's session on the primary: the log and the cursor |
 //! | [`messages`] | events grouped into messages |
 //! | [`publisher`] | the only publisher |
+//! | [`watermark`] | how complete the log is while nothing is published |
 //! | [`wake`] | how a commit wakes the relay |
 //!
 //! One process leads; the others stand by. What is published twice is applied once, so every doubt ends in
@@ -13,6 +14,7 @@
 pub mod log;
 pub mod messages;
 pub mod publisher;
+pub mod watermark;
 pub mod wake;
 
 use std::time::Duration;
@@ -39,8 +41,13 @@ const BUSY_TAKE_EVENTS: usize = 16;
 /// load it waits for nothing.
 const BUSY_TAKE_INTERVAL: Duration = Duration::from_millis(5);
 
-/// How often an idle relay looks without being woken: the safety net under the notifications.
+/// How often a relay that does not lead looks whether it can. (One that leads looks at the log whenever a watermark is
+/// due, which is the safety net under the notifications.)
 const POLL: Duration = Duration::from_secs(1);
+
+/// How long nothing must have been sent before a watermark is: they come at most twice a second, and only when events
+/// do not say as much.
+const WATERMARK_INTERVAL: Duration = Duration::from_millis(500);
 
 /// What one step did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,6 +83,17 @@ pub async fn relay_batch(log: &mut RelaySession, publisher: &Publisher) -> Resul
     Ok(Relayed::Events(events.len()))
 }
 
+/// Tells how complete the log is, unless somebody commits just now: then there will be an event to tell more.
+///
+/// # Errors
+/// [`RelayError`].
+async fn send_watermark(log: &RelaySession, publisher: &Publisher) -> Result<(), RelayError> {
+    if let Some(watermark) = log.watermark().await? {
+        publisher.publish_watermark(&watermark).await?;
+    }
+    Ok(())
+}
+
 /// What the relay works with.
 #[derive(Debug)]
 pub struct Relay {
@@ -96,14 +114,19 @@ pub struct Relay {
 struct Connections {
     publisher: Option<Publisher>,
     log: Option<RelaySession>,
+    /// When something was last sent, or a watermark was tried for.
+    last_sent: Option<Instant>,
 }
 
 /// How the loop goes on after a step.
 enum Next {
     /// There may be more: not before this moment.
     At(Instant),
-    /// When woken.
-    WhenWoken,
+    /// When woken, or when a watermark is due.
+    WhenWoken {
+        /// When the next watermark is due.
+        watermark_at: Instant,
+    },
     /// After a while: another process leads.
     LookAgain,
 }
@@ -150,26 +173,35 @@ impl Relay {
             return Ok(Next::LookAgain);
         }
         let begun_at = Instant::now();
-        match relay_batch(log, publisher).await? {
-            Relayed::Events(taken) if taken < BUSY_TAKE_EVENTS => Ok(Next::At(begun_at)),
-            Relayed::Events(_) => Ok(Next::At(begun_at + BUSY_TAKE_INTERVAL)),
-            Relayed::Nothing => Ok(Next::WhenWoken),
+        let relayed = relay_batch(log, publisher).await?;
+        if let Relayed::Events(taken) = relayed {
+            connections.last_sent = Some(Instant::now());
+            let pause = if taken < BUSY_TAKE_EVENTS { Duration::ZERO } else { BUSY_TAKE_INTERVAL };
+            return Ok(Next::At(begun_at + pause));
         }
+        let last_sent = match connections.last_sent {
+            Some(last_sent) if begun_at < last_sent + WATERMARK_INTERVAL => last_sent,
+            _ => {
+                send_watermark(log, publisher).await?;
+                *connections.last_sent.insert(begun_at)
+            }
+        };
+        Ok(Next::WhenWoken { watermark_at: last_sent + WATERMARK_INTERVAL })
     }
 
     async fn wait_for(&self, next: Next, log: Option<&RelaySession>) {
         match (next, log) {
             (Next::At(moment), _) => sleep_until(moment).await,
-            (Next::WhenWoken, Some(log)) => {
+            (Next::WhenWoken { watermark_at }, Some(log)) => {
                 let elsewhere = log.notified();
                 tokio::select! {
                     () = self.committed.poked() => {}
                     () = elsewhere.notified() => {}
                     () = log.lost() => {}
-                    () = sleep(POLL) => {}
+                    () = sleep_until(watermark_at) => {}
                 }
             }
-            (Next::WhenWoken | Next::LookAgain, _) => sleep(POLL).await,
+            (Next::WhenWoken { .. } | Next::LookAgain, _) => sleep(POLL).await,
         }
     }
 

@@ -12,6 +12,7 @@ use shared::{
     broker::{BrokerError, BrokerUrl, within_deadline},
     event::BATCH_CONTENT_TYPE,
     topology::{EVENTS_EXCHANGE, declare_events_exchange},
+    watermark::{WATERMARK_CONTENT_TYPE, WATERMARK_KEY, Watermark},
 };
 use tokio::time::timeout;
 
@@ -19,6 +20,9 @@ use super::messages::Message;
 
 /// How long the broker may take to confirm everything that was published in one go.
 const CONFIRM_DEADLINE: Duration = Duration::from_secs(10);
+
+/// Who publishes, as messages say it.
+const APP_ID: &str = "command-service";
 
 /// A message survives a restart of the broker.
 const PERSISTENT: u8 = 2;
@@ -96,7 +100,7 @@ impl Publisher {
             .with_content_type(BATCH_CONTENT_TYPE.into())
             .with_message_id(message.id().into())
             .with_type(message.kind.as_str().into())
-            .with_app_id("command-service".into());
+            .with_app_id(APP_ID.into());
         self.channel
             .basic_publish(
                 EVENTS_EXCHANGE.into(),
@@ -106,6 +110,27 @@ impl Publisher {
                 properties,
             )
             .await
+    }
+
+    /// Publishes a watermark and awaits its confirm. Nobody need be there to hear it.
+    ///
+    /// # Errors
+    /// [`PublishError`]; the next watermark says more than this one.
+    pub async fn publish_watermark(&self, watermark: &Watermark) -> Result<(), PublishError> {
+        let options = BasicPublishOptions { mandatory: false, immediate: false };
+        let properties = BasicProperties::default()
+            .with_content_type(WATERMARK_CONTENT_TYPE.into())
+            .with_type(WATERMARK_KEY.into())
+            .with_app_id(APP_ID.into());
+        let body = watermark.encode();
+        let confirmation = timeout(CONFIRM_DEADLINE, async {
+            let (exchange, key) = (EVENTS_EXCHANGE.into(), WATERMARK_KEY.into());
+            self.channel.basic_publish(exchange, key, options, &body, properties).await?.await
+        })
+        .await
+        .map_err(|_| PublishError::Deadline)?
+        .map_err(BrokerError::from)?;
+        check(confirmation)
     }
 
     /// Says goodbye, within a bound.

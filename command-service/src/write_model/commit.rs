@@ -16,7 +16,7 @@ use super::{
     draft::{Draft, Slots, Stamps, StoredSlot, Verdict},
     session::{PrimarySession, begin_with_commit_lock, take_commit_lock},
 };
-use crate::{commands::Ask, record::SlotRecord, relay::wake::Wake};
+use crate::{commands::Ask, freshness::receipt::WriteReceipt, record::SlotRecord, relay::wake::Wake};
 
 /// How long one exchange with the primary may take before the connection is given up: longer than the server's own
 /// bounds, which end it first unless the server hangs.
@@ -231,7 +231,11 @@ async fn find(primary: &PrimarySession, draft: &Draft) -> Result<Settled, Failur
 }
 
 fn stamps(row: &Row) -> Result<Stamps, tokio_postgres::Error> {
-    Ok(Stamps { position: row.try_get("first_position")?, time: row.try_get("first_time")? })
+    Ok(Stamps {
+        position: row.try_get("first_position")?,
+        time: row.try_get("first_time")?,
+        epoch: row.try_get("epoch")?,
+    })
 }
 
 fn stored_slot(row: &Row) -> Result<StoredSlot, tokio_postgres::Error> {
@@ -243,7 +247,8 @@ fn stored_slot(row: &Row) -> Result<StoredSlot, tokio_postgres::Error> {
     };
     let record =
         SlotRecord { slot, created_at: row.try_get("created_at")?, updated_at: row.try_get("updated_at")? };
-    Ok(StoredSlot { record, position: row.try_get("position")? })
+    let receipt = WriteReceipt::of_one(row.try_get("epoch")?, row.try_get("position")?);
+    Ok(StoredSlot { record, receipt })
 }
 
 /// The batch as the columns that `append.sql` takes.

@@ -218,7 +218,7 @@ impl Committer {
     fn answer_one(&mut self, taken: Taken, verdict: Verdict) {
         match verdict {
             Verdict::Done(outcome) => taken.answer(Ok(outcome)),
-            Verdict::Rejected(rejection) => taken.answer(Err(rejection.into())),
+            Verdict::Refused(refusal) => taken.answer(Err(refusal)),
             Verdict::Held => self.hold([taken]),
         }
     }

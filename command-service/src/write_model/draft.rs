@@ -11,7 +11,8 @@ use shared::{
 use uuid::Uuid;
 
 use crate::{
-    commands::{Ask, Outcome, Request},
+    commands::{Ask, Outcome, Refusal, Request},
+    freshness::receipt::WriteReceipt,
     record::SlotRecord,
 };
 
@@ -20,8 +21,8 @@ use crate::{
 pub struct StoredSlot {
     /// The slot with its times.
     pub record: SlotRecord,
-    /// The position of the event that made this version.
-    pub position: Position,
+    /// The receipt of the event that made this version.
+    pub receipt: WriteReceipt,
 }
 
 /// The slots to which a batch refers.
@@ -48,19 +49,31 @@ pub struct DraftEvent {
     pub is_last_of_slot: bool,
 }
 
-/// Position and time of a batch's first event; each further event is one position and one microsecond later.
+/// Position and time of a batch's first event; each further event is one position and one microsecond later. And the
+/// epoch in which the positions count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stamps {
     /// The first event's position.
     pub position: Position,
     /// The first event's commit time.
     pub time: Timestamp,
+    /// The life of the primary.
+    pub epoch: Uuid,
 }
 
 impl Stamps {
     fn position_of(self, event: usize) -> Position {
         let number = self.position.get() + i64::try_from(event).unwrap_or(i64::MAX);
         Position::new(number).unwrap_or(self.position)
+    }
+
+    fn receipt_of(self, first_event: usize, events: usize) -> WriteReceipt {
+        let last_event = first_event + events.saturating_sub(1);
+        WriteReceipt {
+            epoch: self.epoch,
+            first: self.position_of(first_event),
+            last: self.position_of(last_event),
+        }
     }
 
     fn time_of(self, event: usize) -> Timestamp {
@@ -74,8 +87,8 @@ impl Stamps {
 pub enum Verdict {
     /// It led to this.
     Done(Outcome),
-    /// The slot's rules say no.
-    Rejected(Rejection),
+    /// It led to nothing.
+    Refused(Refusal),
     /// Somebody else holds its slot: to be decided again.
     Held,
 }
@@ -83,7 +96,7 @@ pub enum Verdict {
 /// Who made the version of a slot that a command sees or leaves.
 #[derive(Clone, Copy, Debug)]
 enum MadeBy {
-    Before { updated_at: Timestamp, position: Position },
+    Before { updated_at: Timestamp, receipt: WriteReceipt },
     Event(usize),
 }
 
@@ -100,6 +113,7 @@ enum Decided {
     AllStand { slots: Vec<Slot>, first_event: usize },
     Removed { event: usize, version: Version },
     Rejected(Rejection),
+    Mismatched { current: Version, made_by: MadeBy },
     Held,
 }
 
@@ -157,7 +171,7 @@ impl Draft {
         }
         let before = existing.and_then(|uuid| states.get(&uuid));
         let event = match slot::decide(before.map(|state| &state.slot), command) {
-            Err(rejection) => return Decided::Rejected(rejection),
+            Err(rejection) => return Decided::rejected(rejection, before),
             Ok(Some(event)) => event,
             Ok(None) => {
                 return before.map_or(Decided::Rejected(Rejection::NotFound), |s| Decided::Stands(s.clone()));
@@ -225,43 +239,73 @@ impl State {
         Self {
             slot: stored.record.slot.clone(),
             created_at: Some(stored.record.created_at),
-            made_by: MadeBy::Before { updated_at: stored.record.updated_at, position: stored.position },
+            made_by: MadeBy::Before { updated_at: stored.record.updated_at, receipt: stored.receipt },
+        }
+    }
+}
+
+impl MadeBy {
+    /// The receipt of the event that made the version. `None`: the event was not committed.
+    fn receipt(self, stamps: Option<Stamps>) -> Option<WriteReceipt> {
+        match self {
+            Self::Before { receipt, .. } => Some(receipt),
+            Self::Event(event) => stamps.map(|stamps| stamps.receipt_of(event, 1)),
+        }
+    }
+
+    /// When the version was made. `None`: the event was not committed.
+    fn time(self, stamps: Option<Stamps>) -> Option<Timestamp> {
+        match self {
+            Self::Before { updated_at, .. } => Some(updated_at),
+            Self::Event(event) => stamps.map(|stamps| stamps.time_of(event)),
         }
     }
 }
 
 impl Decided {
-    fn verdict(&self, stamps: Option<Stamps>) -> Verdict {
-        match (self, stamps) {
-            (Self::Held, _) => Verdict::Held,
-            (Self::Rejected(rejection), _) => Verdict::Rejected(*rejection),
-            (
-                Self::Stands(State { slot, created_at, made_by: MadeBy::Before { updated_at, position } }),
-                _,
-            ) => {
-                let created_at = created_at.unwrap_or(*updated_at);
-                let record = SlotRecord { slot: slot.clone(), created_at, updated_at: *updated_at };
-                Verdict::Done(Outcome::Stands { record, position: *position })
+    /// A mismatch is told with the receipt of the version that it met, so that the caller's next read is not stale.
+    fn rejected(rejection: Rejection, met: Option<&State>) -> Self {
+        match (rejection, met) {
+            (Rejection::VersionMismatch { current }, Some(state)) => {
+                Self::Mismatched { current, made_by: state.made_by }
             }
-            (Self::Stands(State { slot, created_at, made_by: MadeBy::Event(event) }), Some(stamps)) => {
-                let updated_at = stamps.time_of(*event);
+            _ => Self::Rejected(rejection),
+        }
+    }
+
+    /// Without a commit there is no answer for who made an event, or met one: it is to be decided again.
+    fn verdict(&self, stamps: Option<Stamps>) -> Verdict {
+        self.settled(stamps).unwrap_or(Verdict::Held)
+    }
+
+    fn settled(&self, stamps: Option<Stamps>) -> Option<Verdict> {
+        Some(match self {
+            Self::Held => Verdict::Held,
+            Self::Rejected(rejection) => Verdict::Refused((*rejection).into()),
+            Self::Mismatched { current, made_by } => {
+                let receipt = made_by.receipt(stamps)?;
+                Verdict::Refused(Refusal::VersionMismatch { current: *current, receipt })
+            }
+            Self::Stands(State { slot, created_at, made_by }) => {
+                let (updated_at, receipt) = (made_by.time(stamps)?, made_by.receipt(stamps)?);
                 let created_at = created_at.unwrap_or(updated_at);
                 let record = SlotRecord { slot: slot.clone(), created_at, updated_at };
-                Verdict::Done(Outcome::Stands { record, position: stamps.position_of(*event) })
+                Verdict::Done(Outcome::Stands { record, receipt })
             }
-            (Self::AllStand { slots, first_event }, Some(stamps)) => {
+            Self::AllStand { slots, first_event } => {
+                let stamps = stamps?;
                 let record = |(number, slot): (usize, &Slot)| {
                     let time = stamps.time_of(first_event + number);
                     SlotRecord { slot: slot.clone(), created_at: time, updated_at: time }
                 };
                 let records = slots.iter().enumerate().map(record).collect();
-                Verdict::Done(Outcome::AllStand { records, first_position: stamps.position_of(*first_event) })
+                let receipt = stamps.receipt_of(*first_event, slots.len());
+                Verdict::Done(Outcome::AllStand { records, receipt })
             }
-            (Self::Removed { event, version }, Some(stamps)) => {
-                Verdict::Done(Outcome::Removed { version: *version, position: stamps.position_of(*event) })
+            Self::Removed { event, version } => {
+                let receipt = stamps?.receipt_of(*event, 1);
+                Verdict::Done(Outcome::Removed { version: *version, receipt })
             }
-            // Without a commit there is no answer for who made an event: it is to be decided again.
-            (Self::Stands(_) | Self::AllStand { .. } | Self::Removed { .. }, None) => Verdict::Held,
-        }
+        })
     }
 }

@@ -19,7 +19,7 @@ pub(super) fn begin_with_commit_lock() -> String {
 
 /// Locks the slots that nobody else holds, and reads them.
 const LOCK_FREE_SLOTS: &str = "
-    SELECT uuid, version, position, created_at, updated_at, status, name
+    SELECT uuid, version, position, created_at, updated_at, status, name, (SELECT epoch FROM epoch) AS epoch
     FROM parking_slots WHERE uuid = ANY($1) ORDER BY uuid FOR UPDATE SKIP LOCKED";
 
 /// Which of the slots exist, held by somebody or not.
@@ -32,7 +32,8 @@ const APPEND: &str = include_str!("sql/append.sql");
 
 /// Where these events stand in the log, if they do.
 const FIND_EVENTS: &str = "
-    SELECT count(*) AS events, min(position) AS first_position, min(committed_at) AS first_time
+    SELECT count(*) AS events, min(position) AS first_position, min(committed_at) AS first_time,
+           (SELECT epoch FROM epoch) AS epoch
     FROM parking_slot_events
     JOIN unnest($1::uuid[], $2::bigint[], $3::uuid[]) AS sought (slot_uuid, version, id)
          USING (slot_uuid, version, id)";

@@ -17,7 +17,7 @@ use crate::batch::{Batch, Received};
 
 /// How long a batch may take before the connection is given up: longer than the server's own bounds, which end it
 /// first unless the server hangs.
-const APPLY_DEADLINE: Duration = Duration::from_secs(15);
+pub(super) const APPLY_DEADLINE: Duration = Duration::from_secs(15);
 
 /// A parameter of a statement.
 type Param<'p> = &'p (dyn ToSql + Sync);

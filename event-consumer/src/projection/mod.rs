@@ -6,6 +6,7 @@
 //! | [`winners`] | one winner per slot |
 //! | [`ranges`] | positions as ranges |
 //! | [`apply`] | the step: one batch, one transaction |
+//! | [`watermark`] | how complete the replica is while no events come |
 //! | [`dead_letters`] | what cannot be applied, set aside |
 //!
 //! Nothing rests on the order in which events come, nor on each coming once: a row is replaced only by a higher
@@ -15,10 +16,12 @@ pub mod session;
 pub mod winners;
 pub mod ranges;
 pub mod apply;
+pub mod watermark;
 pub mod dead_letters;
 
 pub use apply::{Applied, ApplyError, apply_batch};
 pub use session::ReplicaSession;
+pub use watermark::apply_watermark;
 
 /// The replica's migrations.
 #[must_use]

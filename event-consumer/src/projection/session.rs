@@ -19,8 +19,15 @@ const SET_ASIDE: &str = "
          AS letter (position, type, reason, headers, body)
     ON CONFLICT (fingerprint) DO NOTHING";
 
+/// A replica that has applied everything up to `$1` is complete as of `$2`; one that has not, learns nothing from it. A
+/// watermark never makes `as_of` earlier. It locks the row as every transaction that applies does.
+const ADVANCE_AS_OF: &str = "
+    UPDATE replication_status
+    SET as_of = $2, epoch = $3, applied_at = clock_timestamp()
+    WHERE applied_through >= $1 AND (as_of IS NULL OR as_of < $2) AND (epoch IS NULL OR epoch = $3)";
+
 /// Every statement of the projection, for the test that prepares them against the schema.
-pub const STATEMENTS: [&str; 5] = [LOCK_STATUS, UPSERT, BURY, SETTLE, SET_ASIDE];
+pub const STATEMENTS: [&str; 6] = [LOCK_STATUS, UPSERT, BURY, SETTLE, SET_ASIDE, ADVANCE_AS_OF];
 
 /// Bounds on the server's side; the client's own deadline is longer.
 const KIND: SessionKind = SessionKind {
@@ -67,6 +74,7 @@ pub(super) struct Statements {
     pub(super) bury: Statement,
     pub(super) settle: Statement,
     pub(super) set_aside: Statement,
+    pub(super) advance_as_of: Statement,
 }
 
 impl ReplicaSession {
@@ -76,15 +84,17 @@ impl ReplicaSession {
     /// [`OpenError`].
     pub async fn open(replica: &DatabaseUrl) -> Result<Self, OpenError> {
         let session = replica.connect(KIND).await?;
-        let (lock_status, upsert, bury, settle, set_aside) = tokio::try_join!(
+        let (lock_status, upsert, bury, settle, set_aside, advance_as_of) = tokio::try_join!(
             session.prepare(LOCK_STATUS),
             session.prepare(UPSERT),
             session.prepare(BURY),
             session.prepare(SETTLE),
             session.prepare(SET_ASIDE),
+            session.prepare(ADVANCE_AS_OF),
         )
         .map_err(|error| OpenError::preparing(error, &session))?;
-        Ok(Self { session, statements: Statements { lock_status, upsert, bury, settle, set_aside } })
+        let statements = Statements { lock_status, upsert, bury, settle, set_aside, advance_as_of };
+        Ok(Self { session, statements })
     }
 
     /// Waits until the connection is lost.

@@ -2,7 +2,7 @@
 //! slot turns up behind a cursor that was given out, and none that was listed disappears.
 
 use anyhow::Result;
-use command_service::queries::{Replica, cursor::Cursor, list::Filter};
+use command_service::queries::{Replica, cursor::Cursor, list::Filter, status::HandedBack};
 use proptest::{collection::vec, prelude::Strategy, prop_assert_eq, sample};
 use shared::parts::Part;
 use uuid::Uuid;
@@ -39,7 +39,7 @@ fn the_list_is_a_growing_prefix_of_the_order_of_creation() -> Result<()> {
             let events: Vec<_> = batch.iter().map(|place| log[*place].clone()).collect();
             let through = stand.apply(&events).await.map_err(fail)?.applied_through;
 
-            let page = queries.list(&Filter::default(), Cursor::START, 100).await;
+            let page = queries.list(&Filter::default(), Cursor::START, 100, &HandedBack::default()).await;
 
             let listed = page.map_err(|error| fail(error.into()))?.found.items;
             let listed: Vec<Uuid> = listed.iter().map(|record| record.slot.uuid).collect();

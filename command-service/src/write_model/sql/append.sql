@@ -4,11 +4,13 @@
 -- time), $8 changed fields, $9 traceparents, $10 whether no later event of this batch is of the same slot, $11 whether
 -- to wake the relays of all processes.
 WITH
--- Where the log ends, and the first commit time that is later than everything in it, whatever the clock does.
+-- Where the log ends, and the first commit time that is later than everything in it and than every watermark that was
+-- told, whatever the clock does.
 log AS MATERIALIZED (
     SELECT coalesce(last.position, 0) AS position,
-           greatest(clock_timestamp(), last.committed_at + interval '1 microsecond') AS next_time
-    FROM (VALUES (1)) AS one
+           greatest(clock_timestamp(), last.committed_at + interval '1 microsecond',
+                    watermark.as_of + interval '1 microsecond') AS next_time
+    FROM log_watermark AS watermark
     LEFT JOIN LATERAL (
         SELECT position, committed_at FROM parking_slot_events ORDER BY position DESC LIMIT 1
     ) AS last ON true
@@ -50,5 +52,6 @@ appended AS (
 )
 -- The notification must stand here, since a CTE that nobody reads is not run.
 SELECT log.position + 1 AS first_position, log.next_time AS first_time, (SELECT count(*) FROM appended) AS events,
+       (SELECT epoch FROM epoch) AS epoch,
        CASE WHEN $11 THEN pg_notify('parking_slot_events', '')::text END AS notified
 FROM log

@@ -1,0 +1,297 @@
+//! The gate: has a query run, judges by the snapshot of its rows whether the demand is met, waits if it is not.
+
+use std::{sync::Arc, time::Duration};
+
+use jiff::{SignedDuration, Timestamp};
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore},
+    time::{Instant, sleep_until},
+};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    demand::{Bounded, Demand, Lack, Level, Need, OnTimeout},
+    log_end::{LogEnd, LogLook, LookError},
+    receipt::Receipt,
+    waiting::Waiting,
+};
+use crate::queries::{
+    Read, ReadError,
+    status::{HandedBack, ReplicaStatus},
+};
+
+/// The longest that a caller is told to wait before it tries again, in seconds.
+const RETRY_AFTER_SECS_MAX: u32 = 60;
+
+/// How a read's demand ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Freshness {
+    /// Nothing was demanded.
+    Eventual,
+    /// What was demanded holds.
+    Satisfied,
+    /// It does not, and the caller takes that.
+    Stale,
+}
+
+/// What a read found, and how fresh that is.
+#[derive(Clone, Debug)]
+pub struct Fresh<T> {
+    /// What it found.
+    pub read: Read<T>,
+    /// How its demand ended.
+    pub freshness: Freshness,
+    /// How long ago the replica was complete; not less than it truly was.
+    pub lag: Option<Duration>,
+    /// How long it waited for the demand to be met.
+    pub waited: Duration,
+}
+
+/// Why a read has no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum Unmet {
+    /// The replica is away, or refused.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// What was demanded needs a look at the primary, which is away.
+    #[error("the primary database is away")]
+    PrimaryAway,
+    /// A receipt names a position that the log has not reached.
+    #[error("a receipt lies beyond the end of the log")]
+    BeyondLog,
+    /// A receipt is of another life of the primary.
+    #[error("a receipt is of another epoch")]
+    ForeignReceipt,
+    /// A write of which a receipt was handed back was set aside on the replica.
+    #[error("a write was set aside")]
+    DeadLettered,
+    /// The demand was not met in time.
+    #[error("the replica is behind")]
+    Behind {
+        /// When it may be, judged by how far it is behind, in seconds.
+        retry_after_secs: u32,
+    },
+    /// Too many reads wait.
+    #[error("too many reads are waiting")]
+    TooMany,
+    /// The service is about to end.
+    #[error("the service is about to end")]
+    Stopping,
+}
+
+impl From<LookError> for Unmet {
+    fn from(error: LookError) -> Self {
+        match error {
+            LookError::Away => Self::PrimaryAway,
+            LookError::TooMany => Self::TooMany,
+        }
+    }
+}
+
+/// The gate. Clones are the same.
+#[derive(Clone, Debug)]
+pub struct Gate {
+    log: LogLook,
+    waiting: Waiting,
+    places: Arc<Semaphore>,
+    shutdown: CancellationToken,
+}
+
+/// How a read stands when its demand is not met yet.
+struct Standing {
+    need: Need,
+    /// Whether the log's end was looked at for the bounded demand.
+    looked: bool,
+    /// Whether the receipts were held against another epoch that was met.
+    rejudged: bool,
+    place: Option<OwnedSemaphorePermit>,
+}
+
+impl Gate {
+    /// A gate at which at most `waiters_max` reads wait at a time; until `shutdown` is cancelled.
+    #[must_use]
+    pub fn new(log: LogLook, waiting: Waiting, waiters_max: usize, shutdown: CancellationToken) -> Self {
+        Self { log, waiting, places: Arc::new(Semaphore::new(waiters_max)), shutdown }
+    }
+
+    /// The way to ask for the log's end.
+    #[must_use]
+    pub fn log(&self) -> &LogLook {
+        &self.log
+    }
+
+    /// Runs `query` when the replica meets the demand, or when there is no more time. `arrived` is when the request
+    /// came.
+    ///
+    /// # Errors
+    /// [`Unmet`], at the latest when the demand's time is up and a query has had its own.
+    pub async fn read<T>(
+        &self,
+        demand: &Demand,
+        arrived: Instant,
+        query: impl AsyncFn(&HandedBack) -> Result<Read<T>, ReadError>,
+    ) -> Result<Fresh<T>, Unmet> {
+        let handed_back = HandedBack::of(&demand.receipts);
+        if demand.is_eventual() {
+            let read = query(&handed_back).await?;
+            return Ok(self.fresh(read, Freshness::Eventual, Duration::ZERO));
+        }
+        let need = self.need(demand, arrived).await?;
+        let mut standing = Standing { need, looked: false, rejudged: false, place: None };
+        let deadline = arrived + demand.wait;
+        loop {
+            let (pushed, seen) = self.waiting.newest();
+            let is_last_try = deadline <= Instant::now();
+            // Somebody's write may have been set aside before the rest arrives: only a query tells.
+            let worth_a_query = is_last_try
+                || pushed.is_none_or(|it| it.last_letter.is_some() && !handed_back.firsts.is_empty());
+            let hinted = pushed.filter(|_| !worth_a_query).and_then(|it| self.lack(&standing, &it.level()));
+            let lack = match hinted {
+                Some(lack) => lack,
+                None => {
+                    let asked_at = Instant::now();
+                    let read = query(&handed_back).await?;
+                    if read.status.set_aside {
+                        return Err(Unmet::DeadLettered);
+                    }
+                    let Some(lack) = self.lack(&standing, &level(&read.status)) else {
+                        return Ok(self.fresh(read, Freshness::Satisfied, asked_at - arrived));
+                    };
+                    if is_last_try && !standing.may_learn(lack) {
+                        return self.too_late(demand, read, asked_at - arrived);
+                    }
+                    lack
+                }
+            };
+            if standing.may_learn(lack) {
+                self.learn(&mut standing, demand, lack).await?;
+            } else {
+                self.wait(&mut standing, lack, seen, deadline).await?;
+            }
+        }
+    }
+
+    /// What the demand comes to. Receipts that are known to be of no use are refused at once.
+    async fn need(&self, demand: &Demand, arrived: Instant) -> Result<Need, Unmet> {
+        let known = self.log.known_end();
+        let doubtful = demand.receipts.iter().any(|receipt| known.is_none_or(|end| !reaches(&end, receipt)));
+        let end = if demand.strong || doubtful { self.log.end().await } else { Err(LookError::Away) };
+        if let Ok(end) = &end {
+            judge(&demand.receipts, end)?;
+        }
+        let mut up_to: Vec<_> = demand.receipts.iter().filter_map(position_of).collect();
+        if demand.strong {
+            up_to.push(end?);
+        }
+        let bounded = demand.max_staleness.map(|staleness| Bounded {
+            moment: self.log.clock().and_then(|clock| {
+                clock.latest_at(arrived).checked_sub(SignedDuration::try_from(staleness).ok()?).ok()
+            }),
+            end: None,
+        });
+        Ok(Need { up_to, bounded })
+    }
+
+    fn lack(&self, standing: &Standing, level: &Level) -> Option<Lack> {
+        let latest = self.log.clock().map(|clock| clock.latest_at(Instant::now()));
+        standing.need.lack(level, latest)
+    }
+
+    /// Asks the primary what helps to judge the lack. If it is away, the read goes on with what it knows.
+    async fn learn(&self, standing: &mut Standing, demand: &Demand, lack: Lack) -> Result<(), Unmet> {
+        self.enter(standing)?;
+        let end = self.log.end().await.ok();
+        if lack == Lack::Epoch {
+            standing.rejudged = true;
+            return end.map_or(Ok(()), |end| judge(&demand.receipts, &end));
+        }
+        standing.looked = true;
+        if let Some(bounded) = &mut standing.need.bounded {
+            bounded.end = end;
+        }
+        Ok(())
+    }
+
+    /// Takes a place among those who wait, unless the read has one.
+    fn enter(&self, standing: &mut Standing) -> Result<(), Unmet> {
+        if standing.place.is_none() {
+            let place = Arc::clone(&self.places).try_acquire_owned().map_err(|_| Unmet::TooMany)?;
+            standing.place = Some(place);
+        }
+        Ok(())
+    }
+
+    /// Waits until the lack may be supplied, or there is no more time.
+    async fn wait(
+        &self,
+        standing: &mut Standing,
+        lack: Lack,
+        seen: u64,
+        deadline: Instant,
+    ) -> Result<(), Unmet> {
+        self.enter(standing)?;
+        tokio::select! {
+            () = self.shutdown.cancelled() => Err(Unmet::Stopping),
+            () = self.waiting.until_supplied(lack, seen) => Ok(()),
+            () = sleep_until(deadline) => Ok(()),
+        }
+    }
+
+    fn too_late<T>(&self, demand: &Demand, read: Read<T>, waited: Duration) -> Result<Fresh<T>, Unmet> {
+        let stale = self.fresh(read, Freshness::Stale, waited);
+        match demand.on_timeout {
+            OnTimeout::Stale => Ok(stale),
+            OnTimeout::Fail => {
+                let secs = u32::try_from(stale.lag.unwrap_or_default().as_secs())
+                    .unwrap_or(u32::MAX)
+                    .saturating_add(1);
+                Err(Unmet::Behind { retry_after_secs: secs.min(RETRY_AFTER_SECS_MAX) })
+            }
+        }
+    }
+
+    fn fresh<T>(&self, read: Read<T>, freshness: Freshness, waited: Duration) -> Fresh<T> {
+        // A service that has never reached the primary has no clock but its own.
+        let now = self.log.clock().map_or_else(Timestamp::now, |clock| clock.latest_at(Instant::now()));
+        let lag =
+            read.status.as_of.map(|as_of| Duration::try_from(now.duration_since(as_of)).unwrap_or_default());
+        Fresh { read, freshness, lag, waited }
+    }
+}
+
+impl Standing {
+    /// Whether the primary may still tell something of use.
+    fn may_learn(&self, lack: Lack) -> bool {
+        match lack {
+            Lack::Epoch => !self.rejudged,
+            Lack::Moment(..) => !self.looked,
+            Lack::Position(_) => false,
+        }
+    }
+}
+
+fn level(status: &ReplicaStatus) -> Level {
+    Level { applied_through: status.applied_through, as_of: status.as_of, epoch: status.epoch }
+}
+
+/// Whether the log is known to reach the receipt's position.
+fn reaches(end: &LogEnd, receipt: &Receipt) -> bool {
+    receipt.epoch().is_none_or(|epoch| epoch == end.epoch && receipt.position() <= end.position)
+}
+
+/// Holds receipts against the log's end as it is now.
+fn judge(receipts: &[Receipt], end: &LogEnd) -> Result<(), Unmet> {
+    for receipt in receipts {
+        if receipt.epoch().is_some_and(|epoch| epoch != end.epoch) {
+            return Err(Unmet::ForeignReceipt);
+        }
+        if !reaches(end, receipt) {
+            return Err(Unmet::BeyondLog);
+        }
+    }
+    Ok(())
+}
+
+fn position_of(receipt: &Receipt) -> Option<LogEnd> {
+    receipt.epoch().map(|epoch| LogEnd { epoch, position: receipt.position() })
+}

@@ -1,0 +1,276 @@
+//! Where the primary's log ends. Reads that ask at the same time share one look, as long as it is sent after each of
+//! them asked.
+
+use std::{
+    mem,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use jiff::Timestamp;
+use shared::{
+    event::Position,
+    postgres::{DatabaseUrl, Session, SessionKind},
+    slot::Version,
+};
+use tokio::{
+    sync::{mpsc, oneshot},
+    time::{Instant, timeout},
+};
+use tokio_postgres::Statement;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use super::{demand::PrimaryClock, receipt::WriteReceipt};
+
+/// How long a look may take, connecting included.
+pub const LOOK_DEADLINE: Duration = Duration::from_secs(1);
+
+/// How often the primary is asked while no read does: so that its clock is known.
+const REFRESH_INTERVAL: Duration = Duration::from_secs(30);
+
+/// How often a primary that is away is looked for while no read asks.
+const RETRY_INTERVAL: Duration = Duration::from_secs(1);
+
+const KIND: SessionKind = SessionKind {
+    step: "freshness",
+    options: "-c statement_timeout=1s -c default_transaction_read_only=on \
+              -c default_transaction_isolation=read\\ committed",
+};
+
+/// A clock that is behind the log was set back; commit times then do not tell how old something is.
+const END: &str = "
+    SELECT epoch.epoch, coalesce(last.position, 0) AS position, clock_timestamp() AS clock,
+           clock_timestamp() < greatest(last.committed_at, watermark.as_of) AS clock_is_behind
+    FROM epoch
+    CROSS JOIN log_watermark AS watermark
+    LEFT JOIN LATERAL (
+        SELECT position, committed_at FROM parking_slot_events ORDER BY position DESC LIMIT 1
+    ) AS last ON true";
+
+const LAST_EVENT: &str = "
+    SELECT event.slot_uuid, event.version, event.committed_at, relay_cursor.confirmed_position
+    FROM parking_slot_events AS event, relay_cursor WHERE event.position = $1";
+
+/// Every statement of this module, for the test that prepares them against the schema.
+pub const STATEMENTS: [&str; 2] = [END, LAST_EVENT];
+
+/// The end of a log: its last position, and the life of the primary in which it counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LogEnd {
+    /// The life of the primary.
+    pub epoch: Uuid,
+    /// The last position; 0 while the log is empty.
+    pub position: i64,
+}
+
+/// What the log says of a write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LoggedWrite {
+    /// The slot of its last event.
+    pub slot: Uuid,
+    /// The version that the event made.
+    pub version: Version,
+    /// When it was committed.
+    pub committed_at: Timestamp,
+    /// The broker has confirmed everything up to this position.
+    pub confirmed_position: i64,
+}
+
+/// Why there is no look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum LookError {
+    /// The primary is away, or did not answer in time.
+    #[error("the primary database is away")]
+    Away,
+    /// Too many reads ask already.
+    #[error("too many reads are waiting")]
+    TooMany,
+}
+
+enum Question {
+    End(oneshot::Sender<LogEnd>),
+    LastEvent(Position, oneshot::Sender<Option<LoggedWrite>>),
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Known {
+    end: Option<LogEnd>,
+    clock: Option<PrimaryClock>,
+}
+
+/// The way to ask. Clones are the same.
+#[derive(Clone, Debug)]
+pub struct LogLook {
+    questions: mpsc::Sender<Question>,
+    known: Arc<Mutex<Known>>,
+}
+
+/// The one who asks the primary.
+#[derive(Debug)]
+pub struct Looker {
+    primary: DatabaseUrl,
+    questions: mpsc::Receiver<Question>,
+    known: Arc<Mutex<Known>>,
+}
+
+struct LogSession {
+    session: Session,
+    end: Statement,
+    last_event: Statement,
+}
+
+impl LogLook {
+    /// A way to ask, and who answers. At most `limit` reads ask at a time.
+    #[must_use]
+    pub fn channel(primary: DatabaseUrl, limit: usize) -> (Self, Looker) {
+        let (sender, questions) = mpsc::channel(limit);
+        let known = Arc::new(Mutex::new(Known::default()));
+        (Self { questions: sender, known: Arc::clone(&known) }, Looker { primary, questions, known })
+    }
+
+    /// Where the log ends, as the primary says after this was called.
+    ///
+    /// # Errors
+    /// [`LookError`], at the latest after [`LOOK_DEADLINE`].
+    pub async fn end(&self) -> Result<LogEnd, LookError> {
+        self.ask(Question::End).await
+    }
+
+    /// What the log says of a write; `None` if it ends before.
+    ///
+    /// # Errors
+    /// [`LookError`], at the latest after [`LOOK_DEADLINE`].
+    pub async fn last_event(&self, write: &WriteReceipt) -> Result<Option<LoggedWrite>, LookError> {
+        self.ask(|reply| Question::LastEvent(write.last, reply)).await
+    }
+
+    async fn ask<T>(&self, question: impl FnOnce(oneshot::Sender<T>) -> Question) -> Result<T, LookError> {
+        let (reply, answer) = oneshot::channel();
+        self.questions.try_send(question(reply)).map_err(|error| match error {
+            mpsc::error::TrySendError::Full(_) => LookError::TooMany,
+            mpsc::error::TrySendError::Closed(_) => LookError::Away,
+        })?;
+        timeout(LOOK_DEADLINE, answer).await.ok().and_then(Result::ok).ok_or(LookError::Away)
+    }
+
+    /// Where the log ended when this process last heard of it; it may be longer now.
+    #[must_use]
+    pub fn known_end(&self) -> Option<LogEnd> {
+        lock(&self.known).end
+    }
+
+    /// The primary's clock; `None` while it has not been asked yet.
+    #[must_use]
+    pub fn clock(&self) -> Option<PrimaryClock> {
+        lock(&self.known).clock
+    }
+
+    /// Takes note of a write of this process: the log does not end before it.
+    pub fn note(&self, write: &WriteReceipt) {
+        lock(&self.known).extend(LogEnd { epoch: write.epoch, position: write.last.get() });
+    }
+}
+
+impl Known {
+    /// A log grows; only another epoch may be shorter.
+    fn extend(&mut self, end: LogEnd) {
+        match &mut self.end {
+            Some(known) if known.epoch == end.epoch => known.position = known.position.max(end.position),
+            known => *known = Some(end),
+        }
+    }
+}
+
+fn lock(known: &Mutex<Known>) -> std::sync::MutexGuard<'_, Known> {
+    known.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Looker {
+    /// Answers questions until `shutdown` is cancelled. Who gets no answer asked in vain: the primary is away.
+    pub async fn run(mut self, shutdown: CancellationToken) {
+        let looking = async {
+            let mut session = self.answer(None, None).await;
+            loop {
+                let interval = if session.is_some() { REFRESH_INTERVAL } else { RETRY_INTERVAL };
+                let first = match timeout(interval, self.questions.recv()).await {
+                    Ok(None) => return,
+                    Ok(question) => question,
+                    Err(_) => None,
+                };
+                session = self.answer(first, session).await;
+            }
+        };
+        shutdown.run_until_cancelled(looking).await;
+    }
+
+    /// Answers what has been asked so far, by one look. Gives back the session if it can be used again.
+    async fn answer(&mut self, first: Option<Question>, session: Option<LogSession>) -> Option<LogSession> {
+        let mut questions: Vec<Question> = first.into_iter().collect();
+        while let Ok(question) = self.questions.try_recv() {
+            questions.push(question);
+        }
+        let answered = timeout(LOOK_DEADLINE, async {
+            let session = match session {
+                Some(session) if !session.session.is_closed() => session,
+                _ => LogSession::open(&self.primary).await?,
+            };
+            self.look(&session, &mut questions).await.ok()?;
+            Some(session)
+        });
+        answered.await.ok().flatten()
+    }
+
+    async fn look(
+        &self,
+        session: &LogSession,
+        questions: &mut Vec<Question>,
+    ) -> Result<(), tokio_postgres::Error> {
+        let asked_at = Instant::now();
+        let row = session.session.query_one(&session.end, &[]).await?;
+        let end = LogEnd { epoch: row.try_get("epoch")?, position: row.try_get("position")? };
+        {
+            let mut known = lock(&self.known);
+            if known.end.is_some_and(|known| known.epoch != end.epoch) {
+                known.end = None;
+            }
+            known.extend(end);
+            if !row.try_get::<_, Option<bool>>("clock_is_behind")?.unwrap_or(false) {
+                known.clock = Some(PrimaryClock { said: row.try_get("clock")?, asked_at });
+            }
+        }
+        for question in mem::take(questions) {
+            // Who has gone away meanwhile does not mind.
+            match question {
+                Question::End(reply) => {
+                    let _ = reply.send(end);
+                }
+                Question::LastEvent(position, reply) => {
+                    let _ = reply.send(session.last_event(position).await?);
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl LogSession {
+    async fn open(primary: &DatabaseUrl) -> Option<Self> {
+        let session = primary.connect(KIND).await.ok()?;
+        let (end, last_event) = tokio::try_join!(session.prepare(END), session.prepare(LAST_EVENT)).ok()?;
+        Some(Self { session, end, last_event })
+    }
+
+    async fn last_event(&self, position: Position) -> Result<Option<LoggedWrite>, tokio_postgres::Error> {
+        let row = self.session.query_opt(&self.last_event, &[&position.get()]).await?;
+        row.map(|row| {
+            Ok(LoggedWrite {
+                slot: row.try_get("slot_uuid")?,
+                version: row.try_get("version")?,
+                committed_at: row.try_get("committed_at")?,
+                confirmed_position: row.try_get("confirmed_position")?,
+            })
+        })
+        .transpose()
+    }
+}

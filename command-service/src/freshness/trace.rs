@@ -1,0 +1,86 @@
+//! What became of a write: how far its events have come.
+
+use jiff::Timestamp;
+use serde::{Serialize, Serializer};
+use shared::{event::micros, slot::Version};
+use uuid::Uuid;
+
+use super::{
+    gate::Unmet,
+    log_end::{LogLook, LoggedWrite},
+    receipt::WriteReceipt,
+};
+use crate::queries::{Replica, settled::Settled};
+
+/// How far a write has come; of several events, the one that has come least far.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum WriteState {
+    /// It is durable on the primary.
+    Committed,
+    /// The broker has confirmed it.
+    Published,
+    /// It is visible on the replica.
+    Applied,
+    /// The replica could not apply it and has set it aside.
+    DeadLettered,
+}
+
+/// What became of a write.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Trace {
+    /// The position of its last event.
+    pub position: i64,
+    /// How many events it has.
+    pub events: i64,
+    /// The slot, if there is one event.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub uuid: Option<Uuid>,
+    /// The version that the event made, if there is one event.
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "number")]
+    pub version: Option<Version>,
+    /// How far it has come.
+    pub state: WriteState,
+    /// When its last event was committed.
+    #[serde(with = "micros")]
+    pub committed_at: Timestamp,
+}
+
+fn number<S: Serializer>(version: &Option<Version>, serializer: S) -> Result<S::Ok, S::Error> {
+    version.map(Version::get).serialize(serializer)
+}
+
+/// Asks both databases what became of a write. The replica is asked last, so that it is never said to be less far than
+/// the broker.
+///
+/// # Errors
+/// [`Unmet`]: either database is away, or the receipt is not of this log.
+pub async fn trace(log: &LogLook, replica: &Replica, write: &WriteReceipt) -> Result<Trace, Unmet> {
+    let end = log.end().await?;
+    if end.epoch != write.epoch {
+        return Err(Unmet::ForeignReceipt);
+    }
+    let logged = log.last_event(write).await?.ok_or(Unmet::BeyondLog)?;
+    let settled = replica.settled(write).await?.found;
+    let events = write.last.get() - write.first.get() + 1;
+    let is_single = events == 1;
+    Ok(Trace {
+        position: write.last.get(),
+        events,
+        uuid: is_single.then_some(logged.slot),
+        version: is_single.then_some(logged.version),
+        state: state(settled, &logged),
+        committed_at: logged.committed_at,
+    })
+}
+
+fn state(settled: Settled, logged: &LoggedWrite) -> WriteState {
+    match settled {
+        Settled::Applied => WriteState::Applied,
+        Settled::SetAside => WriteState::DeadLettered,
+        Settled::Not { last_unsettled } if last_unsettled <= logged.confirmed_position => {
+            WriteState::Published
+        }
+        Settled::Not { .. } => WriteState::Committed,
+    }
+}

@@ -1,0 +1,52 @@
+//! Takes watermarks: how complete the log is at a moment.
+
+use futures_util::future::join3;
+use shared::{postgres::Session, watermark::Watermark};
+use tokio_postgres::{Error, Statement};
+
+use crate::write_model::session::COMMIT_LOCK;
+
+/// Begins a transaction that takes the commit lock, unless somebody holds it: then something is being committed, whose
+/// own time will do. A statement of its own, so that the next one sees every commit that came before it.
+fn begin_if_lock_is_free() -> String {
+    format!(
+        "BEGIN; SET LOCAL synchronous_commit = on;
+         SELECT set_config('parking.holds_commit_lock', pg_try_advisory_xact_lock({COMMIT_LOCK})::text, true)"
+    )
+}
+
+/// Remembered before it is told, so that no later event can be earlier, whatever the clock does. No row if the lock
+/// was not free.
+pub(super) const TAKE: &str = "
+    UPDATE log_watermark AS watermark
+    SET as_of = greatest(clock_timestamp(), last.committed_at, watermark.as_of)
+    FROM (VALUES (1)) AS one
+    LEFT JOIN LATERAL (
+        SELECT position, committed_at FROM parking_slot_events ORDER BY position DESC LIMIT 1
+    ) AS last ON true
+    WHERE current_setting('parking.holds_commit_lock')::boolean
+    RETURNING (SELECT epoch FROM epoch) AS epoch, coalesce(last.position, 0) AS position, watermark.as_of";
+
+/// Takes a watermark: one pipelined exchange, so that nothing waits for this process while the lock is held. `None` if
+/// the lock was not free.
+///
+/// # Errors
+/// The connection was lost, or the primary refused.
+pub(super) async fn take(session: &Session, take: &Statement) -> Result<Option<Watermark>, Error> {
+    let begin = begin_if_lock_is_free();
+    // Requests leave in the order in which these futures are polled first, which is the order written here.
+    let (begun, taken, committed) =
+        join3(session.batch_execute(&begin), session.query_opt(take, &[]), session.batch_execute("COMMIT"))
+            .await;
+    begun?;
+    let row = taken?;
+    committed?;
+    row.map(|row| {
+        Ok(Watermark {
+            epoch: row.try_get("epoch")?,
+            position: row.try_get("position")?,
+            as_of: row.try_get("as_of")?,
+        })
+    })
+    .transpose()
+}

@@ -13,7 +13,7 @@ use crate::{
     freshness::{gate::Gate, log_end::LogLook, waiting::Waiting},
     http::{envelope, probes::Parts, routes},
     queries::{Replica, watch},
-    relay::{Relay, wake::CommitSignal},
+    relay::{Relay, replay::Replay, wake::CommitSignal},
     settings::{HttpSettings, Settings},
     write_model::committer::Committer,
 };
@@ -61,6 +61,8 @@ impl Application {
             relay_part: parts.relay,
         };
         tasks.spawn(relay.run(stop_tasks.clone()));
+        let replay = Replay { primary: settings.primary.clone(), broker: settings.broker.clone() };
+        tasks.spawn(replay.run(stop_tasks.clone()));
         Ok(Self { server, address, committer, tasks, stop_tasks })
     }
 

@@ -74,6 +74,15 @@ pub(crate) enum Command {
     /// Does what the tour's curl lines ask where curl is not installed.
     #[command(hide = true)]
     Curl(Curl),
+    /// Measures optimized programs, against private servers of its own, and prints each figure beside its goal.
+    Bench {
+        /// Only this row.
+        #[arg(long)]
+        only: Option<String>,
+        /// Installs nothing.
+        #[arg(long)]
+        no_install: bool,
+    },
     /// Installs what is missing, and nothing else.
     #[command(hide = true)]
     Install,

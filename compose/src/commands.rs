@@ -32,6 +32,7 @@ pub(crate) fn run(command: Command) -> Result<ExitCode> {
         Command::Test(arguments) => programs::test(&Home::find()?, arguments),
         Command::Tour { yes } => tour::tour(&Home::find()?, yes).map(done),
         Command::Curl(arguments) => curl::curl(&arguments).map(done),
+        Command::Bench { only, no_install } => programs::bench(&Home::find()?, only, no_install),
         Command::Install => find_or_install(Permission::Ask).map(|found| println!("{found:#?}")).map(done),
         Command::TestServers => stack::test_servers::keep().map(done),
     }

@@ -2,7 +2,7 @@
 //! the events beside it.
 
 use lapin::{message::Delivery, protocol::basic::AMQPProperties};
-use shared::event::{BATCH_CONTENT_TYPE, LoggedEvent, split_batch};
+use shared::event::{BATCH_CONTENT_TYPE, LoggedEvent, Position, split_batch};
 
 /// A larger body is not read: no producer of ours makes one, and reading it would cost memory without a bound.
 pub const BODY_MAX_BYTES: usize = 1024 * 1024;
@@ -28,6 +28,9 @@ pub struct Unreadable<'d> {
     pub body: &'d [u8],
     /// Why not.
     pub reason: String,
+    /// The position of the event that it should have been, if that is certain: it was sent again, and alone. Else
+    /// nothing is known to be settled by it: if real events were damaged, they are still missing.
+    pub position: Option<Position>,
     /// The properties of its message.
     pub properties: &'d AMQPProperties,
 }
@@ -47,34 +50,61 @@ impl<'d> Batch<'d> {
     pub fn read(deliveries: &'d [Delivery]) -> Self {
         let mut batch = Self::default();
         for delivery in deliveries {
-            batch.read_message(&delivery.data, &delivery.properties);
+            let sent_again = delivery.exchange.as_str().is_empty();
+            let position = sent_again.then(|| only_position(&delivery.properties)).flatten();
+            batch.read_message(&delivery.data, &delivery.properties, position);
         }
         batch
     }
 
-    fn read_message(&mut self, body: &'d [u8], properties: &'d AMQPProperties) {
+    fn read_message(&mut self, body: &'d [u8], properties: &'d AMQPProperties, position: Option<Position>) {
         let content_type = properties.content_type().as_ref().map_or("", |name| name.as_str());
         if content_type != BATCH_CONTENT_TYPE {
-            return self.pass_over(body, "the content type is not that of a batch of events", properties);
+            return self.pass_over(
+                body,
+                "the content type is not that of a batch of events",
+                position,
+                properties,
+            );
         }
         if body.len() > BODY_MAX_BYTES {
-            return self.pass_over(body, "the body is larger than any message of events", properties);
+            return self.pass_over(
+                body,
+                "the body is larger than any message of events",
+                position,
+                properties,
+            );
         }
         let events = match split_batch(body) {
             Ok(events) => events,
-            Err(error) => return self.pass_over(body, &format!("not a JSON array: {error}"), properties),
+            Err(error) => {
+                return self.pass_over(body, &format!("not a JSON array: {error}"), position, properties);
+            }
         };
         for json in events {
             match LoggedEvent::decode(json.get()) {
                 Ok(event) => self.events.push(Received { event, json: json.get(), properties }),
-                Err(error) => self.pass_over(json.get().as_bytes(), &error.to_string(), properties),
+                Err(error) => self.pass_over(json.get().as_bytes(), &error.to_string(), position, properties),
             }
         }
     }
 
-    fn pass_over(&mut self, body: &'d [u8], reason: &str, properties: &'d AMQPProperties) {
-        self.unreadable.push(Unreadable { body, reason: storable(reason), properties });
+    fn pass_over(
+        &mut self,
+        body: &'d [u8],
+        reason: &str,
+        position: Option<Position>,
+        properties: &'d AMQPProperties,
+    ) {
+        self.unreadable.push(Unreadable { body, reason: storable(reason), position, properties });
     }
+}
+
+/// The position of the only event of a message, as its id `<first>-<last>/<count>` tells.
+fn only_position(properties: &AMQPProperties) -> Option<Position> {
+    let id = properties.message_id().as_ref()?.as_str();
+    let (first, last) = id.strip_suffix("/1")?.split_once('-')?;
+    (first == last).then(|| first.parse().ok().and_then(Position::new)).flatten()
 }
 
 /// A text that PostgreSQL can store: without NUL, and not without end.

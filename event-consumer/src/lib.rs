@@ -5,6 +5,7 @@
 //! | receive, batch, settle | [`subscription`] |
 //! | read the messages | [`batch`] |
 //! | apply | [`projection`] |
+//! | ask for what is missing | [`holes`] |
 //!
 //! [`startup`] puts them together with [`probes`]; [`settings`] says with what; [`cli`] is the command line.
 
@@ -15,3 +16,4 @@ pub mod probes;
 pub mod subscription;
 pub mod batch;
 pub mod projection;
+pub mod holes;

@@ -1,12 +1,12 @@
 //! Health: `/livez`, `/readyz`.
 
 use actix_web::{
-    HttpResponse,
+    HttpResponse, Resource, Route, guard,
     http::header,
     web::{self, ServiceConfig},
 };
 use serde_json::json;
-use shared::parts::{Part, Readiness};
+use shared::parts::{Part, RETRY_AFTER_SECS, Readiness};
 use tokio_util::sync::CancellationToken;
 
 const NO_STORE: (header::HeaderName, &str) = (header::CACHE_CONTROL, "no-store");
@@ -18,6 +18,8 @@ pub struct Parts {
     pub broker: Part,
     /// Where they are applied.
     pub replica: Part,
+    /// Whether what is missing comes when it is asked for.
+    pub log: Part,
     /// Cancelled when the service is about to end.
     pub shutdown: CancellationToken,
 }
@@ -26,19 +28,30 @@ impl Parts {
     /// Parts that have not been reached yet.
     #[must_use]
     pub fn new(shutdown: CancellationToken) -> Self {
-        Self { broker: Part::new("broker"), replica: Part::new("replica"), shutdown }
+        Self { broker: Part::new("broker"), replica: Part::new("replica"), log: Part::new("log"), shutdown }
     }
 
     /// Without either part nothing can be applied.
     fn readiness(&self) -> Readiness {
         let useful = self.broker.is_up() && self.replica.is_up();
-        Readiness::of(&[&self.broker, &self.replica], useful, self.shutdown.is_cancelled())
+        Readiness::of(&[&self.broker, &self.replica, &self.log], useful, self.shutdown.is_cancelled())
     }
 }
 
 /// Adds the resources.
 pub fn configure(config: &mut ServiceConfig) {
-    config.route("/livez", web::get().to(livez)).route("/readyz", web::get().to(readyz));
+    config.service(resource("/livez", read().to(livez))).service(resource("/readyz", read().to(readyz)));
+}
+
+/// `HEAD` wherever `GET`, and a 405 with `Allow` for every other method.
+fn resource(path: &str, read: Route) -> Resource {
+    let not_allowed =
+        || async { HttpResponse::MethodNotAllowed().insert_header((header::ALLOW, "GET, HEAD")).finish() };
+    web::resource(path).route(read).default_service(web::to(not_allowed))
+}
+
+fn read() -> Route {
+    web::route().guard(guard::Any(guard::Get()).or(guard::Head()))
 }
 
 async fn livez() -> HttpResponse {
@@ -47,7 +60,9 @@ async fn livez() -> HttpResponse {
 
 async fn readyz(parts: web::Data<Parts>) -> HttpResponse {
     let readiness = parts.readiness();
-    let mut answer =
-        if readiness.is_useful() { HttpResponse::Ok() } else { HttpResponse::ServiceUnavailable() };
-    answer.insert_header(NO_STORE).json(readiness)
+    if readiness.is_useful() {
+        return HttpResponse::Ok().insert_header(NO_STORE).json(readiness);
+    }
+    let retry_after = (header::RETRY_AFTER, RETRY_AFTER_SECS.to_string());
+    HttpResponse::ServiceUnavailable().insert_header(NO_STORE).insert_header(retry_after).json(readiness)
 }

@@ -4,10 +4,11 @@ use std::net::SocketAddr;
 
 use actix_web::{App, HttpServer, dev::Server, web};
 use anyhow::Context;
-use tokio::task::JoinHandle;
+use tokio::{sync::watch, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    holes::Holes,
     probes::{self, Parts},
     settings::Settings,
     subscription::Subscription,
@@ -30,12 +31,21 @@ impl Application {
     /// The address cannot be listened on.
     pub fn build(settings: &Settings, shutdown: &CancellationToken) -> anyhow::Result<Self> {
         let parts = Parts::new(shutdown.clone());
+        let (watermarks, newest_watermark) = watch::channel(None);
         let subscription = Subscription {
             broker: settings.broker.clone(),
             replica: settings.replica.clone(),
             replica_name: settings.replica_name.clone(),
             broker_part: parts.broker.clone(),
             replica_part: parts.replica.clone(),
+            watermarks,
+        };
+        let holes = Holes {
+            broker: settings.broker.clone(),
+            replica: settings.replica.clone(),
+            replica_name: settings.replica_name.clone(),
+            watermarks: newest_watermark,
+            log_part: parts.log.clone(),
         };
         let server = HttpServer::new(move || {
             App::new().app_data(web::Data::new(parts.clone())).configure(probes::configure)
@@ -48,6 +58,8 @@ impl Application {
         .with_context(|| format!("cannot listen on port {}", settings.port))?;
         let address = server.addrs().first().copied().context("no address is listened on")?;
         let subscription = tokio::spawn(subscription.run(shutdown.clone()));
+        // What it has asked for is asked for again, should it be cut short.
+        tokio::spawn(holes.run(shutdown.clone()));
         Ok(Self { server: server.run(), address, subscription })
     }
 

@@ -17,7 +17,7 @@ use shared::{
     topology::{ReplicaName, declare_events_exchange, declare_replica_queue, declare_watermark_queue},
     watermark::Watermark,
 };
-use tokio::time::Instant;
+use tokio::{sync::watch, time::Instant};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -75,6 +75,8 @@ pub struct Subscription {
     pub broker_part: Part,
     /// Reports whether the replica answers.
     pub replica_part: Part,
+    /// Gets every watermark.
+    pub watermarks: watch::Sender<Option<Watermark>>,
 }
 
 /// What is consumed, on one connection.
@@ -195,6 +197,7 @@ impl Subscription {
                 return;
             }
         };
+        self.watermarks.send_replace(Some(watermark));
         let Some(session) = replica else { return };
         if let Err(error) = apply_watermark(session, &watermark).await {
             *replica = None;

@@ -5,6 +5,7 @@
 //! | [`slot`] | the rules of a parking slot: `decide` and `evolve`, pure |
 //! | [`event`] | an event as it stands in the log, and its JSON form on the wire |
 //! | [`watermark`] | how complete the log is while nothing happens |
+//! | [`replay`] | how a replica asks for what it is missing |
 //! | [`topology`] | the broker's exchange and queues, every option with its reason |
 //! | [`runtime`] | the runtime on which connections live |
 //! | [`retry`] | the pauses between two attempts to reach a part |
@@ -21,6 +22,7 @@
 pub mod slot;
 pub mod event;
 pub mod watermark;
+pub mod replay;
 pub mod topology;
 pub mod runtime;
 pub mod retry;

@@ -2,6 +2,7 @@
 //! and the handlers read.
 
 use std::{
+    borrow::Cow,
     collections::BTreeMap,
     sync::{Arc, Mutex, PoisonError},
 };
@@ -10,6 +11,10 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::event::micros;
+
+/// When a caller may try again after a part was away or too much was waiting, in seconds. Parts are looked for about
+/// once a second.
+pub const RETRY_AFTER_SECS: u32 = 1;
 
 /// Whether a part answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -31,7 +36,7 @@ pub struct PartStatus {
     pub since: Timestamp,
     /// What is waited for, in words that name no host.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub detail: Option<&'static str>,
+    pub detail: Option<Cow<'static, str>>,
     /// Whether it has answered since the service started.
     #[serde(skip)]
     pub was_reached: bool,
@@ -51,7 +56,7 @@ impl Part {
         let status = PartStatus {
             state: PartState::Away,
             since: Timestamp::now(),
-            detail: Some("not reached yet"),
+            detail: Some("not reached yet".into()),
             was_reached: false,
         };
         Self { name, status: Arc::new(Mutex::new(status)) }
@@ -84,12 +89,19 @@ impl Part {
 
     /// Reports that the part does not answer, and what is waited for. Logged when that is news.
     pub fn away(&self, detail: &'static str, cause: &(dyn std::error::Error + 'static)) {
-        if self.set(PartState::Away, Some(detail)) {
+        if self.set(PartState::Away, Some(detail.into())) {
             tracing::warn!(part = self.name, detail, cause, "part is away");
         }
     }
 
-    fn set(&self, state: PartState, detail: Option<&'static str>) -> bool {
+    /// Reports that the part lacks something, and what. Logged when that is news.
+    pub fn lacking(&self, what: String) {
+        if self.set(PartState::Away, Some(what.clone().into())) {
+            tracing::warn!(part = self.name, detail = what, "part is away");
+        }
+    }
+
+    fn set(&self, state: PartState, detail: Option<Cow<'static, str>>) -> bool {
         let mut status = self.status.lock().unwrap_or_else(PoisonError::into_inner);
         let news = status.state != state || status.detail != detail;
         if status.state != state {

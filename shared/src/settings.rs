@@ -235,20 +235,22 @@ fn read_config_file(path: &Path) -> Result<BTreeMap<String, (String, Source)>, S
         .parse()
         .map_err(|cause: toml::de::Error| unreadable(format!("is not TOML: {}", cause.message())))?;
     let mut values = BTreeMap::new();
+    let mut insert = |name: String, value: toml::Value| {
+        let text = scalar(&name, value)?;
+        match values.insert(name.clone(), (text, Source::ConfigFile)) {
+            None => Ok(()),
+            Some(_) => Err(error(&name, "is set twice in the file")),
+        }
+    };
     for (key, value) in table {
         let upper = key.to_uppercase();
         match value {
             toml::Value::Table(section) => {
                 for (key, value) in section {
-                    let name = format!("{PREFIX}{upper}__{}", key.to_uppercase());
-                    let text = scalar(&name, value)?;
-                    values.insert(name, (text, Source::ConfigFile));
+                    insert(format!("{PREFIX}{upper}__{}", key.to_uppercase()), value)?;
                 }
             }
-            value => {
-                let text = scalar(&upper, value)?;
-                values.insert(upper, (text, Source::ConfigFile));
-            }
+            value => insert(upper, value)?,
         }
     }
     Ok(values)

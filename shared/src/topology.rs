@@ -8,7 +8,7 @@ use lapin::{
     types::{AMQPValue, FieldTable, ShortString},
 };
 
-use crate::{event::EventType, watermark::WATERMARK_KEY};
+use crate::{event::EventType, replay::REPLAY_QUEUE, watermark::WATERMARK_KEY};
 
 /// The topic exchange to which the relay publishes every event; the routing key is the event's type.
 pub const EVENTS_EXCHANGE: &str = "parking.events";
@@ -105,6 +105,30 @@ pub async fn declare_replica_queue(channel: &Channel, replica: &ReplicaName) -> 
             .await?;
     }
     Ok(())
+}
+
+/// The most requests for a replay that wait. What is dropped is asked for again.
+const REPLAY_QUEUE_MAX_REQUESTS: i64 = 1_000;
+
+/// Declares the queue of requests for a replay. Both services do, so that either may start first.
+///
+/// # Errors
+/// The broker is away, or has a queue of this name with other arguments.
+pub async fn declare_replay_queue(channel: &Channel) -> lapin::Result<()> {
+    let options = QueueDeclareOptions {
+        passive: false,
+        durable: true,      // requests wait in it while nobody relays
+        exclusive: false,   // every process that relays answers
+        auto_delete: false, // it outlives them
+        nowait: false,      // a queue that differs must be noticed here
+    };
+    let mut arguments = FieldTable::default();
+    arguments.insert("x-queue-type".into(), AMQPValue::LongString("quorum".into()));
+    arguments.insert("x-max-length".into(), AMQPValue::LongLongInt(REPLAY_QUEUE_MAX_REQUESTS));
+    arguments.insert("x-overflow".into(), AMQPValue::LongString("drop-head".into()));
+    // A request that ends every process that takes it must not come back for ever.
+    arguments.insert("x-delivery-limit".into(), AMQPValue::LongLongInt(20));
+    channel.queue_declare(REPLAY_QUEUE.into(), options, arguments).await.map(|_| ())
 }
 
 /// Declares a queue of this connection's own for watermarks, and binds it. Returns its name, which the broker makes up.

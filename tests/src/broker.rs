@@ -28,6 +28,16 @@ impl VirtualHost {
         Ok(host)
     }
 
+    /// Makes a user who may do everything in this virtual host and nothing beyond.
+    ///
+    /// # Errors
+    /// The broker does not answer.
+    pub async fn add_user(&self, name: &str, password: &str) -> Result<()> {
+        self.put(&format!("users/{name}"), &json!({ "password": password, "tags": "" })).await?;
+        let all = json!({"configure": ".*", "write": ".*", "read": ".*"});
+        self.put(&format!("permissions/{}/{name}", self.name), &all).await
+    }
+
     /// The address of this virtual host by way of a proxy on `port`.
     #[must_use]
     pub fn url_through(&self, port: u16) -> String {

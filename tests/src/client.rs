@@ -47,6 +47,8 @@ pub struct Reply {
     pub headers: HeaderMap,
     /// The body; `null` when there is none or it is not JSON.
     pub body: Value,
+    /// The body as it came.
+    pub text: String,
     /// From the call to the last byte.
     pub took: Duration,
 }
@@ -253,10 +255,12 @@ async fn send(request: reqwest::RequestBuilder) -> Result<Reply, reqwest::Error>
     let response = request.send().await?;
     let (status, headers) = (response.status(), response.headers().clone());
     let bytes = response.bytes().await?;
+    let text = String::from_utf8_lossy(&bytes).into_owned();
     Ok(Reply {
         status,
         headers,
-        body: serde_json::from_slice(&bytes).unwrap_or(Value::Null),
+        body: serde_json::from_str(&text).unwrap_or(Value::Null),
+        text,
         took: start.elapsed(),
     })
 }

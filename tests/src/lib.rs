@@ -14,6 +14,7 @@
 //! | [`random`] | random choices that a seed repeats |
 //! | [`wait`] | waiting for a condition |
 //! | [`client`] | the calls of the HTTP interface |
+//! | [`wire`] | calls byte by byte |
 //! | [`load`] | many clients at once, and what became of each of their commands |
 //! | [`level`] | the checks |
 //!
@@ -29,6 +30,7 @@ pub mod pair;
 pub mod cargo_stack;
 pub mod shape;
 pub mod client;
+pub mod wire;
 pub mod load;
 pub mod level;
 pub mod random;
@@ -39,3 +41,4 @@ pub use level::assert_level;
 pub use pair::Pair;
 pub use shape::{Shape, with_pair};
 pub use wait::{RECOVERY, blocking, eventually};
+pub use wire::Call;

@@ -53,6 +53,7 @@ pub struct Pair {
     pub replica: Database,
     /// The virtual host.
     pub broker: VirtualHost,
+    direct: bool,
     settings: Vec<(&'static str, &'static str)>,
 }
 
@@ -74,6 +75,7 @@ impl Pair {
             primary: Database::new(parts.primary.clone(), parts.primary_database.clone()),
             replica: Database::new(parts.replica.clone(), parts.replica_database.clone()),
             broker: VirtualHost::create(parts.broker.clone(), servers.unique_name("parking")).await?,
+            direct: shape.direct,
             settings: shape.settings.clone(),
         };
         let (commands, consumers) = (pair.command_environment(), pair.consumer_environment());
@@ -147,23 +149,28 @@ impl Pair {
     #[must_use]
     pub fn command_environment(&self) -> Vec<(String, String)> {
         let links = &self.links;
-        let primary = self.primary.url_through(Role::CommandService, links.command_primary.port());
-        let replica = self.replica.url_through(Role::CommandServiceReader, links.command_replica.port());
+        let primary = self.primary.url_through(Role::CommandService, self.port(&links.command_primary));
+        let replica = self.replica.url_through(Role::CommandServiceReader, self.port(&links.command_replica));
         self.environment([
             ("DATABASE_URL", primary),
             ("REPLICA_DATABASE_URL", replica),
-            ("RABBITMQ_BROKER_URL", self.broker.url_through(links.relay_broker.port())),
+            ("RABBITMQ_BROKER_URL", self.broker.url_through(self.port(&links.relay_broker))),
             ("PARKING__HTTP__PORT", "0".to_owned()),
         ])
+    }
+
+    /// Where a service finds the server at the other end of a link.
+    fn port(&self, link: &Proxy) -> u16 {
+        if self.direct { link.target_port() } else { link.port() }
     }
 
     /// The settings with which event-consumers run: nothing of the primary's.
     fn consumer_environment(&self) -> Vec<(String, String)> {
         let links = &self.links;
-        let replica = self.replica.url_through(Role::EventConsumer, links.consumer_replica.port());
+        let replica = self.replica.url_through(Role::EventConsumer, self.port(&links.consumer_replica));
         self.environment([
             ("REPLICA_DATABASE_URL", replica),
-            ("RABBITMQ_BROKER_URL", self.broker.url_through(links.consumer_broker.port())),
+            ("RABBITMQ_BROKER_URL", self.broker.url_through(self.port(&links.consumer_broker))),
             ("PARKING__CONSUMER__HTTP_PORT", "0".to_owned()),
         ])
     }

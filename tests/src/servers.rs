@@ -41,7 +41,8 @@ pub fn servers() -> Result<&'static Servers> {
 
 impl Servers {
     fn start() -> Result<Self> {
-        let binaries = stack::build::services(false)?;
+        // Optimized if this program is: `cargo stack test --release` and `cargo stack bench`.
+        let binaries = stack::build::services(!cfg!(debug_assertions))?;
         let running = stack::test_servers::start(&binaries.stack)?;
         let servers = Self { binaries, running, next_name: AtomicU32::new(1), copying: Mutex::new(()) };
         servers.prepare_primary(&servers.running.primary, TEMPLATE)?;

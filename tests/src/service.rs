@@ -162,6 +162,14 @@ impl Service {
         Ok(text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect())
     }
 
+    /// All that it has ever logged.
+    ///
+    /// # Errors
+    /// It was never started.
+    pub fn log(&self) -> Result<String> {
+        self.log_from(0)
+    }
+
     fn spawn(&self) -> Result<()> {
         let mut running = self.lock_running();
         ensure!(running.is_none(), "{} runs already", self.name);
@@ -184,10 +192,11 @@ impl Service {
         if let Some(status) = self.unexpected_end() {
             bail!("{} ended with {status}", self.name);
         }
-        let lines = self.log_lines()?;
-        let line = lines.iter().find(|line| line["message"] == "listening");
-        let url = line.context("no line says that it listens")?["url"].as_str();
-        Ok(url.context("`listening` has no url")?.to_owned())
+        let start = self.lock_running().as_ref().map(|running| running.log_start).context("not started")?;
+        let text = self.log_from(start)?;
+        // The last line may be half written.
+        let complete = text.rsplit_once('\n').map_or("", |(complete, _)| complete);
+        complete.lines().find_map(listening_url).context("no line says that it listens")
     }
 
     fn take_running(&self) -> Result<Running> {
@@ -210,6 +219,15 @@ impl Service {
         log.read_to_end(&mut bytes)?;
         Ok(String::from_utf8_lossy(&bytes).into_owned())
     }
+}
+
+/// The address in the line that says that a service listens, in either form of logs.
+fn listening_url(line: &str) -> Option<String> {
+    if let Ok(line) = serde_json::from_str::<Value>(line) {
+        return (line["message"] == "listening").then(|| line["url"].as_str().map(str::to_owned))?;
+    }
+    let (_, url) = line.split_once(" listening url=")?;
+    url.split_whitespace().next().map(str::to_owned)
 }
 
 impl Drop for Service {

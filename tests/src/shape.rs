@@ -23,6 +23,8 @@ pub struct Shape {
     pub own_replica: bool,
     /// Whether the broker is the test's own, to be stopped.
     pub own_broker: bool,
+    /// Whether the services reach the servers straight, not through the links: for figures.
+    pub direct: bool,
     /// Settings beyond those that every service gets.
     pub settings: Vec<(&'static str, &'static str)>,
 }
@@ -36,6 +38,7 @@ impl Default for Shape {
             own_primary: false,
             own_replica: false,
             own_broker: false,
+            direct: false,
             settings: Vec::new(),
         }
     }

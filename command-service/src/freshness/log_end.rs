@@ -26,8 +26,8 @@ use super::{demand::PrimaryClock, receipt::WriteReceipt};
 /// How long a look may take, connecting included.
 pub const LOOK_DEADLINE: Duration = Duration::from_secs(1);
 
-/// How often the primary is asked while no read does: so that its clock is known.
-const REFRESH_INTERVAL: Duration = Duration::from_secs(30);
+/// How often the primary is asked while no read does: so that its clock is known, to a hundredth of a second.
+const REFRESH_INTERVAL: Duration = Duration::from_secs(10);
 
 /// How often a primary that is away is looked for while no read asks.
 const RETRY_INTERVAL: Duration = Duration::from_secs(1);

@@ -12,7 +12,7 @@ use actix_web::{
 };
 use uuid::Uuid;
 
-use super::{freshness::Label, problem::Problem};
+use super::{freshness::Label, problem::Problem, unread::KeptBody};
 
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
@@ -36,10 +36,11 @@ impl Timing {
 /// # Errors
 /// None of its own.
 pub async fn wrap(
-    request: ServiceRequest,
+    mut request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, Error> {
     let id = request_id(request.headers());
+    let body = KeptBody::of(&mut request);
     let (request, response) = next.call(request).await?.into_parts();
     let problem = response.error().and_then(|error| error.as_error::<Problem>()).cloned();
     let mut response = match problem {
@@ -61,7 +62,11 @@ pub async fn wrap(
     if !headers.contains_key(header::CACHE_CONTROL) {
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     }
-    Ok(ServiceResponse::new(request, response))
+    let response = ServiceResponse::new(request, response);
+    Ok(match body {
+        Some(body) => body.until_sent(response),
+        None => response,
+    })
 }
 
 /// The caller's own id if it is visible ASCII and short, else a new one.

@@ -1,12 +1,13 @@
 //! A JSON object's members. Every fault is named at once: malformed JSON alone, then unknown members, then values.
 
-use std::{fmt, time::Duration};
+use std::{collections::HashSet, fmt, time::Duration};
 
 use actix_web::{HttpRequest, http::header, web};
 use serde::{
     Deserialize, Deserializer,
-    de::{Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor},
+    de::{Error as _, MapAccess, Visitor},
 };
+use serde_json::value::RawValue;
 use shared::slot::{SlotName, SlotStatus};
 use tokio::time::timeout;
 
@@ -31,24 +32,30 @@ pub async fn body(
     media_types: &[&str],
     max_bytes: usize,
 ) -> Result<web::Bytes, Problem> {
-    let media_type =
-        request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or("");
-    let essence = media_type.split(';').next().unwrap_or("").trim();
-    if !media_types.iter().any(|accepted| essence.eq_ignore_ascii_case(accepted)) {
+    let lines = |name| request.headers().get_all(name).map(header::HeaderValue::as_bytes);
+    let accepted = |line: &[u8]| {
+        let essence = line.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();
+        media_types.iter().any(|accepted| essence.eq_ignore_ascii_case(accepted.as_bytes()))
+    };
+    if lines(header::CONTENT_TYPE).count() != 1 || !lines(header::CONTENT_TYPE).all(accepted) {
         let detail = format!("Content-Type must be {}", media_types.join(" or "));
         return Err(Problem::new(ProblemType::UnsupportedMediaType, detail));
     }
-    let encoding = request.headers().get(header::CONTENT_ENCODING).map(header::HeaderValue::as_bytes);
-    if encoding.is_some_and(|encoding| !encoding.eq_ignore_ascii_case(b"identity")) {
+    if !lines(header::CONTENT_ENCODING).all(|encoding| encoding.eq_ignore_ascii_case(b"identity")) {
         return Err(Problem::new(ProblemType::UnsupportedMediaType, "the body must not be encoded"));
+    }
+    let too_large =
+        || Problem::new(ProblemType::TooLarge, format!("the body must have at most {max_bytes} bytes"));
+    // What the length says already need not arrive.
+    let length = lines(header::CONTENT_LENGTH).next().and_then(|length| std::str::from_utf8(length).ok());
+    if length.and_then(|length| length.parse().ok()).is_some_and(|length: u64| length > max_bytes as u64) {
+        return Err(too_large());
     }
     let arrived = timeout(BODY_DEADLINE, payload.to_bytes_limited(max_bytes))
         .await
         .map_err(|_| Problem::new(ProblemType::RequestTimeout, "the body must arrive within 5 s"))?;
     arrived
-        .map_err(|_| {
-            Problem::new(ProblemType::TooLarge, format!("the body must have at most {max_bytes} bytes"))
-        })?
+        .map_err(|_| too_large())?
         .map_err(|_| Problem::new(ProblemType::MalformedJson, "the body was cut off"))
 }
 
@@ -117,7 +124,7 @@ impl Fields {
     /// # Errors
     /// `malformed-json`; `invalid-value` for JSON that is not such an array.
     pub fn parse_array(body: &[u8], items_max: usize, faults: &mut Faults) -> Result<Vec<Self>, Problem> {
-        let Array(Some(items)) = read(body)? else {
+        let Document::Array(items) = read(body)? else {
             faults.add(String::new(), "must be an array");
             return Ok(Vec::new());
         };
@@ -125,14 +132,17 @@ impl Fields {
             faults.add(String::new(), format!("must have 1 to {items_max} items"));
             return Ok(Vec::new());
         }
-        let items = items.into_iter().enumerate();
-        Ok(items.filter_map(|(number, item)| Self::of(item, format!("/{number}"), faults)).collect())
+        let mut objects = Vec::with_capacity(items.len());
+        for (number, item) in items.into_iter().enumerate() {
+            objects.extend(Self::of(take_apart(item)?, format!("/{number}"), faults));
+        }
+        Ok(objects)
     }
 
-    fn of(document: Document, pointer: String, faults: &mut Faults) -> Option<Self> {
+    fn of(document: Document<'_>, pointer: String, faults: &mut Faults) -> Option<Self> {
         match document {
             Document::Object(members) => Some(Self { pointer, members, faults: Faults::default() }),
-            Document::Other => {
+            Document::Array(_) | Document::Other => {
                 faults.add(pointer, "must be an object");
                 None
             }
@@ -185,145 +195,67 @@ impl Fields {
     }
 }
 
-fn read<'de, T: Deserialize<'de>>(body: &'de [u8]) -> Result<T, Problem> {
-    serde_json::from_slice(body).map_err(|error| Problem::new(ProblemType::MalformedJson, error.to_string()))
-}
-
-enum Document {
+/// A document whose syntax is right, taken apart at its top only. Numbers are not looked at: whatever their size, no
+/// field of ours is one.
+enum Document<'body> {
     Object(Vec<(String, Value)>),
+    Array(Vec<&'body RawValue>),
     Other,
 }
 
-/// The items of an array; `None` for what is no array.
-struct Array(Option<Vec<Document>>);
-
-struct ArrayVisitor;
-
-struct DocumentVisitor;
-
-/// Everything that is no object, and every value that is no text, is read to its end and passed over.
-macro_rules! pass_over_scalars {
-    ($other:expr) => {
-        fn visit_bool<E>(self, _: bool) -> Result<Self::Value, E> {
-            Ok($other)
-        }
-        fn visit_i64<E>(self, _: i64) -> Result<Self::Value, E> {
-            Ok($other)
-        }
-        fn visit_u64<E>(self, _: u64) -> Result<Self::Value, E> {
-            Ok($other)
-        }
-        fn visit_f64<E>(self, _: f64) -> Result<Self::Value, E> {
-            Ok($other)
-        }
-        fn visit_unit<E>(self) -> Result<Self::Value, E> {
-            Ok($other)
-        }
-    };
+fn malformed(error: impl ToString) -> Problem {
+    Problem::new(ProblemType::MalformedJson, error.to_string())
 }
 
-macro_rules! pass_over_arrays {
-    ($other:expr) => {
-        fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Self::Value, A::Error> {
-            while items.next_element::<IgnoredAny>()?.is_some() {}
-            Ok($other)
-        }
-    };
+fn read(body: &[u8]) -> Result<Document<'_>, Problem> {
+    // What is passed over would not be checked for this otherwise.
+    let text = std::str::from_utf8(body).map_err(malformed)?;
+    take_apart(serde_json::from_str(text).map_err(malformed)?)
 }
 
-impl<'de> Visitor<'de> for ArrayVisitor {
-    type Value = Array;
+fn take_apart(document: &RawValue) -> Result<Document<'_>, Problem> {
+    let text = document.get();
+    Ok(match text.as_bytes().first() {
+        Some(b'{') => Document::Object(serde_json::from_str::<Members>(text).map_err(malformed)?.0),
+        Some(b'[') => Document::Array(serde_json::from_str(text).map_err(malformed)?),
+        _ => Document::Other,
+    })
+}
 
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an array")
-    }
+/// The members of an object, in their order, no two of one name.
+struct Members(Vec<(String, Value)>);
 
-    pass_over_scalars!(Array(None));
-
-    fn visit_str<E>(self, _: &str) -> Result<Array, E> {
-        Ok(Array(None))
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Array, A::Error> {
-        while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
-        Ok(Array(None))
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Array, A::Error> {
-        let mut documents = Vec::new();
-        while let Some(document) = items.next_element()? {
-            documents.push(document);
-        }
-        Ok(Array(Some(documents)))
+impl<'de> Deserialize<'de> for Members {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(MembersVisitor)
     }
 }
 
-impl<'de> Visitor<'de> for DocumentVisitor {
-    type Value = Document;
+struct MembersVisitor;
+
+impl<'de> Visitor<'de> for MembersVisitor {
+    type Value = Members;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("an object")
     }
 
-    pass_over_scalars!(Document::Other);
-    pass_over_arrays!(Document::Other);
-
-    fn visit_str<E>(self, _: &str) -> Result<Document, E> {
-        Ok(Document::Other)
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Document, A::Error> {
-        let mut members: Vec<(String, Value)> = Vec::new();
-        while let Some((name, value)) = map.next_entry::<String, Value>()? {
-            if members.iter().any(|(known, _)| *known == name) {
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Members, A::Error> {
+        let mut names = HashSet::new();
+        let mut members = Vec::new();
+        while let Some((name, raw)) = map.next_entry::<String, &RawValue>()? {
+            if !names.insert(name.clone()) {
                 return Err(A::Error::custom(format_args!("duplicate member {name:?}")));
             }
+            let value = match raw.get().starts_with('"') {
+                // Only now half a surrogate pair is found.
+                true => Value::Text(serde_json::from_str(raw.get()).map_err(|_| {
+                    A::Error::custom(format_args!("half of a surrogate pair in member {name:?}"))
+                })?),
+                false => Value::Other,
+            };
             members.push((name, value));
         }
-        Ok(Document::Object(members))
-    }
-}
-
-struct ValueVisitor;
-
-impl<'de> Visitor<'de> for ValueVisitor {
-    type Value = Value;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a value")
-    }
-
-    pass_over_scalars!(Value::Other);
-    pass_over_arrays!(Value::Other);
-
-    fn visit_str<E>(self, text: &str) -> Result<Value, E> {
-        Ok(Value::Text(text.to_owned()))
-    }
-
-    fn visit_string<E>(self, text: String) -> Result<Value, E> {
-        Ok(Value::Text(text))
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Value, A::Error> {
-        while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
-        Ok(Value::Other)
-    }
-}
-
-impl<'de> Deserialize<'de> for Array {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(ArrayVisitor)
-    }
-}
-
-impl<'de> Deserialize<'de> for Document {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(DocumentVisitor)
-    }
-}
-
-impl<'de> Deserialize<'de> for Value {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(ValueVisitor)
+        Ok(Members(members))
     }
 }

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`routes`] | every path and method in one place |
 //! | [`envelope`] | what every answer carries |
+//! | [`unread`] | bodies that nobody reads to their end |
 //! | [`slots`] | the commands |
 //! | [`reads`] | the queries |
 //! | [`freshness`] | how fresh an answer is, and what became of a write |
@@ -16,6 +17,7 @@
 
 pub mod routes;
 pub mod envelope;
+pub mod unread;
 pub mod slots;
 pub mod reads;
 pub mod freshness;

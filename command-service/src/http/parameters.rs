@@ -170,6 +170,13 @@ pub fn slot_uuid(segment: &str) -> Result<Uuid, Problem> {
 /// `application/x-www-form-urlencoded`, but nothing is replaced that is not UTF-8.
 fn decode(text: &str) -> Option<String> {
     let spaced = text.replace('+', " ");
+    // The decoder would let a percent sign stand that begins no escape.
+    let mut after_signs = spaced.split('%').skip(1);
+    if !after_signs
+        .all(|rest| rest.as_bytes().iter().take(2).filter(|byte| byte.is_ascii_hexdigit()).count() == 2)
+    {
+        return None;
+    }
     let decoded = percent_encoding::percent_decode_str(&spaced).decode_utf8().ok()?;
     Some(decoded.into_owned())
 }

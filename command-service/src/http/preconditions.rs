@@ -67,7 +67,7 @@ fn entity_tags(request: &HttpRequest, name: &HeaderName) -> Result<Option<Tags>,
     };
     let mut lines = Vec::new();
     for line in request.headers().get_all(name) {
-        lines.push(line.to_str().map_err(|_| malformed())?);
+        lines.push(std::str::from_utf8(line.as_bytes()).map_err(|_| malformed())?);
     }
     if lines.is_empty() {
         return Ok(None);
@@ -86,7 +86,7 @@ fn parse_list(list: &str) -> Option<Vec<Tag>> {
     while !rest.is_empty() {
         let (weak, quoted) = rest.strip_prefix("W/").map_or((false, rest), |quoted| (true, quoted));
         let (text, after) = quoted.strip_prefix('"')?.split_once('"')?;
-        if !text.bytes().all(|byte| byte == 0x21 || (0x23..=0x7e).contains(&byte)) {
+        if !text.bytes().all(|byte| byte == 0x21 || (0x23..=0x7e).contains(&byte) || byte >= 0x80) {
             return None;
         }
         tags.push(Tag { weak, text: text.to_owned() });

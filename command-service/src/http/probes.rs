@@ -1,9 +1,11 @@
 //! Health: `/health`, `/livez`, `/readyz`.
 
-use actix_web::{HttpResponse, web};
+use actix_web::{HttpRequest, HttpResponse, http::header, web};
 use serde_json::json;
-use shared::parts::{Part, Readiness};
+use shared::parts::{Part, RETRY_AFTER_SECS, Readiness};
 use tokio_util::sync::CancellationToken;
+
+use super::{parameters::Parameters, problem::Problem};
 
 /// The parts around command-service.
 #[derive(Clone, Debug)]
@@ -42,19 +44,33 @@ impl Parts {
 }
 
 /// `GET /health`
-pub async fn health() -> HttpResponse {
-    HttpResponse::Ok().json(json!({ "message": "CQRS server is running..." }))
+///
+/// # Errors
+/// The [`Problem`].
+pub async fn health(request: HttpRequest) -> Result<HttpResponse, Problem> {
+    Parameters::parse(request.query_string())?.finish()?;
+    Ok(HttpResponse::Ok().json(json!({ "message": "CQRS server is running..." })))
 }
 
 /// `GET /livez`: 200 while the process runs.
-pub async fn livez() -> HttpResponse {
-    HttpResponse::Ok().json(json!({ "status": "live" }))
+///
+/// # Errors
+/// The [`Problem`].
+pub async fn livez(request: HttpRequest) -> Result<HttpResponse, Problem> {
+    Parameters::parse(request.query_string())?.finish()?;
+    Ok(HttpResponse::Ok().json(json!({ "status": "live" })))
 }
 
 /// `GET /readyz`: 200 while reads or commands can be served, else 503.
-pub async fn readyz(parts: web::Data<Parts>) -> HttpResponse {
+///
+/// # Errors
+/// The [`Problem`].
+pub async fn readyz(request: HttpRequest, parts: web::Data<Parts>) -> Result<HttpResponse, Problem> {
+    Parameters::parse(request.query_string())?.finish()?;
     let readiness = parts.readiness();
-    let mut answer =
-        if readiness.is_useful() { HttpResponse::Ok() } else { HttpResponse::ServiceUnavailable() };
-    answer.json(readiness)
+    if readiness.is_useful() {
+        return Ok(HttpResponse::Ok().json(readiness));
+    }
+    let retry_after = (header::RETRY_AFTER, RETRY_AFTER_SECS.to_string());
+    Ok(HttpResponse::ServiceUnavailable().insert_header(retry_after).json(readiness))
 }

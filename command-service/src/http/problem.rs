@@ -6,7 +6,10 @@ use actix_web::{
     http::{StatusCode, header},
 };
 use serde::Serialize;
-use shared::slot::{Rejection, Version};
+use shared::{
+    parts::RETRY_AFTER_SECS,
+    slot::{Rejection, Version},
+};
 
 use super::freshness::WRITE_RECEIPT;
 use crate::{commands::Refusal, freshness::gate::Unmet, queries::ReadError};
@@ -171,7 +174,6 @@ impl Problem {
     /// A problem of this kind; `detail` is for the caller's eyes.
     #[must_use]
     pub fn new(kind: ProblemType, detail: impl Into<String>) -> Self {
-        // Parts that are away are looked for at least once a second.
         let is_temporary = kind.describe().2 == StatusCode::SERVICE_UNAVAILABLE;
         Self {
             kind,
@@ -180,7 +182,7 @@ impl Problem {
             allow: None,
             current_version: None,
             write_receipt: None,
-            retry_after_secs: is_temporary.then_some(1),
+            retry_after_secs: is_temporary.then_some(RETRY_AFTER_SECS),
         }
     }
 

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     freshness::{demand::Demand, gate::Gate},
-    queries::{Replica, cursor::Cursor, list::Filter, status::HandedBack},
+    queries::{Replica, cursor::Cursor, status::HandedBack},
     record::SlotRecord,
 };
 
@@ -45,19 +45,21 @@ pub async fn list(
     let mut answer = HttpResponse::Ok();
     answer.insert_header(CACHE_CONTROL);
     if let Some(cursor) = &next_cursor {
-        answer
-            .insert_header((header::LINK, format!("<{}>; rel=\"next\"", next_page(&filter, limit, cursor))));
+        answer.insert_header((
+            header::LINK,
+            format!("<{}>; rel=\"next\"", next_page(request.query_string(), limit, cursor)),
+        ));
     }
     Ok(answer.json(PageBody { items: page.items, next_cursor }))
 }
 
-/// Where the next page is, with the same filter and limit.
-fn next_page(filter: &Filter, limit: u16, cursor: &str) -> String {
-    let mut query = form_urlencoded::Serializer::new(String::new());
-    query.extend_pairs(filter.status.map(|status| ("status", status.as_str())));
-    query.extend_pairs(filter.name_contains.as_deref().map(|name| ("name", name)));
-    query.append_pair("limit", &limit.to_string()).append_pair("cursor", cursor);
-    format!("/parking-slots?{}", query.finish())
+/// Where the next page is: the same query from another place on, freshness demanded as before.
+fn next_page(query: &str, limit: u16, cursor: &str) -> String {
+    let same =
+        form_urlencoded::parse(query.as_bytes()).filter(|(name, _)| name != "limit" && name != "cursor");
+    let mut next = form_urlencoded::Serializer::new(String::new());
+    next.extend_pairs(same).append_pair("limit", &limit.to_string()).append_pair("cursor", cursor);
+    format!("/parking-slots?{}", next.finish())
 }
 
 /// The parameters of a resource that knows none but those of freshness.

@@ -1,12 +1,14 @@
 //! Every path and method in one place: one resource a path, and a 405 with `Allow` for every other method.
 
 use actix_web::{
-    HttpResponse, Resource, guard,
+    HttpRequest, HttpResponse, Resource, guard,
     web::{self, ServiceConfig},
 };
 
 use super::{
-    freshness, probes,
+    freshness,
+    parameters::Parameters,
+    probes,
     problem::{Problem, ProblemType},
     reads, slots,
 };
@@ -38,8 +40,9 @@ pub fn configure(config: &mut ServiceConfig) {
 }
 
 /// What a problem's `type` leads to.
-async fn problem_page(name: web::Path<String>) -> Result<HttpResponse, Problem> {
+async fn problem_page(request: HttpRequest, name: web::Path<String>) -> Result<HttpResponse, Problem> {
     let kind = ProblemType::named(&name).ok_or_else(Problem::no_such_path)?;
+    Parameters::parse(request.query_string())?.finish()?;
     Ok(HttpResponse::Ok().content_type("text/plain; charset=utf-8").body(kind.page()))
 }
 

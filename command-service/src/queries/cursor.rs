@@ -47,7 +47,9 @@ impl Cursor {
             return None;
         }
         let micros = i64::from_be_bytes(bytes[1..9].try_into().ok()?);
-        let created_at = Timestamp::from_microsecond(micros).ok()?;
+        // PostgreSQL's times begin later than ours; no slot is older than the first cursor.
+        let created_at =
+            Timestamp::from_microsecond(micros).ok().filter(|at| *at >= Self::START.created_at)?;
         Some(Self { created_at, uuid: Uuid::from_slice(&bytes[9..]).ok()? })
     }
 }

@@ -26,11 +26,16 @@ const AFTER_CURSOR: &str = "
     SELECT position, version, committed_at, created_at, id, slot_uuid, type, status, name, changed, traceparent
     FROM parking_slot_events WHERE position > $1 ORDER BY position LIMIT $2";
 
+pub(super) const BETWEEN: &str = "
+    SELECT position, version, committed_at, created_at, id, slot_uuid, type, status, name, changed, traceparent,
+           (SELECT epoch FROM epoch) AS epoch
+    FROM parking_slot_events WHERE position BETWEEN $1 AND $2 ORDER BY position";
+
 /// The cursor only rises.
 const ADVANCE: &str = "UPDATE relay_cursor SET confirmed_position = $1 WHERE confirmed_position < $1";
 
 /// Every statement of the relay, for the test that prepares them against the schema.
-pub const STATEMENTS: [&str; 5] = [TRY_TO_LEAD, START, AFTER_CURSOR, ADVANCE, watermark::TAKE];
+pub const STATEMENTS: [&str; 6] = [TRY_TO_LEAD, START, AFTER_CURSOR, BETWEEN, ADVANCE, watermark::TAKE];
 
 /// A lost move of the cursor only makes the relay publish again, so its commits do not wait for the disk. A leader
 /// that says nothing for 10 s (a paused process) loses the session and thereby the lead.
@@ -167,7 +172,7 @@ impl RelaySession {
     }
 }
 
-fn logged_event(row: &Row, epoch: Uuid) -> Result<LoggedEvent, tokio_postgres::Error> {
+pub(super) fn logged_event(row: &Row, epoch: Uuid) -> Result<LoggedEvent, tokio_postgres::Error> {
     let (uuid, version) = (row.try_get("slot_uuid")?, row.try_get("version")?);
     let slot = || -> Result<Slot, tokio_postgres::Error> {
         Ok(Slot { uuid, name: row.try_get("name")?, status: row.try_get("status")?, version })

@@ -5,6 +5,7 @@
 //! | [`log`] | the leader's session on the primary: the log and the cursor |
 //! | [`messages`] | events grouped into messages |
 //! | [`publisher`] | the only publisher |
+//! | [`replay`] | answers replicas that ask for what they are missing |
 //! | [`watermark`] | how complete the log is while nothing is published |
 //! | [`wake`] | how a commit wakes the relay |
 //!
@@ -14,6 +15,7 @@
 pub mod log;
 pub mod messages;
 pub mod publisher;
+pub mod replay;
 pub mod watermark;
 pub mod wake;
 
@@ -26,7 +28,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::{
     log::{LogError, RelaySession},
-    publisher::{PublishError, Publisher},
+    publisher::{Destination, PublishError, Publisher},
     wake::CommitSignal,
 };
 
@@ -78,7 +80,7 @@ pub async fn relay_batch(log: &mut RelaySession, publisher: &Publisher) -> Resul
     let Some(last) = events.last().map(|event| event.position) else {
         return Ok(Relayed::Nothing);
     };
-    publisher.publish(&messages::group(&events)).await?;
+    publisher.publish(&messages::group(&events), &Destination::EveryReplica).await?;
     log.advance(last).await?;
     Ok(Relayed::Events(events.len()))
 }
@@ -159,7 +161,7 @@ impl Relay {
     async fn step(&self, connections: &mut Connections) -> Result<Next, RelayError> {
         let publisher = match connections.publisher.take_if(|publisher| publisher.is_connected()) {
             Some(publisher) => publisher,
-            None => Publisher::open(&self.broker).await.map_err(PublishError::from)?,
+            None => Publisher::open(&self.broker, "relay").await.map_err(PublishError::from)?,
         };
         let publisher = connections.publisher.insert(publisher);
         self.broker_part.up();

@@ -7,11 +7,12 @@ use futures_util::future::try_join_all;
 use lapin::{
     BasicProperties, Channel, Confirmation, Connection, PublisherConfirm,
     options::{BasicPublishOptions, ConfirmSelectOptions},
+    types::ShortString,
 };
 use shared::{
     broker::{BrokerError, BrokerUrl, within_deadline},
     event::BATCH_CONTENT_TYPE,
-    topology::{EVENTS_EXCHANGE, declare_events_exchange},
+    topology::{EVENTS_EXCHANGE, ReplicaName, declare_events_exchange},
     watermark::{WATERMARK_CONTENT_TYPE, WATERMARK_KEY, Watermark},
 };
 use tokio::time::timeout;
@@ -44,6 +45,15 @@ pub enum PublishError {
     Refused,
 }
 
+/// For whom messages are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Destination {
+    /// Every replica that has a queue.
+    EveryReplica,
+    /// One replica, which has asked.
+    Replica(ReplicaName),
+}
+
 /// A connection with a channel in confirm mode.
 pub struct Publisher {
     connection: Connection,
@@ -57,12 +67,12 @@ impl std::fmt::Debug for Publisher {
 }
 
 impl Publisher {
-    /// Connects and declares the exchange.
+    /// Connects, under the name of a step, and declares the exchange.
     ///
     /// # Errors
     /// The broker is away.
-    pub async fn open(broker: &BrokerUrl) -> Result<Self, BrokerError> {
-        let connection = broker.connect("relay").await?;
+    pub async fn open(broker: &BrokerUrl, step: &str) -> Result<Self, BrokerError> {
+        let connection = broker.connect(step).await?;
         let channel = within_deadline(connection.create_channel()).await?;
         within_deadline(declare_events_exchange(&channel)).await?;
         within_deadline(channel.confirm_select(ConfirmSelectOptions { nowait: false })).await?;
@@ -79,9 +89,9 @@ impl Publisher {
     ///
     /// # Errors
     /// [`PublishError`]: at least one was not confirmed. After a failed connection the publisher is of no more use.
-    pub async fn publish(&self, messages: &[Message]) -> Result<(), PublishError> {
+    pub async fn publish(&self, messages: &[Message], to: &Destination) -> Result<(), PublishError> {
         let confirmations = timeout(CONFIRM_DEADLINE, async {
-            let sent = try_join_all(messages.iter().map(|message| self.send(message))).await?;
+            let sent = try_join_all(messages.iter().map(|message| self.send(message, to))).await?;
             try_join_all(sent).await
         })
         .await
@@ -90,7 +100,7 @@ impl Publisher {
         confirmations.into_iter().try_for_each(check)
     }
 
-    async fn send(&self, message: &Message) -> lapin::Result<PublisherConfirm> {
+    async fn send(&self, message: &Message, to: &Destination) -> lapin::Result<PublisherConfirm> {
         let options = BasicPublishOptions {
             mandatory: true,  // a message that no queue takes must come back, or it would be lost
             immediate: false, // RabbitMQ does not know it
@@ -101,15 +111,11 @@ impl Publisher {
             .with_message_id(message.id().into())
             .with_type(message.kind.as_str().into())
             .with_app_id(APP_ID.into());
-        self.channel
-            .basic_publish(
-                EVENTS_EXCHANGE.into(),
-                message.kind.as_str().into(),
-                options,
-                &message.body,
-                properties,
-            )
-            .await
+        let (exchange, key): (ShortString, ShortString) = match to {
+            Destination::EveryReplica => (EVENTS_EXCHANGE.into(), message.kind.as_str().into()),
+            Destination::Replica(replica) => ("".into(), replica.queue().into()),
+        };
+        self.channel.basic_publish(exchange, key, options, &message.body, properties).await
     }
 
     /// Publishes a watermark and awaits its confirm. Nobody need be there to hear it.

@@ -1,4 +1,4 @@
-//! `psql`, `exec` and `test`: this process becomes another program, so that terminal, signals and exit status are
+//! `psql`, `exec`, `test` and `bench`: this process becomes another program, so that terminal, signals and exit status are
 //! that program's own.
 
 use std::{
@@ -52,11 +52,27 @@ pub(crate) fn test(home: &Home, arguments: Test) -> Result<ExitCode> {
     let mut command = stack::build::cargo();
     // Every test program runs, so that one look shows all that fails.
     command.args(["test", "--workspace", "--no-fail-fast"]).args(arguments.release.then_some("--release"));
-    command.arg("--").args(arguments.filter).current_dir(&home.checkout);
+    command.arg("--").args(arguments.filter);
+    become_program(without_settings(command, home))
+}
+
+pub(crate) fn bench(home: &Home, only: Option<String>, no_install: bool) -> Result<ExitCode> {
+    install::find_or_install(permission(no_install))?;
+    let mut command = stack::build::cargo();
+    command.args(["bench", "--package", "system-tests", "--bench", "bench", "--"]);
+    if let Some(row) = only {
+        command.arg("--only").arg(row);
+    }
+    become_program(without_settings(command, home))
+}
+
+/// In the checkout, and without the settings of the stack that may run there.
+fn without_settings(mut command: Command, home: &Home) -> Command {
+    command.current_dir(&home.checkout);
     for name in inherited_settings() {
         command.env_remove(name);
     }
-    become_program(command)
+    command
 }
 
 /// Returns only when that fails.

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use jiff::Timestamp;
 use shared::postgres::Fault;
 use tokio::time::timeout;
 use tokio_postgres::{Error, Transaction, types::ToSql};
@@ -203,8 +204,10 @@ async fn settle(
     statements: &Statements,
     batch: &Batch<'_>,
 ) -> Result<i64, Error> {
-    let events = batch.events.iter().map(|received| &received.event);
-    let settled = Ranges::covering(events.map(|event| (event.position, event.committed_at)));
+    let events = batch.events.iter().map(|received| (received.event.position, received.event.committed_at));
+    // When what cannot be read was committed is not known; `as_of` may be too old for it, and is never too new.
+    let unread = batch.unreadable.iter().filter_map(|unreadable| unreadable.position);
+    let settled = Ranges::covering(events.chain(unread.map(|position| (position, Timestamp::UNIX_EPOCH))));
     let epoch = epochs(batch).next();
     let params: [Param<'_>; 4] = [&settled.firsts, &settled.lasts, &settled.last_times, &epoch];
     transaction.query_one(&statements.settle, &params).await?.try_get("applied_through")

@@ -8,8 +8,7 @@ use crate::batch::{Received, Unreadable, storable};
 /// A dead letter to be written.
 #[derive(Clone, Debug)]
 pub struct Letter<'d> {
-    /// The position that is settled by it. What could not be read settles none: if real events were damaged, they are
-    /// still missing.
+    /// The position that is settled by it, if any.
     pub position: Option<Position>,
     /// Why it could not be applied.
     pub reason: String,
@@ -22,7 +21,7 @@ impl<'d> Letter<'d> {
     #[must_use]
     pub fn unreadable(unreadable: &Unreadable<'d>) -> Self {
         Self {
-            position: None,
+            position: unreadable.position,
             reason: unreadable.reason.clone(),
             body: unreadable.body,
             properties: unreadable.properties,

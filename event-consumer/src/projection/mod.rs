@@ -6,6 +6,7 @@
 //! | [`winners`] | one winner per slot |
 //! | [`ranges`] | positions as ranges |
 //! | [`apply`] | the step: one batch, one transaction |
+//! | [`missing`] | which positions are missing |
 //! | [`watermark`] | how complete the replica is while no events come |
 //! | [`dead_letters`] | what cannot be applied, set aside |
 //!
@@ -16,10 +17,12 @@ pub mod session;
 pub mod winners;
 pub mod ranges;
 pub mod apply;
+pub mod missing;
 pub mod watermark;
 pub mod dead_letters;
 
 pub use apply::{Applied, ApplyError, apply_batch};
+pub use missing::{Missing, SeekerSession};
 pub use session::ReplicaSession;
 pub use watermark::apply_watermark;
 

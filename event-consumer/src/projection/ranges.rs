@@ -10,7 +10,7 @@ pub struct Ranges {
     pub firsts: Vec<i64>,
     /// The last position of each range.
     pub lasts: Vec<i64>,
-    /// The commit time of each range's last position.
+    /// The latest commit time that is known of each range: that of its last position, if it could be read.
     pub last_times: Vec<Timestamp>,
 }
 
@@ -24,7 +24,9 @@ impl Ranges {
         let mut ranges = Self::default();
         for (number, time) in events {
             match (ranges.lasts.last_mut(), ranges.last_times.last_mut()) {
-                (Some(last), Some(last_time)) if *last + 1 == number => (*last, *last_time) = (number, time),
+                (Some(last), Some(last_time)) if *last + 1 == number => {
+                    (*last, *last_time) = (number, time.max(*last_time));
+                }
                 _ => {
                     ranges.firsts.push(number);
                     ranges.lasts.push(number);

@@ -3,6 +3,8 @@
 use shared::postgres::{ConnectError, DatabaseUrl, Fault, Session, SessionKind};
 use tokio_postgres::Statement;
 
+use super::missing;
+
 /// Whoever applies locks the status row first: without it two appliers at once give a wrong summary, and bring a
 /// deleted slot back.
 const LOCK_STATUS: &str = "SELECT epoch FROM replication_status FOR UPDATE";
@@ -11,13 +13,14 @@ const UPSERT: &str = include_str!("sql/upsert.sql");
 const BURY: &str = include_str!("sql/bury.sql");
 const SETTLE: &str = include_str!("sql/settle.sql");
 
-/// The same bytes delivered again are the same letter.
+/// The same bytes delivered again are the same letter; only now it may be known which position they are of.
 const SET_ASIDE: &str = "
     INSERT INTO dead_letters (position, type, reason, headers, body)
     SELECT position, type, reason, headers::json, body
     FROM unnest($1::bigint[], $2::text[], $3::text[], $4::text[], $5::bytea[])
          AS letter (position, type, reason, headers, body)
-    ON CONFLICT (fingerprint) DO NOTHING";
+    ON CONFLICT (fingerprint) DO UPDATE SET position = excluded.position
+    WHERE dead_letters.position IS NULL AND excluded.position IS NOT NULL";
 
 /// A replica that has applied everything up to `$1` is complete as of `$2`; one that has not, learns nothing from it. A
 /// watermark never makes `as_of` earlier. It locks the row as every transaction that applies does.
@@ -27,7 +30,8 @@ const ADVANCE_AS_OF: &str = "
     WHERE applied_through >= $1 AND (as_of IS NULL OR as_of < $2) AND (epoch IS NULL OR epoch = $3)";
 
 /// Every statement of the projection, for the test that prepares them against the schema.
-pub const STATEMENTS: [&str; 6] = [LOCK_STATUS, UPSERT, BURY, SETTLE, SET_ASIDE, ADVANCE_AS_OF];
+pub const STATEMENTS: [&str; 8] =
+    [LOCK_STATUS, UPSERT, BURY, SETTLE, SET_ASIDE, ADVANCE_AS_OF, missing::TRY_TO_SEEK, missing::MISSING];
 
 /// Bounds on the server's side; the client's own deadline is longer.
 const KIND: SessionKind = SessionKind {

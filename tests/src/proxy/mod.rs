@@ -102,6 +102,12 @@ impl Proxy {
         self.port
     }
 
+    /// The port of the server behind it.
+    #[must_use]
+    pub fn target_port(&self) -> u16 {
+        self.shared.target.port()
+    }
+
     /// What has gone through.
     #[must_use]
     pub fn counters(&self) -> &Counters {

@@ -1,0 +1,69 @@
+//! Bodies that nobody reads to their end: the request was refused before.
+//!
+//! When the reader of a chunked body is gone, actix takes what still comes and passes it over, for as long as
+//! something comes. So the reader stays until the answer is sent: then the connection is closed.
+
+use std::{
+    cell::RefCell,
+    pin::Pin,
+    rc::Rc,
+    task::{Context, Poll},
+};
+
+use actix_web::{
+    HttpMessage,
+    body::{BodySize, BoxBody, MessageBody},
+    dev::{Payload, ServiceRequest, ServiceResponse},
+    error::PayloadError,
+    web::Bytes,
+};
+use futures_util::Stream;
+
+/// A request's body, kept beside the handler that may read it.
+#[derive(Clone)]
+pub struct KeptBody(Rc<RefCell<Payload>>);
+
+impl KeptBody {
+    /// Keeps the body of `request`, if it has one.
+    pub fn of(request: &mut ServiceRequest) -> Option<Self> {
+        let body = request.take_payload();
+        if matches!(body, Payload::None) {
+            return None;
+        }
+        let kept = Self(Rc::new(RefCell::new(body)));
+        request.set_payload(Payload::Stream { payload: Box::pin(kept.clone()) });
+        Some(kept)
+    }
+
+    /// Keeps it until `response` is sent.
+    #[must_use]
+    pub fn until_sent(self, response: ServiceResponse<BoxBody>) -> ServiceResponse<BoxBody> {
+        response.map_body(|_, answer| BoxBody::new(Answer { answer, _kept: self }))
+    }
+}
+
+impl Stream for KeptBody {
+    type Item = Result<Bytes, PayloadError>;
+
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        Pin::new(&mut *self.0.borrow_mut()).poll_next(cx)
+    }
+}
+
+/// The body of an answer, and the request's.
+struct Answer {
+    answer: BoxBody,
+    _kept: KeptBody,
+}
+
+impl MessageBody for Answer {
+    type Error = <BoxBody as MessageBody>::Error;
+
+    fn size(&self) -> BodySize {
+        self.answer.size()
+    }
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Self::Error>>> {
+        Pin::new(&mut self.answer).poll_next(cx)
+    }
+}

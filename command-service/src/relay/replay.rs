@@ -1,0 +1,201 @@
+//! Answers replicas that ask for what they are missing: reads the log and sends it to the queue of who asked. It keeps
+//! nothing between two requests, so any process may answer, and any number of times.
+
+use futures_util::StreamExt;
+use lapin::{
+    Connection, Consumer,
+    message::Delivery,
+    options::{BasicAckOptions, BasicConsumeOptions, BasicQosOptions},
+    types::FieldTable,
+};
+use shared::{
+    broker::{BrokerError, BrokerUrl, within_deadline},
+    postgres::{DatabaseUrl, Session, SessionKind},
+    replay::{REPLAY_QUEUE, ReplayRequest},
+    retry::Pauses,
+    topology::declare_replay_queue,
+};
+use tokio::time::{Duration, sleep};
+use tokio_postgres::Statement;
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    log::{BETWEEN, LogError, logged_event},
+    messages,
+    publisher::{Destination, PublishError, Publisher},
+};
+
+/// One request at a time, which bounds what is unconfirmed.
+const PREFETCH_REQUESTS: u16 = 1;
+
+/// The most events that are read and published in one go.
+const TAKE_MAX_EVENTS: i64 = 1_000;
+
+/// How long after each go nothing is sent: a replica that asks for everything must leave room for those that are level.
+const PAUSE: Duration = Duration::from_millis(10);
+
+const KIND: SessionKind =
+    SessionKind { step: "replay", options: "-c statement_timeout=5s -c default_transaction_read_only=on" };
+
+/// Why a request was not answered. It goes back to the queue.
+#[derive(Debug, thiserror::Error)]
+pub enum ReplayError {
+    /// The log could not be read.
+    #[error(transparent)]
+    Log(#[from] LogError),
+    /// The broker did not confirm.
+    #[error(transparent)]
+    Publish(#[from] PublishError),
+    /// The broker ended the subscription.
+    #[error("the broker ended the subscription")]
+    Ended,
+}
+
+impl From<BrokerError> for ReplayError {
+    fn from(error: BrokerError) -> Self {
+        Self::Publish(error.into())
+    }
+}
+
+impl From<lapin::Error> for ReplayError {
+    fn from(error: lapin::Error) -> Self {
+        BrokerError::from(error).into()
+    }
+}
+
+impl From<tokio_postgres::Error> for ReplayError {
+    fn from(error: tokio_postgres::Error) -> Self {
+        LogError::from(error).into()
+    }
+}
+
+/// Reads ranges of the log and sends them.
+pub struct Replayer {
+    session: Session,
+    between: Statement,
+    publisher: Publisher,
+}
+
+impl std::fmt::Debug for Replayer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Replayer").field("publisher", &self.publisher).finish_non_exhaustive()
+    }
+}
+
+impl Replayer {
+    /// Connects to both.
+    ///
+    /// # Errors
+    /// Either is away.
+    pub async fn open(primary: &DatabaseUrl, broker: &BrokerUrl) -> Result<Self, ReplayError> {
+        let session = primary.connect(KIND).await.map_err(LogError::from)?;
+        let between = session.prepare(BETWEEN).await?;
+        Ok(Self { session, between, publisher: Publisher::open(broker, "replay").await? })
+    }
+
+    /// Sends what the log has of a range; the number of events. What lies beyond its end is not there to be sent.
+    ///
+    /// # Errors
+    /// [`ReplayError`]; a part of it may have been sent.
+    pub async fn answer(&self, request: &ReplayRequest) -> Result<usize, ReplayError> {
+        let to = Destination::Replica(request.replica.clone());
+        let (mut first, last) = (request.from.get(), request.to.get());
+        let mut sent = 0;
+        while first <= last {
+            let end = last.min(first + TAKE_MAX_EVENTS - 1);
+            let rows = self.session.query(&self.between, &[&first, &end]).await?;
+            let events = rows
+                .iter()
+                .map(|row| logged_event(row, row.try_get("epoch")?))
+                .collect::<Result<Vec<_>, tokio_postgres::Error>>()?;
+            if events.is_empty() {
+                break;
+            }
+            self.publisher.publish(&messages::group(&events), &to).await?;
+            sent += events.len();
+            first = end + 1;
+            sleep(PAUSE).await;
+        }
+        Ok(sent)
+    }
+}
+
+/// What is needed to answer.
+#[derive(Debug)]
+pub struct Replay {
+    /// Where the log is.
+    pub primary: DatabaseUrl,
+    /// Where requests come from and answers go.
+    pub broker: BrokerUrl,
+}
+
+impl Replay {
+    /// The loop: answers, starts again after any failure; until `shutdown` is cancelled.
+    pub async fn run(self, shutdown: CancellationToken) {
+        let answering = async {
+            let mut pauses = Pauses::new();
+            loop {
+                if let Err(error) = self.serve(&mut pauses).await {
+                    tracing::debug!(error = &error as &dyn std::error::Error, "replays are not served now");
+                }
+                pauses.wait().await;
+            }
+        };
+        shutdown.run_until_cancelled(answering).await;
+    }
+
+    async fn serve(&self, pauses: &mut Pauses) -> Result<(), ReplayError> {
+        let (_connection, mut requests) = self.subscribe().await?;
+        let mut replayer = None;
+        while let Some(delivery) = requests.next().await {
+            let delivery = delivery?;
+            self.answer(&delivery, &mut replayer).await?;
+            within_deadline(delivery.acker.ack(BasicAckOptions { multiple: false })).await?;
+            *pauses = Pauses::new();
+        }
+        Err(ReplayError::Ended)
+    }
+
+    async fn subscribe(&self) -> Result<(Connection, Consumer), ReplayError> {
+        let connection = self.broker.connect("replay requests").await?;
+        let channel = within_deadline(connection.create_channel()).await?;
+        within_deadline(declare_replay_queue(&channel)).await?;
+        within_deadline(channel.basic_qos(PREFETCH_REQUESTS, BasicQosOptions { global: false })).await?;
+        let options = BasicConsumeOptions {
+            no_local: false,  // RabbitMQ does not know it
+            no_ack: false,    // a request is done when its last event is confirmed
+            exclusive: false, // every process answers
+            nowait: false,    // a queue that cannot be consumed must be noticed here
+        };
+        let consuming =
+            channel.basic_consume(REPLAY_QUEUE.into(), "replay".into(), options, FieldTable::default());
+        Ok((connection, within_deadline(consuming).await?))
+    }
+
+    /// Answers one request. One that makes no sense, or whose replica has no queue, is passed over.
+    async fn answer(&self, delivery: &Delivery, replayer: &mut Option<Replayer>) -> Result<(), ReplayError> {
+        let request = match ReplayRequest::decode(&delivery.data) {
+            Ok(request) => request,
+            Err(error) => {
+                tracing::warn!(error = &error as &dyn std::error::Error, "request for a replay passed over");
+                return Ok(());
+            }
+        };
+        let open = match replayer.take() {
+            Some(open) => open,
+            None => Replayer::open(&self.primary, &self.broker).await?,
+        };
+        match open.answer(&request).await {
+            Ok(events) => {
+                let (from, to, replica) = (request.from.get(), request.to.get(), &request.replica);
+                tracing::info!(from, to, events, %replica, "events sent again");
+            }
+            Err(ReplayError::Publish(PublishError::Unroutable)) => {
+                tracing::warn!(replica = %request.replica, "a replica without a queue asked for a replay");
+            }
+            Err(error) => return Err(error),
+        }
+        *replayer = Some(open);
+        Ok(())
+    }
+}

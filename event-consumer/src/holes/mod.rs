@@ -1,0 +1,167 @@
+//! Asks for what is missing. A position that has been missing for two seconds was lost on the way, or was sent before
+//! this replica had a queue: whoever relays sends it again. An empty replica is one big hole, so bootstrap is the same.
+
+pub mod plan;
+
+use std::time::Duration;
+
+use lapin::{
+    BasicProperties, Channel, Connection,
+    options::{BasicPublishOptions, ConfirmSelectOptions},
+};
+use shared::{
+    broker::{BrokerError, BrokerUrl, within_deadline},
+    parts::Part,
+    postgres::DatabaseUrl,
+    replay::{REPLAY_CONTENT_TYPE, REPLAY_QUEUE, ReplayRequest},
+    retry::Pauses,
+    topology::{ReplicaName, declare_replay_queue},
+    watermark::Watermark,
+};
+use tokio::{
+    sync::watch,
+    time::{Instant, sleep},
+};
+use tokio_util::sync::CancellationToken;
+
+use self::plan::Plan;
+use crate::projection::{Missing, SeekerSession, missing::SeekError};
+
+/// How often is looked while nothing is being waited for.
+const LOOK_INTERVAL: Duration = Duration::from_secs(1);
+
+/// How often is looked while answers are awaited.
+const BUSY_LOOK_INTERVAL: Duration = Duration::from_millis(250);
+
+/// A request survives a restart of the broker.
+const PERSISTENT: u8 = 2;
+
+/// Why nothing can be asked for.
+#[derive(Debug, thiserror::Error)]
+pub enum HolesError {
+    /// The replica does not tell what is missing.
+    #[error(transparent)]
+    Seek(#[from] SeekError),
+    /// The broker does not take requests.
+    #[error(transparent)]
+    Broker(#[from] BrokerError),
+}
+
+/// What is needed to ask.
+#[derive(Debug)]
+pub struct Holes {
+    /// Where requests go.
+    pub broker: BrokerUrl,
+    /// Where is looked.
+    pub replica: DatabaseUrl,
+    /// Who asks.
+    pub replica_name: ReplicaName,
+    /// The newest watermark: how far the log is.
+    pub watermarks: watch::Receiver<Option<Watermark>>,
+    /// Reports whether what is missing comes when it is asked for.
+    pub log_part: Part,
+}
+
+/// A channel on which requests are confirmed, and its connection.
+struct Requests {
+    _connection: Connection,
+    channel: Channel,
+}
+
+impl Holes {
+    /// The loop: looks, asks, starts again after any failure; until `shutdown` is cancelled. A second process of the
+    /// same replica stands by.
+    pub async fn run(self, shutdown: CancellationToken) {
+        let seeking = async {
+            let mut pauses = Pauses::new();
+            loop {
+                match self.seek(&mut pauses).await {
+                    // Another process seeks.
+                    Ok(()) => self.log_part.up(),
+                    Err(error) => {
+                        tracing::debug!(error = &error as &dyn std::error::Error, "holes are not sought now");
+                    }
+                }
+                pauses.wait().await;
+            }
+        };
+        shutdown.run_until_cancelled(seeking).await;
+    }
+
+    async fn seek(&self, pauses: &mut Pauses) -> Result<(), HolesError> {
+        let Some(session) = SeekerSession::open(&self.replica).await? else {
+            return Ok(());
+        };
+        let (mut plan, mut requests) = (Plan::default(), None);
+        loop {
+            let missing = self.look(&session).await?;
+            let asks = plan.look(&missing, Instant::now());
+            if !asks.is_empty() {
+                let open = match requests.take() {
+                    Some(open) => open,
+                    None => Requests::open(&self.broker).await?,
+                };
+                for range in asks {
+                    self.ask(&open, range).await?;
+                }
+                requests = Some(open);
+            }
+            self.report(&plan);
+            *pauses = Pauses::new();
+            sleep(if plan.is_waiting() { BUSY_LOOK_INTERVAL } else { LOOK_INTERVAL }).await;
+        }
+    }
+
+    async fn look(&self, session: &SeekerSession) -> Result<Missing, SeekError> {
+        let watermark = *self.watermarks.borrow();
+        let (position, epoch) = watermark.map_or((0, None), |newest| (newest.position, Some(newest.epoch)));
+        session.missing(position, epoch).await
+    }
+
+    async fn ask(&self, requests: &Requests, range: std::ops::Range<i64>) -> Result<(), HolesError> {
+        let positions = range.start..=range.end - 1;
+        tracing::info!(from = positions.start(), to = positions.end(), "asking for missing positions");
+        match ReplayRequest::new(self.replica_name.clone(), positions) {
+            Some(request) => Ok(requests.send(&request).await?),
+            None => Ok(()),
+        }
+    }
+
+    fn report(&self, plan: &Plan) {
+        match plan.in_vain().next() {
+            None => self.log_part.up(),
+            Some(range) => self.log_part.lacking(format!(
+                "positions {} to {} were asked for again and again in vain",
+                range.start,
+                range.end - 1
+            )),
+        }
+    }
+}
+
+impl Requests {
+    async fn open(broker: &BrokerUrl) -> Result<Self, BrokerError> {
+        let connection = broker.connect("holes").await?;
+        let channel = within_deadline(connection.create_channel()).await?;
+        within_deadline(declare_replay_queue(&channel)).await?;
+        within_deadline(channel.confirm_select(ConfirmSelectOptions { nowait: false })).await?;
+        Ok(Self { _connection: connection, channel })
+    }
+
+    /// Sends a request. One that is lost on the way is made again, like one that is not answered.
+    async fn send(&self, request: &ReplayRequest) -> Result<(), BrokerError> {
+        let options = BasicPublishOptions { mandatory: false, immediate: false };
+        let properties = BasicProperties::default()
+            .with_delivery_mode(PERSISTENT)
+            .with_content_type(REPLAY_CONTENT_TYPE.into())
+            .with_app_id("event-consumer".into());
+        let body = request.encode();
+        let sending = async {
+            self.channel
+                .basic_publish("".into(), REPLAY_QUEUE.into(), options, &body, properties)
+                .await?
+                .await
+        };
+        within_deadline(sending).await.map(|_| ())
+    }
+}

@@ -1,6 +1,10 @@
 //! The command line.
 
-use std::{io::Write, path::PathBuf, process::ExitCode};
+use std::{
+    io::{self, Write},
+    path::PathBuf,
+    process::ExitCode,
+};
 
 use clap::{Parser, Subcommand};
 use shared::{
@@ -28,9 +32,17 @@ enum Subcommands {
     /// Apply events to the replica (the default)
     Run,
     /// Bring the replica's schema up to date
-    Migrate,
+    Migrate {
+        /// Print one JSON object
+        #[arg(long)]
+        json: bool,
+    },
     /// Ask the running consumer whether it is ready
-    Healthcheck,
+    Healthcheck {
+        /// Print its whole answer, one JSON object
+        #[arg(long)]
+        json: bool,
+    },
     /// Print the settings in force and where each is from
     Settings {
         /// Print one JSON object a line
@@ -84,8 +96,8 @@ impl Cli {
         telemetry::init(settings.log_format, settings.log_level);
         match command {
             Subcommands::Run => run(&settings).await,
-            Subcommands::Migrate => migrate_replica(&settings).await,
-            Subcommands::Healthcheck => healthcheck(&settings).await,
+            Subcommands::Migrate { json } => migrate_replica(&settings, json).await,
+            Subcommands::Healthcheck { json } => healthcheck(&settings, json).await,
             Subcommands::Settings { json } => print_settings(&settings, json),
         }
     }
@@ -99,18 +111,22 @@ async fn run(settings: &Settings) -> Result<(), CliError> {
     Ok(application.run_until_stopped().await?)
 }
 
-async fn migrate_replica(settings: &Settings) -> Result<(), CliError> {
+async fn migrate_replica(settings: &Settings, json: bool) -> Result<(), CliError> {
     let applied =
         migrate(&settings.replica, projection::migrations()).await.map_err(|error| match error {
             MigrateError::Connect(_) => CliError::Away("the replica"),
             MigrateError::Start(_) | MigrateError::Failed(_) => CliError::Other(error.into()),
         })?;
+    if json {
+        return print_text(&serde_json::json!({ "migrations_applied": applied }).to_string());
+    }
     print_text(&format!("the replica's schema is up to date; migrations applied now: {applied}"))
 }
 
-async fn healthcheck(settings: &Settings) -> Result<(), CliError> {
+async fn healthcheck(settings: &Settings, json: bool) -> Result<(), CliError> {
     match probe::get(settings.bind, settings.port, "/readyz").await {
-        Ok((true, body)) => print_text(&body),
+        Ok((true, body)) if json => print_text(&body),
+        Ok((true, body)) => print_text(&probe::status_in(&body)),
         Ok((false, body)) => Err(CliError::NotReady(body)),
         Err(_) => Err(CliError::Away("the consumer")),
     }
@@ -127,9 +143,14 @@ fn print_settings(settings: &Settings, json: bool) -> Result<(), CliError> {
     Ok(())
 }
 
-/// Unlike `println!`, reports a reader that is gone instead of panicking.
+/// Unlike `println!`, does not panic when who reads the output has seen enough, as `head` does.
 fn print_text(text: &str) -> Result<(), CliError> {
-    Ok(writeln!(std::io::stdout().lock(), "{text}").map_err(anyhow::Error::from)?)
+    match writeln!(io::stdout().lock(), "{text}") {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(anyhow::Error::from(error).context("cannot write").into())
+        }
+        _ => Ok(()),
+    }
 }
 
 #[cfg(test)]

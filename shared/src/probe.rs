@@ -18,6 +18,15 @@ const DEADLINE: Duration = Duration::from_secs(3);
 /// The most bytes that are read of the answer.
 const ANSWER_MAX_BYTES: u64 = 64 * 1024;
 
+/// What the answer of `/readyz` says in one word, `ready` for instance; all of the answer if it says nothing.
+#[must_use]
+pub fn status_in(answer: &str) -> String {
+    let parsed: Option<serde_json::Value> = serde_json::from_str(answer).ok();
+    parsed
+        .and_then(|parsed| parsed["status"].as_str().map(str::to_owned))
+        .unwrap_or_else(|| answer.to_owned())
+}
+
 /// Asks `path` of the service that listens on this address: whether the answer is a 200, and its body. A service that
 /// listens everywhere is asked on the loopback.
 ///

@@ -6,8 +6,10 @@
 //! | [`servers`] | the databases and the broker of a test run, and the programs under test |
 //! | [`database`] | one database of a test, open to the superuser |
 //! | [`broker`] | one virtual host of a test |
+//! | [`detour`] | a way on which messages overtake each other and are repeated |
 //! | [`proxy`] | a link that can be cut, held, and cut at one exact message |
 //! | [`service`] | a service as a child process |
+//! | [`program`] | a program run to its end, as in a shell |
 //! | [`pair`] | all of it together |
 //! | [`cargo_stack`] | `cargo stack` on the servers of this run |
 //! | [`shape`] | what a test starts with, and how it is run |
@@ -24,8 +26,10 @@ pub mod wait;
 pub mod servers;
 pub mod database;
 pub mod broker;
+pub mod detour;
 pub mod proxy;
 pub mod service;
+pub mod program;
 pub mod pair;
 pub mod cargo_stack;
 pub mod shape;

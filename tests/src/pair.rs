@@ -165,7 +165,8 @@ impl Pair {
     }
 
     /// The settings with which event-consumers run: nothing of the primary's.
-    fn consumer_environment(&self) -> Vec<(String, String)> {
+    #[must_use]
+    pub fn consumer_environment(&self) -> Vec<(String, String)> {
         let links = &self.links;
         let replica = self.replica.url_through(Role::EventConsumer, self.port(&links.consumer_replica));
         self.environment([

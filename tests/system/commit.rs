@@ -243,7 +243,7 @@ fn a_batch_whose_commit_reply_is_lost_is_made_once_and_whole() -> Result<()> {
     })
 }
 
-async fn waiting_for_commit_lock(pair: &Pair) -> Result<i64> {
+pub(crate) async fn waiting_for_commit_lock(pair: &Pair) -> Result<i64> {
     // A bigint key shows as its two halves.
     let sql = "SELECT count(*) FROM pg_locks
                WHERE locktype = 'advisory' AND NOT granted AND objsubid = 1

@@ -17,12 +17,12 @@ use uuid::Uuid;
 
 use super::{
     CliError, REFUSED, exit_code_of, print_json, print_text,
-    read::{for_each_slot, replica},
+    read::{Pages, replica},
     write::WriteSide,
 };
 use crate::{
     commands::{CREATES_MAX, Refusal, Request},
-    queries::list::Filter,
+    queries::list::{Filter, LIMIT_MAX},
     settings::Settings,
 };
 
@@ -60,13 +60,17 @@ pub(super) async fn import(
             name: name.clone(),
             status: *status,
         });
-        match write_side.execute(Request::CreateAll(creates.collect())).await {
+        let creates: Vec<CreateSlot> = creates.collect();
+        let first = creates[0].uuid;
+        match write_side.execute(Request::CreateAll(creates)).await {
             Ok(_) => imported += chunk.len(),
             Err(refusal) => {
                 let doubt = match refusal {
-                    Refusal::OutcomeUnknown => {
-                        format!(", unless the {} rows after them are in too", chunk.len())
-                    }
+                    Refusal::OutcomeUnknown => format!(
+                        ", unless the {} rows after them are in too: then parking-slot-details {first} finds \
+                         the first of them",
+                        chunk.len()
+                    ),
                     _ => String::new(),
                 };
                 let code = exit_code_of(refusal);
@@ -121,26 +125,36 @@ fn contents(file: &Path) -> Result<Vec<u8>, CliError> {
 fn parse(contents: &[u8]) -> Result<Vec<(SlotName, SlotStatus)>, CliError> {
     let contents = contents.strip_prefix(BYTE_ORDER_MARK).unwrap_or(contents);
     let mut reader = csv::ReaderBuilder::new().from_reader(contents);
-    let header = reader.byte_headers().map_err(|error| bad_line(1, &describe(&error)))?;
+    let header = reader.byte_headers().map_err(|error| bad_line(line_at(contents, 0), &describe(&error)))?;
     if header.iter().collect::<Vec<_>>() != HEADER.map(str::as_bytes) {
-        return Err(bad_line(1, "the header must be name,status"));
+        return Err(bad_line(line_at(contents, 0), "the header must be name,status"));
     }
     let mut rows = Vec::new();
     let mut record = csv::StringRecord::new();
     loop {
-        let line = reader.position().line();
+        let start = reader.position().byte();
         match reader.read_record(&mut record) {
             Ok(false) => return Ok(rows),
             Ok(true) => {
-                let line = record.position().map_or(line, csv::Position::line);
-                rows.push(row(&record).map_err(|problem| bad_line(line, &problem))?);
+                rows.push(row(&record).map_err(|problem| bad_line(line_at(contents, start), &problem))?);
             }
-            Err(error) => {
-                let line = error.position().map_or(line, csv::Position::line);
-                return Err(bad_line(line, &describe(&error)));
-            }
+            Err(error) => return Err(bad_line(line_at(contents, start), &describe(&error))),
         }
     }
+}
+
+/// The number of the line in which the record begins that is read from `start` on. Before it there may be the second
+/// half of the last line's CRLF, and empty lines, which the reader itself counts only afterwards.
+fn line_at(contents: &[u8], start: u64) -> usize {
+    let start = usize::try_from(start).unwrap_or(usize::MAX).min(contents.len());
+    let ends = contents[start..].iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
+    let before = &contents[..start + ends];
+    let ends_line = |(at, byte): (usize, &u8)| match byte {
+        b'\n' => true,
+        b'\r' => before.get(at + 1) != Some(&b'\n'),
+        _ => false,
+    };
+    1 + before.iter().enumerate().filter(|found| ends_line(*found)).count()
 }
 
 fn row(record: &csv::StringRecord) -> Result<(SlotName, SlotStatus), String> {
@@ -158,25 +172,51 @@ fn describe(error: &csv::Error) -> String {
     }
 }
 
-fn bad_line(line: u64, problem: &str) -> CliError {
+fn bad_line(line: usize, problem: &str) -> CliError {
     CliError::BadInput(format!("line {line}: {problem}; nothing was imported"))
 }
 
-pub(super) async fn export(settings: &Settings, file: &Path) -> Result<(), CliError> {
+/// Lines end with LF, and quotes stand only where they are needed.
+pub(super) async fn export(settings: &Settings, file: &Path, json: bool) -> Result<(), CliError> {
+    let to_stdout = file == Path::new("-");
+    if json && to_stdout {
+        return Err(CliError::Usage("--json needs a FILE: the rows themselves go to standard output"));
+    }
     let replica = replica(settings)?;
-    let sink: Box<dyn Write> = if file == Path::new("-") {
+    let filter = Filter::default();
+    let mut pages = Pages::of(&replica, &filter);
+    // Before the file is touched: an older export is better than none.
+    let mut page = pages.next(LIMIT_MAX).await?;
+    let sink: Box<dyn Write> = if to_stdout {
         Box::new(io::stdout().lock())
     } else {
         Box::new(File::create(file).with_context(|| format!("cannot write {}", file.display()))?)
     };
     let mut writer = csv::Writer::from_writer(BufWriter::new(sink));
-    writer.write_record(HEADER).map_err(anyhow::Error::from)?;
-    for_each_slot(&replica, &Filter::default(), |record| {
-        let row = [record.slot.name.as_str(), record.slot.status.as_str()];
-        Ok(writer.write_record(row).map_err(anyhow::Error::from)?)
-    })
-    .await?;
-    Ok(writer.flush().map_err(anyhow::Error::from)?)
+    writer.write_record(HEADER).map_err(unwritten)?;
+    let mut exported = 0;
+    while let Some(records) = page {
+        for record in &records {
+            let row = [record.slot.name.as_str(), record.slot.status.as_str()];
+            writer.write_record(row).map_err(unwritten)?;
+        }
+        exported += records.len();
+        page = pages.next(LIMIT_MAX).await?;
+    }
+    writer.flush()?;
+    drop(writer);
+    match (json, to_stdout) {
+        (true, _) => print_json(&json!({ "exported": exported })),
+        (false, true) => Ok(()),
+        (false, false) => print_text(&format!("{exported} rows exported")),
+    }
+}
+
+fn unwritten(error: csv::Error) -> CliError {
+    match error.into_kind() {
+        csv::ErrorKind::Io(error) => error.into(),
+        other => CliError::Other(anyhow::anyhow!("cannot write CSV: {other:?}")),
+    }
 }
 
 #[cfg(test)]
@@ -194,13 +234,16 @@ mod tests {
 
     #[test]
     fn a_bad_line_is_named_by_its_number() {
-        let cases: [(&[u8], &str, &str); 6] = [
+        let cases: [(&[u8], &str, &str); 9] = [
             (b"name\nBay 1\n", "line 1:", "the header is not ours"),
             (b"", "line 1:", "there is no header"),
             (b"name,status\nBay 1,available\nBay 2,gone\n", "line 3:", "the status is unknown"),
             (b"name,status\nBay 1,available\n  ,available\n", "line 3:", "the name is empty"),
             (b"name,status\n\"Bay\n1\",available\n", "line 2:", "the name has a line break"),
             (b"name,status\nBay 1,available,x\n", "line 2:", "there is a field too many"),
+            (b"name,status\r\nBay 1,available\r\nBay 2,gone\r\n", "line 3:", "CRLF is one line end"),
+            (b"name,status\rBay 1,available\rBay 2,gone\r", "line 3:", "and so is CR"),
+            (b"name,status\n\n\r\nBay 2,gone\n", "line 4:", "empty lines count"),
         ];
         for (contents, expected, reason) in cases {
             let error = parse(contents).expect_err(reason).to_string();

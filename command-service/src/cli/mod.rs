@@ -5,7 +5,7 @@
 //! | `write` | create, update, delete |
 //! | `read` | list, details |
 //! | `exchange` | import and export of CSV |
-//! | `operate` | serve, migrate, healthcheck, settings |
+//! | `operate` | serve, replay, migrate, healthcheck, settings |
 //!
 //! Data goes to standard output, all else to standard error. Exit status: 0 done, 1 refused, 2 usage, 3 a part is away.
 
@@ -18,14 +18,20 @@ use std::{io::Write, path::PathBuf, process::ExitCode};
 
 use clap::{Parser, Subcommand};
 use shared::{
+    event::Position,
     settings::{self, LevelFilter},
     slot::{SlotName, SlotStatus, Version},
     telemetry,
+    topology::ReplicaName,
 };
 use uuid::Uuid;
 
 use crate::{
-    commands::Refusal, freshness::gate::Unmet, queries::ReadError, record::SlotRecord, settings::Settings,
+    commands::Refusal,
+    freshness::gate::Unmet,
+    queries::{ReadError, list::Filter},
+    record::SlotRecord,
+    settings::Settings,
 };
 
 /// A register of parking slots: takes commands, relays events, answers reads.
@@ -66,7 +72,7 @@ enum Command {
         #[arg(long, value_parser = parse_status)]
         status: Option<SlotStatus>,
         /// Only those whose name contains this
-        #[arg(long)]
+        #[arg(long, value_parser = parse_name_part)]
         name: Option<String>,
         /// At most this many
         #[arg(long)]
@@ -109,7 +115,7 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
-    /// Create a parking slot for each line of a CSV file with the header name,status
+    /// Create a parking slot for each row of a CSV file with the header name,status; CRLF, LF and a BOM are fine
     ImportParkingSlots {
         /// The file; - is standard input
         file: PathBuf,
@@ -120,16 +126,42 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
-    /// Print the parking slots of the replica as CSV with the header name,status
+    /// Print the parking slots of the replica as CSV with the header name,status; lines end with LF
     ExportParkingSlots {
         /// The file to write; - is standard output
         #[arg(default_value = "-")]
         file: PathBuf,
+        /// Print one JSON object when the file is written
+        #[arg(long)]
+        json: bool,
+    },
+    /// Send events of the log once more to a replica's queue; what it has already changes nothing
+    Replay {
+        /// The first position
+        #[arg(long, value_parser = parse_position)]
+        from: Position,
+        /// The last position; without it, everything from there on
+        #[arg(long, value_parser = parse_position)]
+        to: Option<Position>,
+        /// Whose queue
+        #[arg(long, default_value_t = ReplicaName::main())]
+        replica: ReplicaName,
+        /// Print one JSON object
+        #[arg(long)]
+        json: bool,
     },
     /// Bring the primary's schema up to date
-    Migrate,
+    Migrate {
+        /// Print one JSON object
+        #[arg(long)]
+        json: bool,
+    },
     /// Ask the running service whether it is ready
-    Healthcheck,
+    Healthcheck {
+        /// Print its whole answer, one JSON object
+        #[arg(long)]
+        json: bool,
+    },
     /// Print the settings in force and where each is from
     Settings {
         /// Print one JSON object a line
@@ -149,6 +181,8 @@ enum CliError {
     NotReady(String),
     #[error("{0}")]
     BadInput(String),
+    #[error("{0}")]
+    Usage(&'static str),
     #[error("{reason}; {imported} of {total} rows are in: go on with --skip {imported}{doubt}")]
     ImportCutOff { reason: String, imported: usize, total: usize, doubt: String, exit_code: u8 },
     #[error("parking slot {uuid} is created, but not yet seen on the replica: {reason}")]
@@ -157,6 +191,8 @@ enum CliError {
     Away(&'static str),
     #[error(transparent)]
     Setting(#[from] settings::SettingError),
+    #[error("cannot write: {0}")]
+    Output(#[from] std::io::Error),
     #[error("{0:#}")]
     Other(#[from] anyhow::Error),
 }
@@ -172,9 +208,16 @@ impl CliError {
             Self::ImportCutOff { exit_code, .. } => *exit_code,
             Self::NotSeen { reason: Unmet::DeadLettered | Unmet::ForeignReceipt, .. } => REFUSED,
             Self::NotSeen { .. } | Self::Away(_) => AWAY,
-            Self::Setting(_) => USAGE,
-            Self::NotFound | Self::NotReady(_) | Self::BadInput(_) | Self::Other(_) => REFUSED,
+            Self::Setting(_) | Self::Usage(_) => USAGE,
+            Self::NotFound | Self::NotReady(_) | Self::BadInput(_) | Self::Output(_) | Self::Other(_) => {
+                REFUSED
+            }
         }
+    }
+
+    /// Whether who read the output has seen enough, as `head` does.
+    fn is_end_of_reading(&self) -> bool {
+        matches!(self, Self::Output(error) if error.kind() == std::io::ErrorKind::BrokenPipe)
     }
 }
 
@@ -198,8 +241,16 @@ fn parse_name(text: &str) -> Result<SlotName, shared::slot::NameError> {
     SlotName::parse(text)
 }
 
+fn parse_name_part(text: &str) -> Result<String, &'static str> {
+    Filter::name_part(text).ok_or("must be 1 to 200 characters, none of them control")
+}
+
 fn parse_status(text: &str) -> Result<SlotStatus, &'static str> {
     SlotStatus::parse(text).ok_or("must be available, reserved, occupied or blocked")
+}
+
+fn parse_position(text: &str) -> Result<Position, &'static str> {
+    text.parse().ok().and_then(Position::new).ok_or("must be a position: 1 or more")
 }
 
 fn parse_version(text: &str) -> Result<Version, &'static str> {
@@ -211,6 +262,7 @@ impl Cli {
     pub async fn run(self) -> ExitCode {
         match self.carry_out().await {
             Ok(()) => ExitCode::SUCCESS,
+            Err(error) if error.is_end_of_reading() => ExitCode::SUCCESS,
             Err(error) => {
                 eprintln!("command-service: {error}");
                 ExitCode::from(error.exit_code())
@@ -244,9 +296,12 @@ impl Cli {
             Command::ImportParkingSlots { file, skip, json } => {
                 exchange::import(&settings, &file, skip, json).await
             }
-            Command::ExportParkingSlots { file } => exchange::export(&settings, &file).await,
-            Command::Migrate => operate::migrate_primary(&settings).await,
-            Command::Healthcheck => operate::healthcheck(&settings).await,
+            Command::ExportParkingSlots { file, json } => exchange::export(&settings, &file, json).await,
+            Command::Replay { from, to, replica, json } => {
+                operate::replay(&settings, &replica, from, to, json).await
+            }
+            Command::Migrate { json } => operate::migrate_primary(&settings, json).await,
+            Command::Healthcheck { json } => operate::healthcheck(&settings, json).await,
             Command::Settings { json } => operate::print_settings(&settings, json),
         }
     }
@@ -266,7 +321,7 @@ fn print_json(value: &impl serde::Serialize) -> Result<(), CliError> {
 
 /// Unlike `println!`, reports a reader that is gone instead of panicking.
 fn print_text(text: &str) -> Result<(), CliError> {
-    Ok(writeln!(std::io::stdout().lock(), "{text}").map_err(anyhow::Error::from)?)
+    Ok(writeln!(std::io::stdout().lock(), "{text}")?)
 }
 
 #[cfg(test)]

@@ -1,12 +1,24 @@
-//! Serve, migrate, healthcheck, settings.
+//! Serve, replay, migrate, healthcheck, settings.
 
+use serde_json::json;
 use shared::{
+    event::Position,
     migration::{MigrateError, migrate},
     probe, shutdown,
+    topology::ReplicaName,
 };
 
 use super::{CliError, print_json, print_text};
-use crate::{settings::Settings, startup::Application, write_model};
+use crate::{
+    relay::{
+        log::LogError,
+        publisher::PublishError,
+        replay::{ReplayError, Replayer, replay_range},
+    },
+    settings::Settings,
+    startup::Application,
+    write_model,
+};
 
 pub(super) async fn serve(settings: &Settings) -> Result<(), CliError> {
     let shutdown = shutdown::on_signal().map_err(anyhow::Error::from)?;
@@ -15,18 +27,47 @@ pub(super) async fn serve(settings: &Settings) -> Result<(), CliError> {
     Ok(application.run_until_stopped().await?)
 }
 
-pub(super) async fn migrate_primary(settings: &Settings) -> Result<(), CliError> {
+pub(super) async fn migrate_primary(settings: &Settings, json: bool) -> Result<(), CliError> {
     let applied =
         migrate(&settings.primary, write_model::migrations()).await.map_err(|error| match error {
             MigrateError::Connect(_) => CliError::Away("the primary"),
             MigrateError::Start(_) | MigrateError::Failed(_) => CliError::Other(error.into()),
         })?;
+    if json {
+        return print_json(&json!({ "migrations_applied": applied }));
+    }
     print_text(&format!("the primary's schema is up to date; migrations applied now: {applied}"))
 }
 
-pub(super) async fn healthcheck(settings: &Settings) -> Result<(), CliError> {
+pub(super) async fn replay(
+    settings: &Settings,
+    replica: &ReplicaName,
+    from: Position,
+    to: Option<Position>,
+    json: bool,
+) -> Result<(), CliError> {
+    let sending = async {
+        let replayer = Replayer::open(&settings.primary, &settings.broker).await?;
+        replay_range(&replayer, replica, from, to).await
+    };
+    let events = sending.await.map_err(|error| match error {
+        ReplayError::Log(LogError::Connect(_)) => CliError::Away("the primary"),
+        ReplayError::Publish(PublishError::Unroutable) => {
+            CliError::BadInput(format!("replica {replica} has no queue: start its event-consumer first"))
+        }
+        ReplayError::Publish(_) => CliError::Away("the broker"),
+        ReplayError::Log(_) | ReplayError::Ended => CliError::Other(error.into()),
+    })?;
+    if json {
+        return print_json(&json!({ "replica": replica.to_string(), "events": events }));
+    }
+    print_text(&format!("{events} events sent to the queue of replica {replica}"))
+}
+
+pub(super) async fn healthcheck(settings: &Settings, json: bool) -> Result<(), CliError> {
     match probe::get(settings.http.bind, settings.http.port, "/readyz").await {
-        Ok((true, body)) => print_text(&body),
+        Ok((true, body)) if json => print_text(&body),
+        Ok((true, body)) => print_text(&probe::status_in(&body)),
         Ok((false, body)) => Err(CliError::NotReady(body)),
         Err(_) => Err(CliError::Away("the service")),
     }

@@ -30,20 +30,26 @@ pub(super) fn replica(settings: &Settings) -> Result<Replica, CliError> {
     Ok(Replica::new(&settings.replica, Part::new("replica")).map_err(anyhow::Error::from)?)
 }
 
-/// Hands the slots that pass the filter to `each`, in creation order, a page at a time: however many there are, only
-/// one page is in memory.
-pub(super) async fn for_each_slot(
-    replica: &Replica,
-    filter: &Filter,
-    mut each: impl FnMut(&SlotRecord) -> Result<(), CliError>,
-) -> Result<(), CliError> {
-    let mut cursor = Some(Cursor::START);
-    while let Some(from) = cursor {
-        let page = replica.list(filter, from, LIMIT_MAX, &HandedBack::default()).await?.found;
-        page.items.iter().try_for_each(&mut each)?;
-        cursor = page.next;
+/// The slots that pass a filter, in creation order, a page at a time: however many there are, only one page is in
+/// memory.
+pub(super) struct Pages<'r> {
+    replica: &'r Replica,
+    filter: &'r Filter,
+    cursor: Option<Cursor>,
+}
+
+impl<'r> Pages<'r> {
+    pub(super) fn of(replica: &'r Replica, filter: &'r Filter) -> Self {
+        Self { replica, filter, cursor: Some(Cursor::START) }
     }
-    Ok(())
+
+    /// The next page, with at most `limit` slots; `None` when nothing follows.
+    pub(super) async fn next(&mut self, limit: u16) -> Result<Option<Vec<SlotRecord>>, CliError> {
+        let Some(from) = self.cursor else { return Ok(None) };
+        let page = self.replica.list(self.filter, from, limit, &HandedBack::default()).await?.found;
+        self.cursor = page.next;
+        Ok(Some(page.items))
+    }
 }
 
 pub(super) async fn list(
@@ -54,14 +60,13 @@ pub(super) async fn list(
 ) -> Result<(), CliError> {
     let replica = replica(settings)?;
     let filter = Filter { status, name_contains };
+    let mut pages = Pages::of(&replica, &filter);
     let mut left = limit.unwrap_or(usize::MAX);
-    let mut cursor = Some(Cursor::START);
-    while let (Some(from), 1..) = (cursor, left) {
+    while left > 0 {
         let page_limit = u16::try_from(left).unwrap_or(LIMIT_MAX).min(LIMIT_MAX);
-        let page = replica.list(&filter, from, page_limit, &HandedBack::default()).await?.found;
-        page.items.iter().try_for_each(print_line)?;
-        left -= page.items.len();
-        cursor = page.next;
+        let Some(records) = pages.next(page_limit).await? else { break };
+        records.iter().try_for_each(print_line)?;
+        left -= records.len();
     }
     Ok(())
 }

@@ -49,7 +49,10 @@ pub async fn wrap(
     };
     let timing = request.extensions().get::<Timing>().copied().and_then(Timing::header);
     let label = request.extensions_mut().remove::<Label>();
+    // An answer of the replica may be kept, but must be asked for again before each use.
+    let cache = if label.is_some() { "no-cache" } else { "no-store" };
     let headers = response.headers_mut();
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static(cache));
     if let Some(label) = label {
         label.write_to(headers);
     }
@@ -58,9 +61,6 @@ pub async fn wrap(
     }
     if let Ok(id) = HeaderValue::from_str(&id) {
         headers.insert(X_REQUEST_ID, id);
-    }
-    if !headers.contains_key(header::CACHE_CONTROL) {
-        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     }
     let response = ServiceResponse::new(request, response);
     Ok(match body {

@@ -3,8 +3,7 @@
 
 use std::time::Duration;
 
-use shared::slot::{NAME_MAX_CHARS, SlotStatus};
-use unicode_normalization::UnicodeNormalization;
+use shared::slot::SlotStatus;
 use uuid::Uuid;
 
 use super::problem::{Problem, ProblemType};
@@ -86,10 +85,7 @@ impl Parameters {
                 .ok_or_else(|| invalid("status", "must be available, reserved, occupied or blocked"))
         });
         let name = self.take("name").map(|text| {
-            let name: String = text.nfc().collect();
-            let fits =
-                (1..=NAME_MAX_CHARS).contains(&name.chars().count()) && !name.chars().any(char::is_control);
-            fits.then_some(name)
+            Filter::name_part(&text)
                 .ok_or_else(|| invalid("name", "must be 1 to 200 characters, none of them control"))
         });
         Ok(Filter { status: status.transpose()?, name_contains: name.transpose()? })

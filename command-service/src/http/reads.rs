@@ -16,9 +16,6 @@ use crate::{
     record::SlotRecord,
 };
 
-/// Reads may be kept, but must be asked for again before each use.
-const CACHE_CONTROL: (header::HeaderName, &str) = (header::CACHE_CONTROL, "no-cache");
-
 #[derive(Serialize)]
 struct PageBody {
     items: Vec<SlotRecord>,
@@ -43,7 +40,6 @@ pub async fn list(
     let page = labelled(&request, gate.read(&demand, arrived, query).await?);
     let next_cursor = page.next.map(Cursor::encode);
     let mut answer = HttpResponse::Ok();
-    answer.insert_header(CACHE_CONTROL);
     if let Some(cursor) = &next_cursor {
         answer.insert_header((
             header::LINK,
@@ -89,9 +85,9 @@ pub async fn one(
     let version = record.slot.version;
     let tag = (header::ETAG, etag(version));
     if none_match_fails(&request, version)? {
-        return Ok(HttpResponse::NotModified().insert_header(CACHE_CONTROL).insert_header(tag).finish());
+        return Ok(HttpResponse::NotModified().insert_header(tag).finish());
     }
-    Ok(HttpResponse::Ok().insert_header(CACHE_CONTROL).insert_header(tag).json(record))
+    Ok(HttpResponse::Ok().insert_header(tag).json(record))
 }
 
 /// `GET /parking-slots/summary`
@@ -107,5 +103,5 @@ pub async fn summary(
     let demand = only_demand(&request)?;
     let query = async |handed_back: &HandedBack| replica.summary(handed_back).await;
     let summary = labelled(&request, gate.read(&demand, arrived, query).await?);
-    Ok(HttpResponse::Ok().insert_header(CACHE_CONTROL).json(summary))
+    Ok(HttpResponse::Ok().json(summary))
 }

@@ -1,6 +1,7 @@
 //! A page of slots in creation order.
 
-use shared::slot::SlotStatus;
+use shared::slot::{NAME_MAX_CHARS, SlotStatus};
+use unicode_normalization::UnicodeNormalization;
 
 use tokio_postgres::types::ToSql;
 
@@ -52,6 +53,15 @@ pub struct Filter {
 }
 
 impl Filter {
+    /// The part of a name that a caller asks for, normalised as names are; `None` for what no name can contain.
+    #[must_use]
+    pub fn name_part(text: &str) -> Option<String> {
+        let part: String = text.nfc().collect();
+        let fits =
+            (1..=NAME_MAX_CHARS).contains(&part.chars().count()) && !part.chars().any(char::is_control);
+        fits.then_some(part)
+    }
+
     /// The pattern for `ILIKE`, in which the caller's `%`, `_` and `\` mean themselves.
     fn name_pattern(&self) -> Option<String> {
         let escaped =

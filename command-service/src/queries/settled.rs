@@ -2,7 +2,7 @@
 
 use super::{
     Read, ReadError, Replica,
-    status::{HandedBack, status_of_first, with_status},
+    status::{HandedBack, ReplicaStatus, status_of_first, with_status},
 };
 use crate::freshness::receipt::{Receipt, WriteReceipt};
 
@@ -17,7 +17,7 @@ pub(super) const SETTLED: &str = with_status!(
 /// What the replica has done with the events of a write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Settled {
-    /// All are applied.
+    /// All are applied, and so is everything before them.
     Applied,
     /// All are settled, but not all of them are applied: some were set aside.
     SetAside,
@@ -44,18 +44,21 @@ impl Replica {
                 Some(row) => row.try_get("last_unsettled")?,
                 None => Some(last),
             };
-            Ok((judge(last_unsettled, last, status.epoch == Some(write.epoch), status.set_aside), status))
+            Ok((judge(write, last_unsettled, &status), status))
         })
         .await
     }
 }
 
-/// Positions of another epoch say nothing of the write.
-fn judge(last_unsettled: Option<i64>, last: i64, same_epoch: bool, set_aside: bool) -> Settled {
+/// Positions of another epoch say nothing of the write. Nor is it applied as long as one before it is missing: the list
+/// does not show it yet.
+fn judge(write: &WriteReceipt, last_unsettled: Option<i64>, status: &ReplicaStatus) -> Settled {
+    let last = write.last.get();
     match last_unsettled {
-        _ if !same_epoch => Settled::Not { last_unsettled: last },
+        _ if status.epoch != Some(write.epoch) => Settled::Not { last_unsettled: last },
         Some(last_unsettled) => Settled::Not { last_unsettled },
-        None if set_aside => Settled::SetAside,
+        None if status.set_aside => Settled::SetAside,
+        None if status.applied_through < last => Settled::Not { last_unsettled: last },
         None => Settled::Applied,
     }
 }

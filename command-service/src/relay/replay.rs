@@ -10,10 +10,11 @@ use lapin::{
 };
 use shared::{
     broker::{BrokerError, BrokerUrl, within_deadline},
+    event::Position,
     postgres::{DatabaseUrl, Session, SessionKind},
-    replay::{REPLAY_QUEUE, ReplayRequest},
+    replay::{REPLAY_MAX_POSITIONS, REPLAY_QUEUE, ReplayRequest},
     retry::Pauses,
-    topology::declare_replay_queue,
+    topology::{ReplicaName, declare_replay_queue},
 };
 use tokio::time::{Duration, sleep};
 use tokio_postgres::Statement;
@@ -104,10 +105,7 @@ impl Replayer {
         while first <= last {
             let end = last.min(first + TAKE_MAX_EVENTS - 1);
             let rows = self.session.query(&self.between, &[&first, &end]).await?;
-            let events = rows
-                .iter()
-                .map(|row| logged_event(row, row.try_get("epoch")?))
-                .collect::<Result<Vec<_>, tokio_postgres::Error>>()?;
+            let events = rows.iter().map(logged_event).collect::<Result<Vec<_>, _>>()?;
             if events.is_empty() {
                 break;
             }
@@ -118,6 +116,31 @@ impl Replayer {
         }
         Ok(sent)
     }
+}
+
+/// Sends what the log has from a position on, up to another or up to its end, to a replica's queue; how many events.
+///
+/// # Errors
+/// [`ReplayError`]; a part of it may have been sent, which does no harm.
+pub async fn replay_range(
+    replayer: &Replayer,
+    replica: &ReplicaName,
+    from: Position,
+    to: Option<Position>,
+) -> Result<usize, ReplayError> {
+    let (mut first, last) = (from.get(), to.map_or(i64::MAX - 1, Position::get));
+    let mut sent = 0;
+    while first <= last {
+        let end = last.min(first.saturating_add(REPLAY_MAX_POSITIONS - 1));
+        let Some(request) = ReplayRequest::new(replica.clone(), first..=end) else { break };
+        let events = replayer.answer(&request).await?;
+        if events == 0 {
+            break;
+        }
+        sent += events;
+        first = end + 1;
+    }
+    Ok(sent)
 }
 
 /// What is needed to answer.

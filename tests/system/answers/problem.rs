@@ -5,13 +5,16 @@ use stack::Role;
 use system_tests::{Call, Pair, Reply, service::Address};
 
 /// Every type of problem, and its status.
-pub(crate) const TYPES: [(&str, u16); 15] = [
+pub(crate) const TYPES: [(&str, u16); 19] = [
     ("malformed-json", 400),
     ("unknown-field", 400),
     ("invalid-parameter", 400),
+    ("malformed-receipt", 400),
     ("not-found", 404),
     ("method-not-allowed", 405),
     ("request-timeout", 408),
+    ("dead-lettered", 409),
+    ("foreign-receipt", 409),
     ("version-mismatch", 412),
     ("too-large", 413),
     ("unsupported-media-type", 415),
@@ -21,6 +24,7 @@ pub(crate) const TYPES: [(&str, u16); 15] = [
     ("replica-unavailable", 503),
     ("overloaded", 503),
     ("outcome-unknown", 503),
+    ("replica-behind", 504),
 ];
 
 /// The members that a problem may have.

@@ -1,0 +1,199 @@
+//! A detour on the way to the replica's queue: messages leave it in another order than they came, and some twice.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
+
+use anyhow::{Context, Result, ensure};
+use futures_util::StreamExt;
+use lapin::{
+    BasicProperties, Channel, Connection, ConnectionProperties, Consumer,
+    message::Delivery,
+    options::{
+        BasicConsumeOptions, BasicPublishOptions, ConfirmSelectOptions, QueueBindOptions, QueueDeclareOptions,
+    },
+    types::FieldTable,
+};
+use shared::{
+    event::EventType,
+    topology::{EVENTS_EXCHANGE, ReplicaName},
+};
+use tokio::task::JoinHandle;
+
+use crate::{broker::VirtualHost, random::Random};
+
+const QUEUE: &str = "test.detour";
+
+/// Messages that wait in the detour; which of them goes on next is chosen at random.
+const HELD: usize = 5;
+
+/// One of this many messages goes on twice.
+const REPEATED_ONE_IN: usize = 4;
+
+/// Ends the detour when it comes out of the queue: everything before it has come out then.
+const END: &str = "end";
+
+/// A detour. While it is open, what the relay publishes reaches the replica's queue only through it.
+#[derive(Debug)]
+pub struct Detour {
+    _connection: Connection,
+    channel: Channel,
+    carrying: JoinHandle<Result<()>>,
+    counters: Arc<Counters>,
+}
+
+/// What the detour has done.
+#[derive(Debug, Default)]
+pub struct Counters {
+    /// Messages that went on before one that had come earlier.
+    pub overtaken: AtomicU64,
+    /// Messages that went on twice.
+    pub repeated: AtomicU64,
+}
+
+impl Detour {
+    /// Opens a detour; the consumer must have declared its queue.
+    ///
+    /// # Errors
+    /// The broker is away.
+    pub async fn open(host: &VirtualHost, seed: u64) -> Result<Self> {
+        let url = host.broker.amqp_url(&host.name);
+        let connection = Connection::connect(&url, ConnectionProperties::default()).await?;
+        let channel = connection.create_channel().await?;
+        channel.confirm_select(ConfirmSelectOptions { nowait: false }).await?;
+        let exclusive = QueueDeclareOptions {
+            passive: false,
+            durable: false,
+            exclusive: true,
+            auto_delete: false,
+            nowait: false,
+        };
+        channel.queue_declare(QUEUE.into(), exclusive, FieldTable::default()).await?;
+        bind(&channel, QUEUE).await?;
+        let options = BasicConsumeOptions { no_local: false, no_ack: true, exclusive: true, nowait: false };
+        let consumer =
+            channel.basic_consume(QUEUE.into(), QUEUE.into(), options, FieldTable::default()).await?;
+        let counters = Arc::new(Counters::default());
+        let carrier = Carrier {
+            channel: channel.clone(),
+            random: Random::new(seed),
+            held: Vec::new(),
+            counters: Arc::clone(&counters),
+        };
+        let detour = Self {
+            _connection: connection,
+            channel,
+            carrying: tokio::spawn(carrier.carry(consumer)),
+            counters,
+        };
+        detour.divert().await?;
+        Ok(detour)
+    }
+
+    /// Takes the direct way away. To be called again when a consumer has been started, which opens it.
+    ///
+    /// # Errors
+    /// The broker is away.
+    pub async fn divert(&self) -> Result<()> {
+        let queue = ReplicaName::main().queue();
+        for kind in EventType::ALL {
+            self.channel
+                .queue_unbind(
+                    queue.as_str().into(),
+                    EVENTS_EXCHANGE.into(),
+                    kind.as_str().into(),
+                    FieldTable::default(),
+                )
+                .await?;
+        }
+        Ok(())
+    }
+
+    /// Opens the direct way again and lets go on what is still held. Nothing is lost.
+    ///
+    /// # Errors
+    /// The broker is away, or was away meanwhile.
+    pub async fn close(self) -> Result<Arc<Counters>> {
+        bind(&self.channel, &ReplicaName::main().queue()).await?;
+        for kind in EventType::ALL {
+            self.channel
+                .queue_unbind(
+                    QUEUE.into(),
+                    EVENTS_EXCHANGE.into(),
+                    kind.as_str().into(),
+                    FieldTable::default(),
+                )
+                .await?;
+        }
+        let end = BasicProperties::default().with_type(END.into());
+        publish(&self.channel, QUEUE, &[], end).await?;
+        self.carrying.await.context("the detour panicked")??;
+        Ok(self.counters)
+    }
+}
+
+struct Carrier {
+    channel: Channel,
+    random: Random,
+    held: Vec<Delivery>,
+    counters: Arc<Counters>,
+}
+
+impl Carrier {
+    async fn carry(mut self, mut consumer: Consumer) -> Result<()> {
+        loop {
+            let delivery = consumer.next().await.context("the detour's queue is gone")??;
+            if delivery.properties.kind().as_ref().is_some_and(|kind| kind.as_str() == END) {
+                break;
+            }
+            self.held.push(delivery);
+            if self.held.len() > HELD {
+                self.send_one().await?;
+            }
+        }
+        while !self.held.is_empty() {
+            self.send_one().await?;
+        }
+        Ok(())
+    }
+
+    async fn send_one(&mut self) -> Result<()> {
+        let chosen = self.random.below(self.held.len());
+        if chosen > 0 {
+            self.counters.overtaken.fetch_add(1, Ordering::Relaxed);
+        }
+        // What goes on twice stays for the second time, which may be much later.
+        let repeated = self.random.below(REPEATED_ONE_IN) == 0;
+        let (data, properties) = if repeated {
+            self.counters.repeated.fetch_add(1, Ordering::Relaxed);
+            let delivery = &self.held[chosen];
+            (delivery.data.clone(), delivery.properties.clone())
+        } else {
+            let delivery = self.held.remove(chosen);
+            (delivery.data, delivery.properties)
+        };
+        publish(&self.channel, &ReplicaName::main().queue(), &data, properties).await
+    }
+}
+
+async fn bind(channel: &Channel, queue: &str) -> Result<()> {
+    for kind in EventType::ALL {
+        let (exchange, key) = (EVENTS_EXCHANGE.into(), kind.as_str().into());
+        let options = QueueBindOptions { nowait: false };
+        channel.queue_bind(queue.into(), exchange, key, options, FieldTable::default()).await?;
+    }
+    Ok(())
+}
+
+/// Puts a message into a queue, and waits until it is there.
+async fn publish(channel: &Channel, queue: &str, data: &[u8], properties: BasicProperties) -> Result<()> {
+    let options = BasicPublishOptions { mandatory: true, immediate: false };
+    let sent = channel.basic_publish("".into(), queue.into(), options, data, properties).await?;
+    let confirmation = sent.await?;
+    ensure!(
+        matches!(confirmation, lapin::Confirmation::Ack(None)),
+        "the broker did not take a message: {confirmation:?}"
+    );
+    Ok(())
+}

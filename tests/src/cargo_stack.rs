@@ -55,6 +55,17 @@ impl CargoStack {
         Ok(stack)
     }
 
+    /// Waits until the broker has everything that was written.
+    ///
+    /// # Errors
+    /// It does not within [`RECOVERY`].
+    pub fn published(&self) -> Result<()> {
+        let published = wait::until(RECOVERY, POLL, || {
+            Ok((self.sql(Part::Primary, "SELECT count(*) FROM outbox")? == "0").then_some(()))
+        })?;
+        published.context("the relay does not follow")
+    }
+
     /// The program behind `cargo stack`, set to this stack.
     #[must_use]
     pub fn command(&self) -> Command {

@@ -1,4 +1,4 @@
-//! The transcript of the README, run as it stands.
+//! The transcripts of the README, run as they stand.
 
 use std::{
     collections::HashMap,
@@ -8,30 +8,40 @@ use std::{
 };
 
 use anyhow::{Context, Result, ensure};
+use command_service::freshness::receipt::Receipt;
 use jiff::Timestamp;
 use stack::Port;
 use system_tests::{CargoStack, cargo_stack::said};
 use uuid::Uuid;
 
-const SECTION: &str = "## What one sees";
+/// The sections whose first block is a transcript, and how far the replica is let come before each command: whoever
+/// types gives it more time than a test does.
+const SECTIONS: [(&str, Awaited); 2] = [
+    ("## What one sees", CargoStack::level),
+    // There, the consumer is stopped.
+    ("## How fresh is a read", CargoStack::published),
+];
+
+type Awaited = fn(&CargoStack) -> Result<()>;
 
 #[test]
 fn the_transcript_of_the_readme_is_what_one_sees() -> Result<()> {
     let readme = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../README.md"))?;
-    let transcript = transcript(&readme)?;
-    ensure!(transcript.len() >= 5, "this is not the whole transcript: {transcript:?}");
     let stack = CargoStack::up()?;
     let mut variables = Variables::default();
 
-    for Shown { command, output } in &transcript {
-        // Whoever types commands gives the replica more time than a test does.
-        stack.level()?;
-        let ran = shell(&adapted(command, &stack), &stack).output()?;
+    for (section, awaited) in SECTIONS {
+        let transcript = transcript(&readme, section)?;
+        ensure!(transcript.len() >= 5, "this is not the whole transcript: {transcript:?}");
+        for Shown { command, output } in &transcript {
+            awaited(&stack)?;
+            let ran = shell(&adapted(&variables.put_into(command), &stack), &stack).output()?;
 
-        assert!(ran.status.success(), "{command}: {}", said(&ran));
-        let seen = String::from_utf8(ran.stdout)?;
-        if let Err(difference) = variables.check(output, seen.trim_end_matches('\n')) {
-            panic!("$ {command}\n{difference}\nthe README shows:\n{output}\nand one sees:\n{seen}");
+            assert!(ran.status.success(), "{command}: {}", said(&ran));
+            let seen = String::from_utf8(ran.stdout)?;
+            if let Err(difference) = variables.check(output, seen.trim_end_matches('\n')) {
+                panic!("$ {command}\n{difference}\nthe README shows:\n{output}\nand one sees:\n{seen}");
+            }
         }
     }
     Ok(())
@@ -64,10 +74,10 @@ struct Shown {
     output: String,
 }
 
-/// The first indented block below the heading.
-fn transcript(readme: &str) -> Result<Vec<Shown>> {
+/// The first indented block below a heading.
+fn transcript(readme: &str, heading: &str) -> Result<Vec<Shown>> {
     let (_, section) =
-        readme.split_once(&format!("\n{SECTION}\n")).with_context(|| format!("no {SECTION}"))?;
+        readme.split_once(&format!("\n{heading}\n")).with_context(|| format!("no {heading}"))?;
     let section = section.split("\n## ").next().unwrap_or_default();
     let lines = section.lines().skip_while(|line| !line.starts_with("    "));
     let lines = lines.map_while(|line| line.strip_prefix("    "));
@@ -94,13 +104,20 @@ struct Variables {
 }
 
 impl Variables {
+    /// The command with what was seen in place of what the README shows for it.
+    fn put_into(&self, command: &str) -> String {
+        self.seen_for.iter().fold(command.to_owned(), |command, (shown, seen)| command.replace(shown, seen))
+    }
+
     /// Whether `seen` is `shown`, but for uuids and times, which must be consistent over the whole transcript.
     fn check(&mut self, shown: &str, seen: &str) -> Result<(), String> {
         let (shown, seen) = (pieces(shown), pieces(seen));
         for (shown, seen) in shown.iter().zip(&seen) {
             match (shown, seen) {
                 (Piece::Text(shown), Piece::Text(seen)) if shown == seen => {}
-                (Piece::Uuid(shown), Piece::Uuid(seen)) | (Piece::Time(shown), Piece::Time(seen)) => {
+                (Piece::Uuid(shown), Piece::Uuid(seen))
+                | (Piece::Time(shown), Piece::Time(seen))
+                | (Piece::Receipt(shown), Piece::Receipt(seen)) => {
                     let (first_seen, first_shown) = (
                         self.seen_for.entry((*shown).to_owned()).or_insert_with(|| (*seen).to_owned()),
                         self.shown_for.entry((*seen).to_owned()).or_insert_with(|| (*shown).to_owned()),
@@ -123,9 +140,13 @@ enum Piece<'t> {
     Text(&'t str),
     Uuid(&'t str),
     Time(&'t str),
+    Receipt(&'t str),
 }
 
-/// Cuts a text at its uuids and times.
+/// Characters of a receipt.
+const RECEIPT_LENGTH: usize = 50;
+
+/// Cuts a text at its uuids, times and receipts.
 fn pieces(text: &str) -> Vec<Piece<'_>> {
     let mut pieces = Vec::new();
     let (mut start, mut at) = (0, 0);
@@ -135,7 +156,7 @@ fn pieces(text: &str) -> Vec<Piece<'_>> {
             continue;
         };
         pieces.push(Piece::Text(&text[start..at]));
-        let (Piece::Text(found) | Piece::Uuid(found) | Piece::Time(found)) = variable;
+        let (Piece::Text(found) | Piece::Uuid(found) | Piece::Time(found) | Piece::Receipt(found)) = variable;
         at += found.len();
         start = at;
         pieces.push(variable);
@@ -144,7 +165,7 @@ fn pieces(text: &str) -> Vec<Piece<'_>> {
     pieces
 }
 
-/// The uuid or time that begins here: in the one form that is promised, version 7 and six digits.
+/// The uuid, time or receipt that begins here: in the one form that is promised, version 7 and six digits.
 fn variable_at(text: &str, at: usize) -> Option<Piece<'_>> {
     let uuid = text.get(at..at + 36).filter(|part| {
         Uuid::try_parse(part).is_ok_and(|uuid| uuid.get_version_num() == 7 && uuid.to_string() == **part)
@@ -153,7 +174,8 @@ fn variable_at(text: &str, at: usize) -> Option<Piece<'_>> {
         part.ends_with('Z') && part.parse::<Timestamp>().is_ok_and(|time| format!("{time:.6}") == **part)
     };
     let time = text.get(at..at + 27).filter(is_time);
-    uuid.map(Piece::Uuid).or(time.map(Piece::Time))
+    let receipt = text.get(at..at + RECEIPT_LENGTH).filter(|part| Receipt::decode(part).is_some());
+    uuid.map(Piece::Uuid).or(time.map(Piece::Time)).or(receipt.map(Piece::Receipt))
 }
 
 #[test]
@@ -184,7 +206,7 @@ fn only_uuids_and_times_may_differ_from_the_transcript() {
 fn the_transcript_is_the_block_below_its_heading() {
     let readme = "# A\n\n    $ other\n\n## What one sees\n\nSome words:\n\n    $ one\n    a\n    b\n    $ two\n\nMore.\n\n    $ not\n";
 
-    let found = transcript(readme).expect("a transcript");
+    let found = transcript(readme, "## What one sees").expect("a transcript");
 
     let shown =
         |command: &str, output: &str| Shown { command: command.to_owned(), output: output.to_owned() };

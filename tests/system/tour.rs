@@ -11,7 +11,7 @@ use stack::{
     process::{Process, Signal},
 };
 use system_tests::{
-    CargoStack, blocking,
+    CargoStack, assert_level, blocking,
     cargo_stack::said,
     servers::{Servers, servers},
     with_pair,
@@ -130,6 +130,8 @@ fn what_stands_in_for_curl_does_the_same() -> Result<()> {
             (vec!["-s", &queue], ""),
             (vec!["-si", "-X", "DELETE", &gone], "404"),
         ] {
+            // Both are to see the same list.
+            assert_level(pair).await?;
             let [real, own] = both(servers()?, &arguments).await?;
             assert_eq!(shape(&own), shape(&real), "{arguments:?}");
             assert!(own.contains(status), "{arguments:?}: {own}");

@@ -1,10 +1,13 @@
 //! Puts the consumer together, and takes it apart again in the right order.
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, sync::Arc};
 
 use actix_web::{App, HttpServer, dev::Server, web};
 use anyhow::Context;
-use tokio::{sync::watch, task::JoinHandle};
+use tokio::{
+    sync::{Notify, watch},
+    task::JoinHandle,
+};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -32,6 +35,7 @@ impl Application {
     pub fn build(settings: &Settings, shutdown: &CancellationToken) -> anyhow::Result<Self> {
         let parts = Parts::new(shutdown.clone());
         let (watermarks, newest_watermark) = watch::channel(None);
+        let unanswered = Arc::new(Notify::new());
         let subscription = Subscription {
             broker: settings.broker.clone(),
             replica: settings.replica.clone(),
@@ -39,12 +43,14 @@ impl Application {
             broker_part: parts.broker.clone(),
             replica_part: parts.replica.clone(),
             watermarks,
+            unanswered: Arc::clone(&unanswered),
         };
         let holes = Holes {
             broker: settings.broker.clone(),
             replica: settings.replica.clone(),
             replica_name: settings.replica_name.clone(),
             watermarks: newest_watermark,
+            unanswered,
             log_part: parts.log.clone(),
         };
         let server = HttpServer::new(move || {

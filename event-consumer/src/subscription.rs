@@ -1,6 +1,6 @@
 //! Receives messages, has them applied in batches, settles them. Acknowledged is only what the replica has committed.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use futures_util::{FutureExt, StreamExt};
 use lapin::{
@@ -14,10 +14,16 @@ use shared::{
     parts::Part,
     postgres::DatabaseUrl,
     retry::Pauses,
-    topology::{ReplicaName, declare_events_exchange, declare_replica_queue, declare_watermark_queue},
+    topology::{
+        ReplicaName, bind_watermark_queue, declare_events_exchange, declare_replica_queue,
+        declare_watermark_queue,
+    },
     watermark::Watermark,
 };
-use tokio::{sync::watch, time::Instant};
+use tokio::{
+    sync::{Notify, watch},
+    time::{Instant, sleep_until},
+};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -39,6 +45,10 @@ const BATCH_MAX_BYTES: usize = 448 * 1024;
 /// is back: a broker stops a queue whose messages are held for half an hour.
 const HOLD_MAX: Duration = Duration::from_secs(60);
 
+/// How often the queue is bound again, and looked at. Nobody says that a binding, or the exchange, was removed by hand;
+/// and when a queue is deleted and made anew at once, the broker does not say that it is another one, without us.
+const BIND_INTERVAL: Duration = Duration::from_secs(5);
+
 /// Why the subscription has to start again.
 #[derive(Debug, thiserror::Error)]
 pub enum SubscriptionError {
@@ -51,6 +61,10 @@ pub enum SubscriptionError {
     /// The channel was closed before the acknowledgement; the messages will come again.
     #[error("the channel was closed")]
     ChannelClosed,
+    /// What was asked for does not come. A queue that was deleted and made anew at once has its messages dropped by the
+    /// broker on a channel that knew the old one: they are taken for old ones. A new subscription hears them.
+    #[error("nothing of what was asked for comes on this subscription")]
+    Unanswered,
     /// The replica was away for longer than messages are held.
     #[error("the replica was away for too long to hold messages")]
     HeldTooLong,
@@ -77,17 +91,26 @@ pub struct Subscription {
     pub replica_part: Part,
     /// Gets every watermark.
     pub watermarks: watch::Sender<Option<Watermark>>,
+    /// Poked when something had to be asked for again.
+    pub unanswered: Arc<Notify>,
 }
 
 /// What is consumed, on one connection.
 struct Feeds {
     connection: Connection,
+    channel: Channel,
+    bind_again_at: Instant,
+    watermark_queue: ShortString,
     events: Consumer,
     watermarks: Consumer,
+    /// Whether any events have come. A new subscription is of no use while the last one has heard nothing.
+    has_heard: bool,
 }
 
 /// What came first.
 enum Arrival {
+    TimeToBind,
+    Unanswered,
     Events(Delivery),
     Watermark(Delivery),
     ReplicaLost,
@@ -132,7 +155,7 @@ impl Subscription {
         while result.is_ok() && !shutdown.is_cancelled() {
             result = self.next_step(replica, &mut feeds, shutdown).await;
         }
-        let Feeds { connection, events, watermarks } = feeds;
+        let Feeds { connection, events, watermarks, .. } = feeds;
         drop((events, watermarks));
         let _ = within_deadline(connection.close(200, "done".into())).await;
         result
@@ -141,14 +164,30 @@ impl Subscription {
     async fn subscribe(&self) -> Result<Feeds, SubscriptionError> {
         let connection = self.broker.connect("consumer").await?;
         let channel = within_deadline(connection.create_channel()).await?;
-        within_deadline(declare_events_exchange(&channel)).await?;
-        within_deadline(declare_replica_queue(&channel, &self.replica_name)).await?;
+        self.bind(&channel).await?;
         let queue = self.replica_name.queue().into();
         let events = consume_queue(&channel, queue, "event-consumer", PREFETCH_MESSAGES).await?;
-        let channel = within_deadline(connection.create_channel()).await?;
-        let queue = within_deadline(declare_watermark_queue(&channel)).await?;
-        let watermarks = consume_queue(&channel, queue, "watermarks", PREFETCH_WATERMARKS).await?;
-        Ok(Feeds { connection, events, watermarks })
+        // A channel of its own: what is acknowledged on one says nothing of the other.
+        let second = within_deadline(connection.create_channel()).await?;
+        let watermark_queue = within_deadline(declare_watermark_queue(&second)).await?;
+        let watermarks =
+            consume_queue(&second, watermark_queue.clone(), "watermarks", PREFETCH_WATERMARKS).await?;
+        let bind_again_at = Instant::now() + BIND_INTERVAL;
+        Ok(Feeds {
+            connection,
+            channel,
+            bind_again_at,
+            watermark_queue,
+            events,
+            watermarks,
+            has_heard: false,
+        })
+    }
+
+    /// Declares and binds the queue, which changes nothing if it is as it should be. Returns how many consume it.
+    async fn bind(&self, channel: &Channel) -> Result<u32, SubscriptionError> {
+        within_deadline(declare_events_exchange(channel)).await?;
+        Ok(within_deadline(declare_replica_queue(channel, &self.replica_name)).await?)
     }
 
     /// Waits for messages, applies what is ready, acknowledges it.
@@ -165,6 +204,8 @@ impl Subscription {
             biased;
             () = shutdown.cancelled() => Arrival::Shutdown,
             () = session.lost() => Arrival::ReplicaLost,
+            () = sleep_until(feeds.bind_again_at) => Arrival::TimeToBind,
+            () = self.unanswered.notified() => Arrival::Unanswered,
             delivery = feeds.events.next() => Arrival::Events(delivery.ok_or(SubscriptionError::Ended)??),
             delivery = feeds.watermarks.next() => {
                 Arrival::Watermark(delivery.ok_or(SubscriptionError::Ended)??)
@@ -176,7 +217,18 @@ impl Subscription {
                 *replica = None;
                 Ok(())
             }
+            Arrival::TimeToBind => {
+                if self.bind(&feeds.channel).await? == 0 {
+                    return Err(SubscriptionError::Ended);
+                }
+                within_deadline(bind_watermark_queue(&feeds.channel, &feeds.watermark_queue)).await?;
+                feeds.bind_again_at = Instant::now() + BIND_INTERVAL;
+                Ok(())
+            }
+            Arrival::Unanswered if feeds.has_heard => Err(SubscriptionError::Unanswered),
+            Arrival::Unanswered => Ok(()),
             Arrival::Events(first) => {
+                feeds.has_heard = true;
                 let deliveries = take_ready(first, &mut feeds.events)?;
                 self.apply_until_committed(replica, &Batch::read(&deliveries), shutdown).await?;
                 acknowledge(&deliveries).await
@@ -283,6 +335,9 @@ impl Subscription {
 
     fn report(&self, error: &SubscriptionError) {
         match error {
+            SubscriptionError::Unanswered => {
+                tracing::warn!("subscribing anew: what was asked for does not come")
+            }
             SubscriptionError::HeldTooLong => tracing::warn!("messages are given back: the replica is away"),
             SubscriptionError::Broker(_) | SubscriptionError::Ended | SubscriptionError::ChannelClosed => {
                 self.broker_part.away("not connected, or not consuming", error);

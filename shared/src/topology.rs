@@ -74,11 +74,11 @@ pub async fn declare_events_exchange(channel: &Channel) -> lapin::Result<()> {
         .await
 }
 
-/// Declares the replica's queue and binds it to every type of event.
+/// Declares the replica's queue and binds it to every type of event. Returns how many consume it.
 ///
 /// # Errors
 /// The broker is away, or has a queue of this name with other arguments (406, which names the argument).
-pub async fn declare_replica_queue(channel: &Channel, replica: &ReplicaName) -> lapin::Result<()> {
+pub async fn declare_replica_queue(channel: &Channel, replica: &ReplicaName) -> lapin::Result<u32> {
     let options = QueueDeclareOptions {
         passive: false,
         durable: true,      // events wait in it while the consumer is away
@@ -92,7 +92,7 @@ pub async fn declare_replica_queue(channel: &Channel, replica: &ReplicaName) -> 
     // One consumer at a time keeps the order nearly right, which saves work; nothing rests on it.
     arguments.insert("x-single-active-consumer".into(), AMQPValue::Boolean(true));
     arguments.insert("x-delivery-limit".into(), AMQPValue::LongLongInt(DELIVERY_LIMIT));
-    channel.queue_declare(replica.queue().into(), options, arguments).await?;
+    let queue = channel.queue_declare(replica.queue().into(), options, arguments).await?;
     for kind in EventType::ALL {
         channel
             .queue_bind(
@@ -104,7 +104,7 @@ pub async fn declare_replica_queue(channel: &Channel, replica: &ReplicaName) -> 
             )
             .await?;
     }
-    Ok(())
+    Ok(queue.consumer_count())
 }
 
 /// The most requests for a replay that wait. What is dropped is asked for again.
@@ -150,14 +150,23 @@ pub async fn declare_watermark_queue(channel: &Channel) -> lapin::Result<ShortSt
     arguments.insert("x-overflow".into(), AMQPValue::LongString("drop-head".into()));
     let queue = channel.queue_declare("".into(), options, arguments).await?;
     let name = queue.name().clone();
+    bind_watermark_queue(channel, &name).await?;
+    Ok(name)
+}
+
+/// Binds a queue for watermarks, which changes nothing if it is bound.
+///
+/// # Errors
+/// The broker is away, or has no such queue.
+pub async fn bind_watermark_queue(channel: &Channel, queue: &ShortString) -> lapin::Result<()> {
+    let options = QueueBindOptions { nowait: false };
     channel
         .queue_bind(
-            name.clone(),
+            queue.clone(),
             EVENTS_EXCHANGE.into(),
             WATERMARK_KEY.into(),
-            QueueBindOptions { nowait: false },
+            options,
             FieldTable::default(),
         )
-        .await?;
-    Ok(name)
+        .await
 }

@@ -1,6 +1,11 @@
 //! One virtual host of a test: exchange and queues of its own on a broker that others use too.
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
+use lapin::{
+    BasicProperties, Channel, Connection, ConnectionProperties,
+    options::{BasicGetOptions, BasicPublishOptions, ConfirmSelectOptions, QueueDeclareOptions},
+    types::FieldTable,
+};
 use serde_json::{Value, json};
 use stack::RabbitMq;
 
@@ -21,11 +26,35 @@ impl VirtualHost {
     /// The broker does not answer.
     pub async fn create(broker: RabbitMq, name: String) -> Result<Self> {
         let host = Self { broker, name, http: reqwest::Client::new() };
-        let user = host.broker.user().to_owned();
-        host.put(&format!("vhosts/{}", host.name), &json!({})).await?;
-        let all = json!({"configure": ".*", "write": ".*", "read": ".*"});
-        host.put(&format!("permissions/{}/{user}", host.name), &all).await?;
+        host.make().await?;
         Ok(host)
+    }
+
+    async fn make(&self) -> Result<()> {
+        self.put(&format!("vhosts/{}", self.name), &json!({})).await?;
+        let all = json!({"configure": ".*", "write": ".*", "read": ".*"});
+        self.put(&format!("permissions/{}/{}", self.name, self.broker.user()), &all).await
+    }
+
+    /// Removes the virtual host and makes it anew: everything in it is lost, as when a broker's data is wiped.
+    ///
+    /// # Errors
+    /// The broker does not answer.
+    pub async fn wipe(&self) -> Result<()> {
+        self.delete().await?;
+        self.make().await
+    }
+
+    /// A channel of the test's own, past the proxies, on which publishing is confirmed. It ends with the connection.
+    ///
+    /// # Errors
+    /// The broker does not answer.
+    pub async fn channel(&self) -> Result<(Connection, Channel)> {
+        let url = self.broker.amqp_url(&self.name);
+        let connection = Connection::connect(&url, ConnectionProperties::default()).await?;
+        let channel = connection.create_channel().await?;
+        channel.confirm_select(ConfirmSelectOptions { nowait: false }).await?;
+        Ok((connection, channel))
     }
 
     /// Makes a user who may do everything in this virtual host and nothing beyond.
@@ -74,4 +103,53 @@ impl VirtualHost {
     fn api(&self, path: &str) -> String {
         format!("{}api/{path}", self.broker.management_url())
     }
+}
+
+/// A message as it was in a queue.
+#[derive(Clone, Debug, Default)]
+pub struct Message {
+    /// The body.
+    pub body: Vec<u8>,
+    /// All the rest.
+    pub properties: BasicProperties,
+}
+
+/// Publishes a message, and waits until some queue has it. An empty exchange takes the key for a queue's name.
+///
+/// # Errors
+/// The broker is away, or no queue takes it.
+pub async fn publish(channel: &Channel, exchange: &str, key: &str, message: &Message) -> Result<()> {
+    let options = BasicPublishOptions { mandatory: true, immediate: false };
+    let properties = message.properties.clone();
+    let sent = channel.basic_publish(exchange.into(), key.into(), options, &message.body, properties).await?;
+    let confirmation = sent.await?;
+    ensure!(
+        matches!(confirmation, lapin::Confirmation::Ack(None)),
+        "the broker did not take a message: {confirmation:?}"
+    );
+    Ok(())
+}
+
+/// Takes a message out of a queue, if there is one.
+///
+/// # Errors
+/// The broker is away, or has no such queue.
+pub async fn take(channel: &Channel, queue: &str) -> Result<Option<Message>> {
+    let taken = channel.basic_get(queue.into(), BasicGetOptions { no_ack: true }).await?;
+    Ok(taken.map(|message| Message { body: message.delivery.data, properties: message.delivery.properties }))
+}
+
+/// How many messages wait in a queue, without those that a consumer holds.
+///
+/// # Errors
+/// The broker is away, or has no such queue.
+pub async fn waiting_in(channel: &Channel, queue: &str) -> Result<u32> {
+    let look = QueueDeclareOptions {
+        passive: true,
+        durable: true,
+        exclusive: false,
+        auto_delete: false,
+        nowait: false,
+    };
+    Ok(channel.queue_declare(queue.into(), look, FieldTable::default()).await?.message_count())
 }

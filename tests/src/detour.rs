@@ -5,14 +5,12 @@ use std::sync::{
     atomic::{AtomicU64, Ordering},
 };
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use futures_util::StreamExt;
 use lapin::{
-    BasicProperties, Channel, Connection, ConnectionProperties, Consumer,
+    BasicProperties, Channel, Connection, Consumer,
     message::Delivery,
-    options::{
-        BasicConsumeOptions, BasicPublishOptions, ConfirmSelectOptions, QueueBindOptions, QueueDeclareOptions,
-    },
+    options::{BasicConsumeOptions, QueueBindOptions, QueueDeclareOptions},
     types::FieldTable,
 };
 use shared::{
@@ -21,7 +19,10 @@ use shared::{
 };
 use tokio::task::JoinHandle;
 
-use crate::{broker::VirtualHost, random::Random};
+use crate::{
+    broker::{Message, VirtualHost, publish},
+    random::Random,
+};
 
 const QUEUE: &str = "test.detour";
 
@@ -58,10 +59,7 @@ impl Detour {
     /// # Errors
     /// The broker is away.
     pub async fn open(host: &VirtualHost, seed: u64) -> Result<Self> {
-        let url = host.broker.amqp_url(&host.name);
-        let connection = Connection::connect(&url, ConnectionProperties::default()).await?;
-        let channel = connection.create_channel().await?;
-        channel.confirm_select(ConfirmSelectOptions { nowait: false }).await?;
+        let (connection, channel) = host.channel().await?;
         let exclusive = QueueDeclareOptions {
             passive: false,
             durable: false,
@@ -127,7 +125,8 @@ impl Detour {
                 .await?;
         }
         let end = BasicProperties::default().with_type(END.into());
-        publish(&self.channel, QUEUE, &[], end).await?;
+        let end = Message { body: Vec::new(), properties: end };
+        publish(&self.channel, "", QUEUE, &end).await?;
         self.carrying.await.context("the detour panicked")??;
         Ok(self.counters)
     }
@@ -165,7 +164,7 @@ impl Carrier {
         }
         // What goes on twice stays for the second time, which may be much later.
         let repeated = self.random.below(REPEATED_ONE_IN) == 0;
-        let (data, properties) = if repeated {
+        let (body, properties) = if repeated {
             self.counters.repeated.fetch_add(1, Ordering::Relaxed);
             let delivery = &self.held[chosen];
             (delivery.data.clone(), delivery.properties.clone())
@@ -173,7 +172,7 @@ impl Carrier {
             let delivery = self.held.remove(chosen);
             (delivery.data, delivery.properties)
         };
-        publish(&self.channel, &ReplicaName::main().queue(), &data, properties).await
+        publish(&self.channel, "", &ReplicaName::main().queue(), &Message { body, properties }).await
     }
 }
 
@@ -183,17 +182,5 @@ async fn bind(channel: &Channel, queue: &str) -> Result<()> {
         let options = QueueBindOptions { nowait: false };
         channel.queue_bind(queue.into(), exchange, key, options, FieldTable::default()).await?;
     }
-    Ok(())
-}
-
-/// Puts a message into a queue, and waits until it is there.
-async fn publish(channel: &Channel, queue: &str, data: &[u8], properties: BasicProperties) -> Result<()> {
-    let options = BasicPublishOptions { mandatory: true, immediate: false };
-    let sent = channel.basic_publish("".into(), queue.into(), options, data, properties).await?;
-    let confirmation = sent.await?;
-    ensure!(
-        matches!(confirmation, lapin::Confirmation::Ack(None)),
-        "the broker did not take a message: {confirmation:?}"
-    );
     Ok(())
 }

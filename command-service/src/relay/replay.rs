@@ -103,7 +103,7 @@ impl Replayer {
         let (mut first, last) = (request.from.get(), request.to.get());
         let mut sent = 0;
         while first <= last {
-            let end = last.min(first + TAKE_MAX_EVENTS - 1);
+            let end = last.min(first.saturating_add(TAKE_MAX_EVENTS - 1));
             let rows = self.session.query(&self.between, &[&first, &end]).await?;
             let events = rows.iter().map(logged_event).collect::<Result<Vec<_>, _>>()?;
             if events.is_empty() {

@@ -3,7 +3,7 @@
 
 pub mod plan;
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use lapin::{
     BasicProperties, Channel, Connection,
@@ -19,12 +19,12 @@ use shared::{
     watermark::Watermark,
 };
 use tokio::{
-    sync::watch,
+    sync::{Notify, watch},
     time::{Instant, sleep},
 };
 use tokio_util::sync::CancellationToken;
 
-use self::plan::Plan;
+use self::plan::{ANSWER_PATIENCE, OPEN_MAX, Plan};
 use crate::projection::{Missing, SeekerSession, missing::SeekError};
 
 /// How often is looked while nothing is being waited for.
@@ -35,6 +35,10 @@ const BUSY_LOOK_INTERVAL: Duration = Duration::from_millis(250);
 
 /// A request survives a restart of the broker.
 const PERSISTENT: u8 = 2;
+
+/// How long a request waits to be taken: as long as those before it may need. It is made again by then. Without this
+/// bound, whoever relays would find one for every few seconds of its absence, and answer them all.
+const REQUEST_TTL: Duration = Duration::from_secs(ANSWER_PATIENCE.as_secs() * OPEN_MAX as u64);
 
 /// Why nothing can be asked for.
 #[derive(Debug, thiserror::Error)]
@@ -58,6 +62,8 @@ pub struct Holes {
     pub replica_name: ReplicaName,
     /// The newest watermark: how far the log is.
     pub watermarks: watch::Receiver<Option<Watermark>>,
+    /// Poked when something had to be asked for again: the answer may have come to a queue that is not heard.
+    pub unanswered: Arc<Notify>,
     /// Reports whether what is missing comes when it is asked for.
     pub log_part: Part,
 }
@@ -96,7 +102,9 @@ impl Holes {
         loop {
             let missing = self.look(&session).await?;
             let asks = plan.look(&missing, Instant::now());
-            if !asks.is_empty() {
+            if let (Some(first), Some(last)) = (asks.first(), asks.last()) {
+                let (from, to, count) = (first.start, last.end - 1, asks.len());
+                tracing::info!(from, to, requests = count, "asking for missing positions");
                 let open = match requests.take() {
                     Some(open) => open,
                     None => Requests::open(&self.broker).await?,
@@ -105,6 +113,9 @@ impl Holes {
                     self.ask(&open, range).await?;
                 }
                 requests = Some(open);
+                if plan.is_unanswered() {
+                    self.unanswered.notify_one();
+                }
             }
             self.report(&plan);
             *pauses = Pauses::new();
@@ -120,7 +131,6 @@ impl Holes {
 
     async fn ask(&self, requests: &Requests, range: std::ops::Range<i64>) -> Result<(), HolesError> {
         let positions = range.start..=range.end - 1;
-        tracing::info!(from = positions.start(), to = positions.end(), "asking for missing positions");
         match ReplayRequest::new(self.replica_name.clone(), positions) {
             Some(request) => Ok(requests.send(&request).await?),
             None => Ok(()),
@@ -154,6 +164,7 @@ impl Requests {
         let properties = BasicProperties::default()
             .with_delivery_mode(PERSISTENT)
             .with_content_type(REPLAY_CONTENT_TYPE.into())
+            .with_expiration(REQUEST_TTL.as_millis().to_string().into())
             .with_app_id("event-consumer".into());
         let body = request.encode();
         let sending = async {

@@ -11,7 +11,8 @@ use crate::projection::Missing;
 /// How long a position must have been missing before it is asked for: what is on its way arrives sooner.
 pub const PATIENCE: Duration = Duration::from_secs(2);
 
-/// How long an answer may make no progress before the rest is asked for again.
+/// How long an answer may make no progress before the rest is asked for again. A request that was not taken by then,
+/// [`OPEN_MAX`] times over, is dropped by the broker: it has been made again.
 pub const ANSWER_PATIENCE: Duration = Duration::from_secs(5);
 
 /// The most requests that are open at a time, which bounds what is on its way because of them.
@@ -31,6 +32,7 @@ const SINGLE_MAX: i64 = 256;
 struct Open {
     range: Range<i64>,
     left: i64,
+    asked_at: Instant,
     progress_at: Instant,
     times: u32,
 }
@@ -42,18 +44,17 @@ pub struct Plan {
     suspected_at: Option<Instant>,
     confirmed: RangeSet<i64>,
     open: Vec<Open>,
+    in_vain: RangeSet<i64>,
 }
 
 impl Plan {
     /// Takes a look at what is missing; what to ask for now.
     pub fn look(&mut self, missing: &Missing, now: Instant) -> Vec<Range<i64>> {
-        let mut counted = missing.between.clone();
-        if !missing.is_busy {
-            counted.extend(missing.beyond.iter().cloned());
-        }
-        self.confirm(&counted, now);
         let all: RangeSet<i64> = missing.between.iter().chain(missing.beyond.iter()).cloned().collect();
+        self.in_vain = intersection(&self.in_vain, &all);
         let mut asks = self.ask_again(&all, now);
+        self.confirm(missing, &all, now);
+        self.make_room();
         asks.extend(self.ask_first(now));
         asks
     }
@@ -64,50 +65,91 @@ impl Plan {
         !self.open.is_empty() || !self.confirmed.is_empty()
     }
 
-    /// The ranges that were asked for so often that somebody should know.
-    pub fn in_vain(&self) -> impl Iterator<Item = &Range<i64>> {
-        self.open.iter().filter(|open| open.times > VAIN_TIMES).map(|open| &open.range)
+    /// The ranges whose answers are awaited: at most [`OPEN_MAX`].
+    pub fn open(&self) -> impl Iterator<Item = &Range<i64>> {
+        self.open.iter().map(|open| &open.range)
     }
 
-    /// What was missing [`PATIENCE`] ago and is missing still, is missing.
-    fn confirm(&mut self, counted: &RangeSet<i64>, now: Instant) {
-        self.confirmed = intersection(&self.confirmed, counted);
+    /// Whether something had to be asked for more than once.
+    #[must_use]
+    pub fn is_unanswered(&self) -> bool {
+        self.open.iter().any(|open| open.times > 1)
+    }
+
+    /// The ranges that were asked for so often that somebody should know.
+    pub fn in_vain(&self) -> impl Iterator<Item = &Range<i64>> {
+        self.in_vain.iter()
+    }
+
+    /// What was missing [`PATIENCE`] ago and is missing still, is missing: it is not on its way, even if something else
+    /// arrives meanwhile. What is open has been asked for.
+    fn confirm(&mut self, missing: &Missing, all: &RangeSet<i64>, now: Instant) {
+        let mut counted = missing.between.clone();
+        if !missing.is_busy {
+            counted.extend(missing.beyond.iter().cloned());
+        }
+        for open in &self.open {
+            counted.remove(open.range.clone());
+        }
+        self.confirmed = intersection(&self.confirmed, all);
+        self.suspected = intersection(&self.suspected, &counted);
         match self.suspected_at {
             Some(since) if now < since + PATIENCE => return,
-            Some(_) => self.confirmed.extend(intersection(&self.suspected, counted)),
+            Some(_) => self.confirmed.extend(self.suspected.clone()),
             None => {}
         }
-        self.suspected.clone_from(counted);
         self.suspected_at = (!counted.is_empty()).then_some(now);
+        self.suspected = counted;
     }
 
     fn ask_again(&mut self, missing: &RangeSet<i64>, now: Instant) -> Vec<Range<i64>> {
+        let rests: Vec<_> = self.open.iter().map(|open| within(missing, &open.range)).collect();
+        let progressed = self.open.iter().zip(&rests).filter(|(open, rest)| count(rest) < open.left);
+        // Requests are answered in their order: while an earlier one makes progress, a later one waits its turn.
+        let answering_since = progressed.map(|(open, _)| open.asked_at).min();
         let mut asks = Vec::new();
-        self.open.retain_mut(|open| {
-            let rest = within(missing, &open.range);
-            let left = count(&rest);
-            if left < open.left {
-                (open.left, open.progress_at) = (left, now);
+        for (open, rest) in self.open.iter_mut().zip(rests) {
+            open.left = count(&rest);
+            if answering_since.is_some_and(|since| open.asked_at >= since) {
+                open.progress_at = now;
             } else if now >= open.progress_at + ANSWER_PATIENCE {
-                (open.times, open.progress_at) = (open.times + 1, now);
+                if open.times >= VAIN_TIMES {
+                    self.in_vain.extend(rest.clone());
+                }
+                *open = Open { asked_at: now, progress_at: now, times: open.times + 1, ..open.clone() };
                 asks.extend(again(&rest, open.times));
             }
-            left > 0
-        });
+        }
+        self.open.retain(|open| open.left > 0);
         asks
+    }
+
+    /// What was asked for in vain gives its place to what has not been, lest it hold up everything else. Its turn comes
+    /// again.
+    fn make_room(&mut self) {
+        if self.fresh().is_none() || self.open.len() < OPEN_MAX {
+            return;
+        }
+        let gives_way = self.open.iter().position(|open| open.times > VAIN_TIMES);
+        if let Some(place) = gives_way {
+            self.open.remove(place);
+        }
+    }
+
+    /// The first range that waits to be asked for, and has not been asked for in vain.
+    fn fresh(&self) -> Option<Range<i64>> {
+        self.confirmed.iter().find_map(|hole| self.in_vain.gaps(hole).next())
     }
 
     fn ask_first(&mut self, now: Instant) -> Vec<Range<i64>> {
         let mut asks = Vec::new();
         while self.open.len() < OPEN_MAX {
-            let Some(hole) = self.confirmed.iter().next().cloned() else { break };
-            let range = hole.start..hole.end.min(hole.start + REPLAY_MAX_POSITIONS);
+            let Some(hole) = self.fresh().or_else(|| self.confirmed.iter().next().cloned()) else { break };
+            let range = hole.start..hole.end.min(hole.start.saturating_add(REPLAY_MAX_POSITIONS));
             self.confirmed.remove(range.clone());
-            if self.open.iter().any(|open| open.range.start < range.end && range.start < open.range.end) {
-                continue;
-            }
+            let times = if self.in_vain.overlaps(&range) { VAIN_TIMES } else { 1 };
             let left = range.end - range.start;
-            self.open.push(Open { range: range.clone(), left, progress_at: now, times: 1 });
+            self.open.push(Open { range: range.clone(), left, asked_at: now, progress_at: now, times });
             asks.push(range);
         }
         asks

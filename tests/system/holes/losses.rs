@@ -1,0 +1,192 @@
+//! Queues, bindings and whole brokers lost under load.
+
+use anyhow::{Result, ensure};
+use lapin::{
+    options::{
+        ExchangeDeleteOptions, QueueBindOptions, QueueDeclareOptions, QueueDeleteOptions, QueuePurgeOptions,
+    },
+    types::{AMQPValue, FieldTable},
+};
+use shared::event::EventType;
+use system_tests::{
+    Pair, RECOVERY, eventually,
+    level::assert_level_with,
+    load::{Load, MIXED},
+    random::seed,
+    with_pair,
+};
+
+use super::{QUEUE, while_messages_wait};
+
+const CLIENTS: usize = 8;
+const EXCHANGE: &str = "parking.events";
+
+/// A load goes on before, during and after `lose`; then the pair must be level, and every service ready.
+async fn level_after(pair: &Pair, lose: impl AsyncFnOnce() -> Result<()>) -> Result<()> {
+    let load = Load::start(&[pair.client()], CLIENTS, MIXED, seed());
+    load.progress(50).await?;
+    lose().await?;
+    load.progress(100).await?;
+    let history = load.finish().await?;
+    ensure!(
+        history.unknown() + history.refused(|status| status >= 500) == 0,
+        "the loss is no concern of a command"
+    );
+    assert_level_with(pair, &history).await?;
+    pair.ready().await
+}
+
+/// With these options only an empty queue without consumers would be spared.
+const WHATEVER_IS_IN_IT: QueueDeleteOptions =
+    QueueDeleteOptions { if_unused: false, if_empty: false, nowait: false };
+
+#[test]
+fn a_queue_purged_under_load_is_made_up_for() -> Result<()> {
+    with_pair(async |pair| {
+        let (_connection, channel) = pair.broker.channel().await?;
+
+        level_after(pair, async || {
+            while_messages_wait(pair, &channel, async || {
+                let lost = channel.queue_purge(QUEUE.into(), QueuePurgeOptions { nowait: false }).await?;
+                ensure!(lost > 0, "nothing was lost");
+                Ok(())
+            })
+            .await
+        })
+        .await
+    })
+}
+
+#[test]
+fn a_queue_deleted_under_load_is_made_again_and_made_up_for() -> Result<()> {
+    with_pair(async |pair| {
+        let (_connection, channel) = pair.broker.channel().await?;
+
+        level_after(pair, async || {
+            while_messages_wait(pair, &channel, async || {
+                let lost = channel.queue_delete(QUEUE.into(), WHATEVER_IS_IN_IT).await?;
+                ensure!(lost > 0, "nothing was lost");
+                Ok(())
+            })
+            .await
+        })
+        .await
+    })
+}
+
+#[test]
+fn a_queue_deleted_and_recreated_without_bindings_is_bound_again_and_made_up_for() -> Result<()> {
+    with_pair(async |pair| {
+        let (_connection, channel) = pair.broker.channel().await?;
+        let mut arguments = FieldTable::default();
+        arguments.insert("x-queue-type".into(), AMQPValue::LongString("quorum".into()));
+        arguments.insert("x-single-active-consumer".into(), AMQPValue::Boolean(true));
+        arguments.insert("x-delivery-limit".into(), AMQPValue::LongLongInt(1_000_000));
+        let durable = QueueDeclareOptions {
+            passive: false,
+            durable: true,
+            exclusive: false,
+            auto_delete: false,
+            nowait: false,
+        };
+
+        level_after(pair, async || {
+            while_messages_wait(pair, &channel, async || {
+                let lost = channel.queue_delete(QUEUE.into(), WHATEVER_IS_IN_IT).await?;
+                ensure!(lost > 0, "nothing was lost");
+                channel.queue_declare(QUEUE.into(), durable, arguments).await?;
+                Ok(())
+            })
+            .await
+        })
+        .await
+    })
+}
+
+#[test]
+fn a_queue_unbound_under_load_is_bound_again_and_made_up_for() -> Result<()> {
+    with_pair(async |pair| {
+        let (_connection, channel) = pair.broker.channel().await?;
+        // Somebody else listens, so that the broker takes what the replica's queue does not get.
+        let own = QueueDeclareOptions {
+            passive: false,
+            durable: false,
+            exclusive: true,
+            auto_delete: true,
+            nowait: false,
+        };
+        let other = channel.queue_declare("".into(), own, FieldTable::default()).await?.name().clone();
+        let options = QueueBindOptions { nowait: false };
+        channel
+            .queue_bind(other.clone(), EXCHANGE.into(), "#".into(), options, FieldTable::default())
+            .await?;
+
+        level_after(pair, async || {
+            for kind in EventType::ALL {
+                let key = kind.as_str().into();
+                channel.queue_unbind(QUEUE.into(), EXCHANGE.into(), key, FieldTable::default()).await?;
+            }
+            Ok(())
+        })
+        .await
+    })
+}
+
+#[test]
+fn a_pair_whose_only_queue_was_unbound_says_so_and_binds_it_again() -> Result<()> {
+    with_pair(async |pair| {
+        let (_connection, channel) = pair.broker.channel().await?;
+
+        level_after(pair, async || {
+            for kind in EventType::ALL {
+                let key = kind.as_str().into();
+                channel.queue_unbind(QUEUE.into(), EXCHANGE.into(), key, FieldTable::default()).await?;
+            }
+            let client = pair.client();
+            eventually(RECOVERY, "the relay says that nobody is bound", async || {
+                let relay = client.readyz().await?.body["parts"]["relay"].clone();
+                ensure!(relay["detail"] == "no replica's queue is bound yet", "it says {relay}");
+                Ok(())
+            })
+            .await
+        })
+        .await
+    })
+}
+
+#[test]
+fn an_exchange_deleted_under_load_is_made_again_with_all_its_bindings() -> Result<()> {
+    with_pair(async |pair| {
+        let (_connection, channel) = pair.broker.channel().await?;
+
+        level_after(pair, async || {
+            let options = ExchangeDeleteOptions { if_unused: false, nowait: false };
+            Ok(channel.exchange_delete(EXCHANGE.into(), options).await?)
+        })
+        .await?;
+
+        // Watermarks go through it too: without them, `as_of` would stand still from now on.
+        let as_of = async || -> Result<jiff::Timestamp> {
+            let sql = pair.replica.sql().await?;
+            Ok(sql.query_one("SELECT as_of FROM replication_status", &[]).await?.try_get(0)?)
+        };
+        let before = as_of().await?;
+        eventually(RECOVERY, "watermarks arrive", async || {
+            ensure!(as_of().await? > before, "as of {before}");
+            Ok(())
+        })
+        .await
+    })
+}
+
+#[test]
+fn a_broker_whose_data_is_wiped_under_load_is_made_up_for() -> Result<()> {
+    with_pair(async |pair| {
+        let (_connection, channel) = pair.broker.channel().await?;
+
+        level_after(pair, async || {
+            while_messages_wait(pair, &channel, async || pair.broker.wipe().await).await
+        })
+        .await
+    })
+}

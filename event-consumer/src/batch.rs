@@ -54,12 +54,35 @@ impl<'d> Batch<'d> {
             let position = sent_again.then(|| only_position(&delivery.properties)).flatten();
             batch.read_message(&delivery.data, &delivery.properties, position);
         }
+        batch.settle_once();
         batch
     }
 
+    /// Reads what was set aside: an event's JSON, or a whole message.
+    #[must_use]
+    pub fn of_letter(body: &'d [u8], properties: &'d AMQPProperties) -> Self {
+        let mut batch = Self::default();
+        match std::str::from_utf8(body) {
+            Ok(json) if content_type(properties) == BATCH_CONTENT_TYPE && json.starts_with('{') => {
+                batch.read_event(json, properties, None);
+            }
+            _ => batch.read_message(body, properties, None),
+        }
+        batch
+    }
+
+    /// A position whose event was read settles nothing by a copy that was not.
+    fn settle_once(&mut self) {
+        for unreadable in &mut self.unreadable {
+            let read = |received: &Received<'_>| Some(received.event.position) == unreadable.position;
+            if unreadable.position.is_some() && self.events.iter().any(read) {
+                unreadable.position = None;
+            }
+        }
+    }
+
     fn read_message(&mut self, body: &'d [u8], properties: &'d AMQPProperties, position: Option<Position>) {
-        let content_type = properties.content_type().as_ref().map_or("", |name| name.as_str());
-        if content_type != BATCH_CONTENT_TYPE {
+        if content_type(properties) != BATCH_CONTENT_TYPE {
             return self.pass_over(
                 body,
                 "the content type is not that of a batch of events",
@@ -82,10 +105,14 @@ impl<'d> Batch<'d> {
             }
         };
         for json in events {
-            match LoggedEvent::decode(json.get()) {
-                Ok(event) => self.events.push(Received { event, json: json.get(), properties }),
-                Err(error) => self.pass_over(json.get().as_bytes(), &error.to_string(), position, properties),
-            }
+            self.read_event(json.get(), properties, position);
+        }
+    }
+
+    fn read_event(&mut self, json: &'d str, properties: &'d AMQPProperties, position: Option<Position>) {
+        match LoggedEvent::decode(json) {
+            Ok(event) => self.events.push(Received { event, json, properties }),
+            Err(error) => self.pass_over(json.as_bytes(), &error.to_string(), position, properties),
         }
     }
 
@@ -98,6 +125,10 @@ impl<'d> Batch<'d> {
     ) {
         self.unreadable.push(Unreadable { body, reason: storable(reason), position, properties });
     }
+}
+
+fn content_type(properties: &AMQPProperties) -> &str {
+    properties.content_type().as_ref().map_or("", |name| name.as_str())
 }
 
 /// The position of the only event of a message, as its id `<first>-<last>/<count>` tells.

@@ -21,7 +21,7 @@ use crate::batch::{Batch, Received};
 pub(super) const APPLY_DEADLINE: Duration = Duration::from_secs(15);
 
 /// A parameter of a statement.
-type Param<'p> = &'p (dyn ToSql + Sync);
+pub(super) type Param<'p> = &'p (dyn ToSql + Sync);
 
 /// What applying a batch led to. It is durable on the replica.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -133,7 +133,7 @@ async fn apply_separately(replica: &mut ReplicaSession, batch: &Batch<'_>) -> Re
 }
 
 /// The first statement of every transaction that applies.
-async fn lock_status(
+pub(super) async fn lock_status(
     transaction: &Transaction<'_>,
     statements: &Statements,
     batch: &Batch<'_>,
@@ -152,7 +152,7 @@ fn epochs(batch: &Batch<'_>) -> impl Iterator<Item = Uuid> {
 }
 
 /// Events into rows. The order in which they come does not matter.
-async fn project(
+pub(super) async fn project(
     transaction: &Transaction<'_>,
     statements: &Statements,
     events: &[Received<'_>],
@@ -199,7 +199,7 @@ async fn set_aside(
 
 /// Notes what is settled, and says up to where everything is. Its result has to be read before the commit, which
 /// would report success for a failed transaction.
-async fn settle(
+pub(super) async fn settle(
     transaction: &Transaction<'_>,
     statements: &Statements,
     batch: &Batch<'_>,

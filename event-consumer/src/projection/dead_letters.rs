@@ -31,16 +31,28 @@ impl<'d> Letter<'d> {
     /// For an event that the replica refuses.
     #[must_use]
     pub fn refused(received: &Received<'d>, error: &tokio_postgres::Error) -> Self {
-        let reason = error
-            .as_db_error()
-            .map_or_else(|| error.to_string(), |db| format!("{}: {}", db.code().code(), db.message()));
         Self {
             position: Some(received.event.position),
-            reason: storable(&reason),
+            reason: reason_of(error),
             body: received.json.as_bytes(),
             properties: received.properties,
         }
     }
+}
+
+/// Why the replica refused, as it is kept with the letter.
+#[must_use]
+pub fn reason_of(error: &tokio_postgres::Error) -> String {
+    let reason = error
+        .as_db_error()
+        .map_or_else(|| error.to_string(), |db| format!("{}: {}", db.code().code(), db.message()));
+    storable(&reason)
+}
+
+/// A message's properties, as they were kept with its letter.
+#[must_use]
+pub fn properties_of(headers: &str) -> AMQPProperties {
+    serde_json::from_str(headers).unwrap_or_default()
 }
 
 /// Letters as the columns that the statement takes.

@@ -9,6 +9,8 @@
 //! | [`missing`] | which positions are missing |
 //! | [`watermark`] | how complete the replica is while no events come |
 //! | [`dead_letters`] | what cannot be applied, set aside |
+//! | [`open_letters`] | what was set aside, shown and discarded |
+//! | [`retry`] | the step: one dead letter, applied after all |
 //!
 //! Nothing rests on the order in which events come, nor on each coming once: a row is replaced only by a higher
 //! version, deletes leave tombstones, and `applied` is a set.
@@ -20,9 +22,13 @@ pub mod apply;
 pub mod missing;
 pub mod watermark;
 pub mod dead_letters;
+pub mod open_letters;
+pub mod retry;
 
 pub use apply::{Applied, ApplyError, apply_batch};
 pub use missing::{Missing, SeekerSession};
+pub use open_letters::{OpenLetter, OpenLetters, Summary};
+pub use retry::{Retried, retry};
 pub use session::ReplicaSession;
 pub use watermark::apply_watermark;
 

@@ -3,7 +3,7 @@
 use shared::postgres::{ConnectError, DatabaseUrl, Fault, Session, SessionKind};
 use tokio_postgres::Statement;
 
-use super::missing;
+use super::{missing, open_letters, retry};
 
 /// Whoever applies locks the status row first: without it two appliers at once give a wrong summary, and bring a
 /// deleted slot back.
@@ -13,10 +13,12 @@ const UPSERT: &str = include_str!("sql/upsert.sql");
 const BURY: &str = include_str!("sql/bury.sql");
 const SETTLE: &str = include_str!("sql/settle.sql");
 
-/// The same bytes delivered again are the same letter; only now it may be known which position they are of.
+/// The same bytes delivered again are the same letter; only now it may be known which position they are of. One that is
+/// settled already is not settled by it.
 const SET_ASIDE: &str = "
     INSERT INTO dead_letters (position, type, reason, headers, body)
-    SELECT position, type, reason, headers::json, body
+    SELECT (SELECT letter.position FROM replication_status WHERE NOT applied @> letter.position),
+           type, reason, headers::json, body
     FROM unnest($1::bigint[], $2::text[], $3::text[], $4::text[], $5::bytea[])
          AS letter (position, type, reason, headers, body)
     ON CONFLICT (fingerprint) DO UPDATE SET position = excluded.position
@@ -30,11 +32,25 @@ const ADVANCE_AS_OF: &str = "
     WHERE applied_through >= $1 AND (as_of IS NULL OR as_of < $2) AND (epoch IS NULL OR epoch = $3)";
 
 /// Every statement of the projection, for the test that prepares them against the schema.
-pub const STATEMENTS: [&str; 8] =
-    [LOCK_STATUS, UPSERT, BURY, SETTLE, SET_ASIDE, ADVANCE_AS_OF, missing::TRY_TO_SEEK, missing::MISSING];
+pub const STATEMENTS: [&str; 14] = [
+    LOCK_STATUS,
+    UPSERT,
+    BURY,
+    SETTLE,
+    SET_ASIDE,
+    ADVANCE_AS_OF,
+    missing::TRY_TO_SEEK,
+    missing::MISSING,
+    open_letters::PAGE,
+    open_letters::ONE,
+    open_letters::LOCK_ROW,
+    open_letters::FORGET,
+    retry::LETTER,
+    retry::NOTE_FAILURE,
+];
 
 /// Bounds on the server's side; the client's own deadline is longer.
-const KIND: SessionKind = SessionKind {
+pub(super) const KIND: SessionKind = SessionKind {
     step: "projection",
     options: "-c lock_timeout=5s -c statement_timeout=10s -c idle_in_transaction_session_timeout=5s \
               -c synchronous_commit=on",
@@ -55,7 +71,7 @@ pub enum OpenError {
 }
 
 impl OpenError {
-    fn preparing(error: tokio_postgres::Error, session: &Session) -> Self {
+    pub(super) fn preparing(error: tokio_postgres::Error, session: &Session) -> Self {
         match Fault::of(&error, session) {
             Fault::Unable | Fault::Data | Fault::Other => Self::Schema(error),
             Fault::ConnectionLost | Fault::Retryable => Self::Lost(error),

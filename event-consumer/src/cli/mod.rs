@@ -1,4 +1,12 @@
 //! The command line.
+//!
+//! | module | holds |
+//! |---|---|
+//! | `dead_letters` | list, show, retry, discard |
+//!
+//! Data goes to standard output, all else to standard error. Exit status: 0 done, 1 refused, 2 usage, 3 a part is away.
+
+mod dead_letters;
 
 use std::{
     io::{self, Write},
@@ -9,12 +17,18 @@ use std::{
 use clap::{Parser, Subcommand};
 use shared::{
     migration::{MigrateError, migrate},
+    postgres::Fault,
     probe,
     settings::{self, LevelFilter},
     shutdown, telemetry,
 };
 
-use crate::{projection, settings::Settings, startup::Application};
+use self::dead_letters::DeadLetters;
+use crate::{
+    projection::{self, ApplyError, session::OpenError},
+    settings::Settings,
+    startup::Application,
+};
 
 /// Keeps a replica of the register of parking slots.
 #[derive(Debug, Parser)]
@@ -31,6 +45,9 @@ pub struct Cli {
 enum Subcommands {
     /// Apply events to the replica (the default)
     Run,
+    /// Look at what could not be applied, and settle it
+    #[command(subcommand)]
+    DeadLetters(DeadLetters),
     /// Bring the replica's schema up to date
     Migrate {
         /// Print one JSON object
@@ -57,6 +74,8 @@ enum CliError {
     NotReady(String),
     #[error("{0} is away")]
     Away(&'static str),
+    #[error("{0}")]
+    Refused(String),
     #[error(transparent)]
     Setting(#[from] settings::SettingError),
     #[error("{0:#}")]
@@ -69,7 +88,39 @@ impl CliError {
         match self {
             Self::Away(_) => 3,
             Self::Setting(_) => 2,
-            Self::NotReady(_) | Self::Other(_) => 1,
+            Self::NotReady(_) | Self::Refused(_) | Self::Other(_) => 1,
+        }
+    }
+}
+
+impl From<OpenError> for CliError {
+    fn from(error: OpenError) -> Self {
+        match error {
+            OpenError::Connect(_) | OpenError::Lost(_) => Self::Away("the replica"),
+            OpenError::Schema(_) => {
+                Self::Refused("the replica is not migrated: run event-consumer migrate".to_owned())
+            }
+        }
+    }
+}
+
+impl From<ApplyError> for CliError {
+    fn from(error: ApplyError) -> Self {
+        match error {
+            ApplyError::Replica(error) => error.into(),
+            ApplyError::Deadline => Self::Away("the replica"),
+            ApplyError::ForeignEpoch { .. } => Self::Other(error.into()),
+        }
+    }
+}
+
+impl From<tokio_postgres::Error> for CliError {
+    fn from(error: tokio_postgres::Error) -> Self {
+        match Fault::of_rollback(&error) {
+            Fault::Other if error.as_db_error().is_none() => Self::Away("the replica"),
+            Fault::ConnectionLost | Fault::Retryable | Fault::Unable | Fault::Data | Fault::Other => {
+                Self::Other(anyhow::Error::from(error).context("the replica refuses now"))
+            }
         }
     }
 }
@@ -96,6 +147,7 @@ impl Cli {
         telemetry::init(settings.log_format, settings.log_level);
         match command {
             Subcommands::Run => run(&settings).await,
+            Subcommands::DeadLetters(command) => command.carry_out(&settings).await,
             Subcommands::Migrate { json } => migrate_replica(&settings, json).await,
             Subcommands::Healthcheck { json } => healthcheck(&settings, json).await,
             Subcommands::Settings { json } => print_settings(&settings, json),

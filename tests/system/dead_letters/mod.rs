@@ -1,12 +1,19 @@
-//! What cannot be read or applied is set aside and holds nothing up.
+//! What cannot be read or applied is set aside and holds nothing up; what is set aside can be looked at and retried.
+
+mod poison;
+mod by_hand;
+mod retries;
 
 use anyhow::{Context, Result, ensure};
 use futures_util::future::try_join_all;
-use lapin::{
-    BasicProperties, Channel, Connection, ConnectionProperties,
-    options::{BasicPublishOptions, ConfirmSelectOptions},
+use lapin::{BasicProperties, Channel};
+use system_tests::{
+    Pair, RECOVERY, assert_level,
+    broker::{Message, publish},
+    eventually,
+    level::Everything,
+    with_pair,
 };
-use system_tests::{Pair, RECOVERY, assert_level, eventually, level::Everything, with_pair};
 
 const BATCH: &str = "application/cloudevents-batch+json";
 
@@ -26,24 +33,11 @@ fn refusing(sqlstate: &str) -> String {
     )
 }
 
-async fn stranger(pair: &Pair) -> Result<(Connection, Channel)> {
-    let url = pair.broker.broker.amqp_url(&pair.broker.name);
-    let connection = Connection::connect(&url, ConnectionProperties::default()).await?;
-    let channel = connection.create_channel().await?;
-    channel.confirm_select(ConfirmSelectOptions { nowait: false }).await?;
-    Ok((connection, channel))
-}
-
-async fn publish(channel: &Channel, content_type: &str, body: &[u8]) -> Result<()> {
+async fn publish_as_stranger(channel: &Channel, content_type: &str, body: &[u8]) -> Result<()> {
     let properties =
         BasicProperties::default().with_content_type(content_type.into()).with_type("parking.create".into());
-    let options = BasicPublishOptions { mandatory: true, immediate: false };
-    let confirm = channel
-        .basic_publish("parking.events".into(), "parking.create".into(), options, body, properties)
-        .await?
-        .await?;
-    ensure!(confirm.is_ack(), "the broker did not take it: {confirm:?}");
-    Ok(())
+    let message = Message { body: body.to_owned(), properties };
+    publish(channel, "parking.events", "parking.create", &message).await
 }
 
 async fn letters(pair: &Pair) -> Result<i64> {
@@ -56,7 +50,7 @@ fn messages_that_cannot_be_read_are_set_aside_once_and_hold_nothing_up() -> Resu
     with_pair(async |pair| {
         let client = pair.client();
         client.created("Before").await?;
-        let (_connection, channel) = stranger(pair).await?;
+        let (_connection, channel) = pair.broker.channel().await?;
         let deep = format!("{}{}", "[".repeat(10_000), "]".repeat(10_000));
         let poison: [(&str, &[u8], &str); 9] = [
             (BATCH, b"not JSON", "no JSON"),
@@ -71,10 +65,10 @@ fn messages_that_cannot_be_read_are_set_aside_once_and_hold_nothing_up() -> Resu
         ];
 
         for (content_type, body, _) in poison {
-            publish(&channel, content_type, body).await?;
+            publish_as_stranger(&channel, content_type, body).await?;
         }
         // The same bytes again are the same letter.
-        publish(&channel, BATCH, b"not JSON").await?;
+        publish_as_stranger(&channel, BATCH, b"not JSON").await?;
         let after = client.created("After").await?;
 
         let applied = eventually(RECOVERY, "what comes after is applied", async || {

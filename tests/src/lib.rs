@@ -16,6 +16,7 @@
 //! | [`random`] | random choices that a seed repeats |
 //! | [`wait`] | waiting for a condition |
 //! | [`client`] | the calls of the HTTP interface |
+//! | [`bridge`] | events from one virtual host to another, late, out of order and more than once |
 //! | [`wire`] | calls byte by byte |
 //! | [`load`] | many clients at once, and what became of each of their commands |
 //! | [`level`] | the checks |
@@ -38,6 +39,7 @@ pub mod wire;
 pub mod load;
 pub mod level;
 pub mod random;
+pub mod bridge;
 
 pub use cargo_stack::CargoStack;
 pub use client::{Client, Reply, Slot};

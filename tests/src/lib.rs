@@ -17,6 +17,7 @@
 //! | [`wait`] | waiting for a condition |
 //! | [`client`] | the calls of the HTTP interface |
 //! | [`bridge`] | events from one virtual host to another, late, out of order and more than once |
+//! | [`freshness`] | reads beside writes, and whether any answer claimed to be fresher than it was |
 //! | [`wire`] | calls byte by byte |
 //! | [`load`] | many clients at once, and what became of each of their commands |
 //! | [`level`] | the checks |
@@ -40,6 +41,7 @@ pub mod load;
 pub mod level;
 pub mod random;
 pub mod bridge;
+pub mod freshness;
 
 pub use cargo_stack::CargoStack;
 pub use client::{Client, Reply, Slot};

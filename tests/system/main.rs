@@ -25,6 +25,7 @@ mod commit;
 mod instances;
 mod deliveries;
 mod dead_letters;
+mod freshness;
 mod crashes;
 mod outages;
 mod bounds;

@@ -26,6 +26,7 @@ mod instances;
 mod deliveries;
 mod dead_letters;
 mod holes;
+mod freshness;
 mod crashes;
 mod outages;
 mod bounds;

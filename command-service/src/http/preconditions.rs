@@ -28,23 +28,37 @@ pub fn if_match(request: &HttpRequest) -> Result<Precondition, Problem> {
     })
 }
 
-/// Whether `If-None-Match` says that the caller has this version already.
+/// What `If-None-Match` says that the caller has already.
+#[derive(Debug)]
+pub struct CallerHas(Option<Tags>);
+
+/// Reads `If-None-Match`.
 ///
 /// # Errors
 /// `invalid-parameter` if the header is malformed.
-pub fn none_match_fails(request: &HttpRequest, version: Version) -> Result<bool, Problem> {
-    Ok(match entity_tags(request, &header::IF_NONE_MATCH)? {
-        None => false,
-        Some(Tags::Any) => true,
-        Some(Tags::List(tags)) => tags.iter().any(|tag| tag.version() == Some(version)),
-    })
+pub fn if_none_match(request: &HttpRequest) -> Result<CallerHas, Problem> {
+    Ok(CallerHas(entity_tags(request, &header::IF_NONE_MATCH)?))
 }
 
+impl CallerHas {
+    /// Whether this version is among it.
+    #[must_use]
+    pub fn version(&self, version: Version) -> bool {
+        match &self.0 {
+            None => false,
+            Some(Tags::Any) => true,
+            Some(Tags::List(tags)) => tags.iter().any(|tag| tag.version() == Some(version)),
+        }
+    }
+}
+
+#[derive(Debug)]
 enum Tags {
     Any,
     List(Vec<Tag>),
 }
 
+#[derive(Debug)]
 struct Tag {
     weak: bool,
     text: String,

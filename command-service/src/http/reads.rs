@@ -7,7 +7,7 @@ use tokio::time::Instant;
 use super::{
     freshness::labelled,
     parameters::{Parameters, slot_uuid},
-    preconditions::{etag, none_match_fails},
+    preconditions::{etag, if_none_match},
     problem::Problem,
 };
 use crate::{
@@ -78,13 +78,14 @@ pub async fn one(
 ) -> Result<HttpResponse, Problem> {
     let arrived = Instant::now();
     let uuid = slot_uuid(&uuid)?;
+    let caller_has = if_none_match(&request)?;
     let demand = only_demand(&request)?;
     let query = async |handed_back: &HandedBack| replica.slot(uuid, handed_back).await;
     let found = labelled(&request, gate.read(&demand, arrived, query).await?);
     let record = found.ok_or_else(Problem::no_such_slot)?;
     let version = record.slot.version;
     let tag = (header::ETAG, etag(version));
-    if none_match_fails(&request, version)? {
+    if caller_has.version(version) {
         return Ok(HttpResponse::NotModified().insert_header(tag).finish());
     }
     Ok(HttpResponse::Ok().insert_header(tag).json(record))

@@ -65,6 +65,15 @@ pub(crate) enum Command {
     },
     /// Runs every test of the workspace, against private servers of its own.
     Test(Test),
+    /// Walks through the running stack: shows commands, runs them, and checks what they print.
+    Tour {
+        /// Goes on without waiting for Enter.
+        #[arg(long, short)]
+        yes: bool,
+    },
+    /// Does what the tour's curl lines ask where curl is not installed.
+    #[command(hide = true)]
+    Curl(Curl),
     /// Measures optimized programs, against private servers of its own, and prints each figure beside its goal.
     Bench {
         /// Only this row.
@@ -117,6 +126,23 @@ pub(crate) struct Test {
     /// What the test programs get: part of a test's name, or their own flags.
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
     pub(crate) filter: Vec<OsString>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Curl {
+    /// Without progress; there is none.
+    #[arg(short = 's')]
+    pub(crate) silent: bool,
+    /// With the status line and the headers.
+    #[arg(short = 'i')]
+    pub(crate) include: bool,
+    #[arg(short = 'X')]
+    pub(crate) method: Option<String>,
+    #[arg(short = 'H')]
+    pub(crate) headers: Vec<String>,
+    #[arg(short = 'd')]
+    pub(crate) data: Option<String>,
+    pub(crate) url: String,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

@@ -6,6 +6,8 @@ mod status;
 mod control;
 mod logs;
 mod programs;
+mod tour;
+mod curl;
 
 use std::process::ExitCode;
 
@@ -28,6 +30,8 @@ pub(crate) fn run(command: Command) -> Result<ExitCode> {
         Command::Psql { database, arguments } => programs::psql(&Home::find()?, database, arguments),
         Command::Exec { service, arguments } => programs::exec(&Home::find()?, service, arguments),
         Command::Test(arguments) => programs::test(&Home::find()?, arguments),
+        Command::Tour { yes } => tour::tour(&Home::find()?, yes).map(done),
+        Command::Curl(arguments) => curl::curl(&arguments).map(done),
         Command::Bench { only, no_install } => programs::bench(&Home::find()?, only, no_install),
         Command::Install => find_or_install(Permission::Ask).map(|found| println!("{found:#?}")).map(done),
         Command::TestServers => stack::test_servers::keep().map(done),

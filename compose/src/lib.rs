@@ -9,6 +9,9 @@
 #[cfg(not(target_os = "linux"))]
 compile_error!("the stack finds and identifies processes through /proc and therefore needs Linux");
 
+pub mod part;
+pub mod port;
+pub mod setting;
 pub mod account;
 pub mod programs;
 pub mod install;
@@ -24,7 +27,10 @@ pub mod wait;
 mod keeper;
 
 pub use account::Account;
+pub use part::Part;
+pub use port::Port;
 pub use postgres::{Postgres, Role};
 pub use programs::Programs;
 pub use rabbitmq::RabbitMq;
+pub use setting::Setting;
 pub use test_servers::TestServers;

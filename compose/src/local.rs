@@ -1,12 +1,11 @@
 //! The stack of one checkout.
 
-mod part;
 mod port_choice;
 mod home;
 mod record;
 mod servers;
 mod service;
-mod http;
+pub(crate) mod http;
 mod health;
 mod lag;
 mod interrupts;
@@ -15,8 +14,8 @@ pub(crate) use health::Health;
 pub(crate) use home::Home;
 pub(crate) use interrupts::Interrupts;
 pub(crate) use lag::{Progress, Side};
-pub(crate) use part::Part;
 pub(crate) use port_choice::PortFlags;
 pub(crate) use record::Stack;
-pub(crate) use servers::{KILL_LIMIT, PRIMARY_DATABASE, REPLICA_DATABASE};
+pub(crate) use servers::KILL_LIMIT;
 pub(crate) use service::inherited_settings;
+pub(crate) use stack::Part;

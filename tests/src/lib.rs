@@ -11,6 +11,7 @@
 //! | [`service`] | a service as a child process |
 //! | [`program`] | a program run to its end, as in a shell |
 //! | [`pair`] | all of it together |
+//! | [`cargo_stack`] | `cargo stack` on the servers of this run |
 //! | [`shape`] | what a test starts with, and how it is run |
 //! | [`random`] | random choices that a seed repeats |
 //! | [`wait`] | waiting for a condition |
@@ -30,6 +31,7 @@ pub mod proxy;
 pub mod service;
 pub mod program;
 pub mod pair;
+pub mod cargo_stack;
 pub mod shape;
 pub mod client;
 pub mod wire;
@@ -37,6 +39,7 @@ pub mod load;
 pub mod level;
 pub mod random;
 
+pub use cargo_stack::CargoStack;
 pub use client::{Client, Reply, Slot};
 pub use level::assert_level;
 pub use pair::Pair;

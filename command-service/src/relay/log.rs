@@ -11,7 +11,6 @@ use shared::{
 };
 use tokio::sync::Notify;
 use tokio_postgres::{Row, Statement};
-use uuid::Uuid;
 
 use super::watermark;
 
@@ -20,10 +19,11 @@ const LEADER_LOCK: i64 = 0x7061_726b_7265_6c61;
 
 const TRY_TO_LEAD: &str = "SELECT pg_try_advisory_lock($1)";
 
-const START: &str = "SELECT confirmed_position, epoch FROM relay_cursor, epoch";
+const START: &str = "SELECT confirmed_position FROM relay_cursor";
 
 const AFTER_CURSOR: &str = "
-    SELECT position, version, committed_at, created_at, id, slot_uuid, type, status, name, changed, traceparent
+    SELECT position, version, committed_at, created_at, id, slot_uuid, type, status, name, changed, traceparent,
+           (SELECT epoch FROM epoch) AS epoch
     FROM parking_slot_events WHERE position > $1 ORDER BY position LIMIT $2";
 
 pub(super) const BETWEEN: &str = "
@@ -81,7 +81,6 @@ pub struct RelaySession {
 /// What the leader knows.
 #[derive(Debug)]
 struct Lead {
-    epoch: Uuid,
     confirmed: i64,
 }
 
@@ -111,10 +110,7 @@ impl RelaySession {
             let leads: bool = self.session.query_one(TRY_TO_LEAD, &[&LEADER_LOCK]).await?.try_get(0)?;
             if leads {
                 let row = self.session.query_one(&self.start, &[]).await?;
-                self.lead = Some(Lead {
-                    epoch: row.try_get("epoch")?,
-                    confirmed: row.try_get("confirmed_position")?,
-                });
+                self.lead = Some(Lead { confirmed: row.try_get("confirmed_position")? });
             }
         }
         Ok(self.lead.is_some())
@@ -140,7 +136,7 @@ impl RelaySession {
         let rows = self.session.query(&self.after_cursor, &[&lead.confirmed, &limit]).await?;
         let mut events = Vec::with_capacity(rows.len());
         for (row, expected) in rows.iter().zip(lead.confirmed + 1..) {
-            let event = logged_event(row, lead.epoch)?;
+            let event = logged_event(row)?;
             let found = event.position.get();
             if found != expected {
                 return Err(LogError::Gap { expected, found });
@@ -172,7 +168,7 @@ impl RelaySession {
     }
 }
 
-pub(super) fn logged_event(row: &Row, epoch: Uuid) -> Result<LoggedEvent, tokio_postgres::Error> {
+pub(super) fn logged_event(row: &Row) -> Result<LoggedEvent, tokio_postgres::Error> {
     let (uuid, version) = (row.try_get("slot_uuid")?, row.try_get("version")?);
     let slot = || -> Result<Slot, tokio_postgres::Error> {
         Ok(Slot { uuid, name: row.try_get("name")?, status: row.try_get("status")?, version })
@@ -185,7 +181,7 @@ pub(super) fn logged_event(row: &Row, epoch: Uuid) -> Result<LoggedEvent, tokio_
     Ok(LoggedEvent {
         position: row.try_get("position")?,
         id: row.try_get("id")?,
-        epoch,
+        epoch: row.try_get("epoch")?,
         committed_at: row.try_get("committed_at")?,
         created_at: row.try_get("created_at")?,
         traceparent: row.try_get("traceparent")?,

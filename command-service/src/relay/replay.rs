@@ -105,10 +105,7 @@ impl Replayer {
         while first <= last {
             let end = last.min(first + TAKE_MAX_EVENTS - 1);
             let rows = self.session.query(&self.between, &[&first, &end]).await?;
-            let events = rows
-                .iter()
-                .map(|row| logged_event(row, row.try_get("epoch")?))
-                .collect::<Result<Vec<_>, tokio_postgres::Error>>()?;
+            let events = rows.iter().map(logged_event).collect::<Result<Vec<_>, _>>()?;
             if events.is_empty() {
                 break;
             }

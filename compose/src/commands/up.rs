@@ -13,7 +13,7 @@ use stack::{Programs, build::Binaries, daemon::Started, install};
 use super::{down::stop_everything, permission};
 use crate::{
     cli::Up,
-    local::{Home, Interrupts, PRIMARY_DATABASE, Part, REPLICA_DATABASE, Stack},
+    local::{Home, Interrupts, Part, Stack},
 };
 
 const WATCH_INTERVAL: Duration = Duration::from_secs(1);
@@ -139,15 +139,13 @@ fn hold(home: &Home, interrupts: &Interrupts) -> Result<ExitCode> {
 }
 
 fn print_addresses(stack: &Stack) -> Result<()> {
-    let (primary, replica) = (stack.postgres(Part::Primary)?, stack.postgres(Part::Replica)?);
-    let broker = stack.rabbitmq()?;
+    for part in Part::ALL {
+        println!("{part:16} {}", stack.url(part).with_context(|| format!("there is no {part}"))?);
+        if part == Part::RabbitMq {
+            println!("{:16} {}", "  management", stack.rabbitmq()?.management_url());
+        }
+    }
     let http = stack.service_url(Part::CommandService);
-    println!("{:16} {}", Part::Primary, primary.url(Stack::owner(Part::Primary).0, PRIMARY_DATABASE));
-    println!("{:16} {}", Part::Replica, replica.url(Stack::owner(Part::Replica).0, REPLICA_DATABASE));
-    println!("{:16} {}", Part::RabbitMq, broker.amqp_url("/"));
-    println!("{:16} {}", "  management", broker.management_url());
-    println!("{:16} {http}", Part::CommandService);
-    println!("{:16} {}", Part::EventConsumer, stack.service_url(Part::EventConsumer));
     println!();
     println!("Try:");
     println!(

@@ -1,12 +1,13 @@
 //! Where a checkout's stack lives.
 
 use std::{
+    env,
     fs::{self, File},
     io,
     path::{Path, PathBuf},
 };
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use stack::{Account, account, files};
 
 /// The directories of one checkout's stack.
@@ -17,11 +18,16 @@ pub(crate) struct Home {
     pub(crate) directory: PathBuf,
 }
 
+/// Names the directory that holds `.stack` instead of the checkout: for a second stack, and for the tests.
+const PLACE_VARIABLE: &str = "STACK_DIRECTORY";
+
 impl Home {
     /// That of the checkout around the caller. Makes nothing.
     pub(crate) fn find() -> Result<Self> {
         let checkout = stack::build::checkout()?;
-        Ok(Self { directory: checkout.join(".stack"), checkout })
+        let place = env::var_os(PLACE_VARIABLE).map_or_else(|| checkout.clone(), PathBuf::from);
+        ensure!(place.is_absolute(), "{PLACE_VARIABLE} must be an absolute path");
+        Ok(Self { directory: place.join(".stack"), checkout })
     }
 
     pub(crate) fn exists(&self) -> bool {
@@ -71,10 +77,10 @@ impl Home {
         Ok(directory)
     }
 
-    /// The servers' directory where it cannot be in the checkout; always the same for one checkout and user.
+    /// The servers' directory where it cannot be in this one; always the same for one stack and user.
     pub(crate) fn servers_outside(&self) -> PathBuf {
         let user = rustix::process::geteuid().as_raw();
-        PathBuf::from(format!("/var/tmp/parking-stack-{user}-{:016x}", fingerprint(&self.checkout)))
+        PathBuf::from(format!("/var/tmp/parking-stack-{user}-{:016x}", fingerprint(&self.directory)))
     }
 
     /// Removes everything, the servers' directory first.

@@ -5,8 +5,7 @@ use std::collections::BTreeMap;
 use anyhow::{Result, bail, ensure};
 use clap::Args;
 use serde::{Deserialize, Serialize};
-
-use super::Part;
+use stack::{Part, Port};
 
 /// Ports asked for on the command line.
 #[derive(Clone, Debug, Default, Args)]
@@ -29,55 +28,6 @@ pub(crate) struct PortFlags {
     /// Port of the broker's management [default: 15673]
     #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
     management_port: Option<u16>,
-}
-
-/// A port by its purpose.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub(crate) enum Port {
-    Http,
-    ConsumerHttp,
-    Primary,
-    Replica,
-    Amqp,
-    Management,
-}
-
-impl Port {
-    pub(crate) const ALL: [Self; 6] =
-        [Self::Http, Self::ConsumerHttp, Self::Primary, Self::Replica, Self::Amqp, Self::Management];
-
-    pub(crate) fn flag(self) -> &'static str {
-        match self {
-            Self::Http => "--http-port",
-            Self::ConsumerHttp => "--consumer-http-port",
-            Self::Primary => "--primary-port",
-            Self::Replica => "--replica-port",
-            Self::Amqp => "--amqp-port",
-            Self::Management => "--management-port",
-        }
-    }
-
-    fn default_value(self) -> u16 {
-        match self {
-            Self::Http => 8000,
-            Self::ConsumerHttp => 8001,
-            Self::Primary => 5434,
-            Self::Replica => 5435,
-            Self::Amqp => 5673,
-            Self::Management => 15673,
-        }
-    }
-
-    pub(crate) fn part(self) -> Part {
-        match self {
-            Self::Http => Part::CommandService,
-            Self::ConsumerHttp => Part::EventConsumer,
-            Self::Primary => Part::Primary,
-            Self::Replica => Part::Replica,
-            Self::Amqp | Self::Management => Part::RabbitMq,
-        }
-    }
 }
 
 impl PortFlags {

@@ -3,14 +3,9 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use stack::{Account, Postgres, Programs, RabbitMq, Role, process, rabbitmq::BrokerPorts};
+use stack::{Account, Port, Postgres, Programs, RabbitMq, Role, process, rabbitmq::BrokerPorts};
 
-use super::{Part, Stack, port_choice::Port};
-
-/// The database of the write side.
-pub(crate) const PRIMARY_DATABASE: &str = "parking";
-/// The database of the read side.
-pub(crate) const REPLICA_DATABASE: &str = "parking_replica";
+use super::{Part, Stack};
 
 /// How long killed processes may take to be gone.
 pub(crate) const KILL_LIMIT: Duration = Duration::from_secs(20);
@@ -26,11 +21,7 @@ impl Stack {
 
     /// The role that owns the part's database, and that database.
     pub(crate) fn owner(part: Part) -> (Role, &'static str) {
-        if part == Part::Primary {
-            (Role::CommandService, PRIMARY_DATABASE)
-        } else {
-            (Role::EventConsumer, REPLICA_DATABASE)
-        }
+        part.database().expect("only primary and replica have a database")
     }
 
     /// Makes the server's data where there is none, and takes over ports and programs when it does not run.
@@ -67,19 +58,16 @@ impl Stack {
 
     /// Starts a server and makes sure of its roles and databases.
     pub(crate) fn start_server(&self, part: Part) -> Result<()> {
-        match part {
-            Part::RabbitMq => self.rabbitmq()?.start(),
-            Part::Primary => {
-                let server = self.postgres(part)?;
-                server.start()?;
-                server.provision_primary(PRIMARY_DATABASE).context("cannot set up the primary")
-            }
-            _ => {
-                let server = self.postgres(part)?;
-                server.start()?;
-                server.provision_replica(REPLICA_DATABASE).context("cannot set up the replica")
-            }
-        }
+        let Some((_, database)) = part.database() else {
+            return self.rabbitmq()?.start();
+        };
+        let server = self.postgres(part)?;
+        server.start()?;
+        let provisioned = match part {
+            Part::Primary => server.provision_primary(database),
+            _ => server.provision_replica(database),
+        };
+        provisioned.with_context(|| format!("cannot set up the {part}"))
     }
 
     pub(crate) fn stop_server(&self, part: Part) -> Result<()> {

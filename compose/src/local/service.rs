@@ -12,19 +12,14 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 use stack::{
-    Role,
+    Port, Setting,
     daemon::{Daemon, Started},
     files,
     process::{Process, Signal},
     wait,
 };
 
-use super::{
-    Health, Part, Stack,
-    port_choice::Port,
-    record::ServiceRecord,
-    servers::{PRIMARY_DATABASE, REPLICA_DATABASE},
-};
+use super::{Health, Part, Stack, record::ServiceRecord};
 
 /// The services promise to end within 10 s.
 const STOP_LIMIT: Duration = Duration::from_secs(15);
@@ -46,25 +41,17 @@ impl Stack {
         self.record.ports.get(if service == Part::CommandService { Port::Http } else { Port::ConsumerHttp })
     }
 
-    /// The environment of a service. Each gets only the addresses that are its business.
+    /// The environment of a service.
     pub(crate) fn settings(&self, service: Part) -> Result<Vec<(&'static str, String)>> {
-        let replica = self.postgres(Part::Replica)?;
-        let port = self.service_port(service).to_string();
-        let mut settings = vec![
-            ("RABBITMQ_BROKER_URL", self.rabbitmq()?.amqp_url("/")),
-            ("PARKING__LOG__FORMAT", "text".to_owned()),
-        ];
-        if service == Part::CommandService {
-            let primary = self.postgres(Part::Primary)?;
-            settings.push(("DATABASE_URL", primary.url(Role::CommandService, PRIMARY_DATABASE)));
-            settings
-                .push(("REPLICA_DATABASE_URL", replica.url(Role::CommandServiceReader, REPLICA_DATABASE)));
-            settings.push(("PARKING__HTTP__PORT", port));
-        } else {
-            settings.push(("REPLICA_DATABASE_URL", replica.url(Role::EventConsumer, REPLICA_DATABASE)));
-            settings.push(("PARKING__CONSUMER__HTTP_PORT", port));
-        }
-        Ok(settings)
+        let value = |setting: &Setting| -> Result<String> {
+            Ok(match *setting {
+                Setting::Database(part, role) => self.postgres(part)?.url(role, Self::owner(part).1),
+                Setting::Broker => self.rabbitmq()?.amqp_url("/"),
+                Setting::Port(port) => self.record.ports.get(port).to_string(),
+                Setting::LogFormat => "text".to_owned(),
+            })
+        };
+        service.settings().iter().map(|(name, setting)| Ok((*name, value(setting)?))).collect()
     }
 
     /// The service's program with its settings, to run in the foreground.

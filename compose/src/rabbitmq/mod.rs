@@ -17,7 +17,8 @@ use crate::{
 };
 
 const RECORD: &str = "server.json";
-const USER: &str = "parking";
+/// The user of a broker.
+pub const USER: &str = "parking";
 
 /// A broker of our own: on 127.0.0.1 only, without `guest`, with the management plugin, its own port mapper and
 /// its own cookie.

@@ -27,7 +27,7 @@ pub(super) const MISSING: &str = "
     FROM replication_status
     LEFT JOIN LATERAL unnest(
         int8multirange(int8range(0, greatest(
-            upper(applied), CASE WHEN epoch = $2 OR (epoch IS NULL AND upper(applied) = 1) THEN $1 + 1 END)))
+            upper(applied), CASE WHEN epoch = $2 OR (epoch IS NULL AND upper(applied) = 1) THEN $1::bigint + 1 END)))
         - applied) AS hole ON true
     LIMIT $3";
 

@@ -1,14 +1,16 @@
-//! The parts of the stack, by their names.
+//! The parts of a stack, by their names: the same for `cargo stack` and for the images.
 
 use std::fmt;
 
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
+use crate::Role;
+
 /// One part of the stack.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ValueEnum)]
 #[serde(rename_all = "kebab-case")]
-pub(crate) enum Part {
+pub enum Part {
     /// The database of the write side.
     Primary,
     /// The database of the read side.
@@ -25,16 +27,17 @@ pub(crate) enum Part {
 
 impl Part {
     /// All, in the order in which they are shown.
-    pub(crate) const ALL: [Self; 5] =
+    pub const ALL: [Self; 5] =
         [Self::Primary, Self::Replica, Self::RabbitMq, Self::CommandService, Self::EventConsumer];
 
     /// The servers, which the services need.
-    pub(crate) const SERVERS: [Self; 3] = [Self::Primary, Self::Replica, Self::RabbitMq];
+    pub const SERVERS: [Self; 3] = [Self::Primary, Self::Replica, Self::RabbitMq];
 
     /// The services.
-    pub(crate) const SERVICES: [Self; 2] = [Self::CommandService, Self::EventConsumer];
+    pub const SERVICES: [Self; 2] = [Self::CommandService, Self::EventConsumer];
 
-    pub(crate) fn name(self) -> &'static str {
+    /// Its name on the command line, in addresses and in records.
+    pub fn name(self) -> &'static str {
         match self {
             Self::Primary => "primary",
             Self::Replica => "replica",
@@ -45,7 +48,7 @@ impl Part {
     }
 
     /// The servers without which it cannot be ready.
-    pub(crate) fn needs(self) -> &'static [Self] {
+    pub fn needs(self) -> &'static [Self] {
         match self {
             Self::CommandService => &[Self::Primary, Self::Replica, Self::RabbitMq],
             Self::EventConsumer => &[Self::Replica, Self::RabbitMq],
@@ -53,8 +56,17 @@ impl Part {
         }
     }
 
+    /// The database of a server and the role that owns it.
+    pub fn database(self) -> Option<(Role, &'static str)> {
+        match self {
+            Self::Primary => Some((Role::CommandService, "parking")),
+            Self::Replica => Some((Role::EventConsumer, "parking_replica")),
+            _ => None,
+        }
+    }
+
     /// The service whose migrations are those of this database.
-    pub(crate) fn migrated_by(self) -> Option<Self> {
+    pub fn migrated_by(self) -> Option<Self> {
         match self {
             Self::Primary => Some(Self::CommandService),
             Self::Replica => Some(Self::EventConsumer),

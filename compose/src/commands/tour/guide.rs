@@ -1,0 +1,128 @@
+//! What the steps of the tour have in common: showing and running a command, and holding its output against what
+//! should be there.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, anyhow, ensure};
+use serde_json::Value;
+use stack::{files, wait};
+
+use super::{
+    line::{Line, Output},
+    pace::Pace,
+};
+use crate::local::{Part, Stack, http};
+
+/// How long something that follows may take: the replica a few milliseconds, the broker's count of messages 5 s.
+const FOLLOW_LIMIT: Duration = Duration::from_secs(20);
+const POLL: Duration = Duration::from_millis(100);
+
+/// The tour so far.
+pub(super) struct Guide<'s> {
+    pub(super) stack: &'s Stack,
+    pub(super) pace: Pace,
+    /// What the names of the tour's slots begin with.
+    pub(super) label: String,
+    /// The slots of the tour, in the order of their creation.
+    pub(super) slots: Vec<String>,
+    /// Whether the tour has stopped event-consumer and not started it again.
+    pub(super) consumer_is_stopped: bool,
+}
+
+impl<'s> Guide<'s> {
+    pub(super) fn new(stack: &'s Stack, pace: Pace) -> Result<Self> {
+        let label = format!("tour-{}", files::random_hex(4)?);
+        Ok(Self { stack, pace, label, slots: Vec::new(), consumer_is_stopped: false })
+    }
+
+    /// Shows a command, runs it and shows what it printed, which it returns; it must end well.
+    pub(super) fn run(&self, line: &Line) -> Result<String> {
+        self.pace.check()?;
+        println!("\n$ {line}");
+        let output = line.run()?;
+        print(&output);
+        ended_well(line, &output)?;
+        Ok(output.text)
+    }
+
+    /// The same, again and again until its output is as it should be.
+    pub(super) fn run_until(&self, line: &Line, is_right: impl Fn(&str) -> Result<()>) -> Result<()> {
+        println!("\n$ {line}");
+        let mut last = None;
+        let seen = wait::until(FOLLOW_LIMIT, POLL, || {
+            self.pace.check()?;
+            let output = line.run()?;
+            let right = ended_well(line, &output).and_then(|()| is_right(&output.text));
+            let done = right.is_ok().then_some(());
+            last = Some((output, right));
+            Ok(done)
+        })?;
+        let (output, right) = last.context("nothing was run")?;
+        print(&output);
+        match seen {
+            Some(()) => Ok(()),
+            None => right.with_context(|| format!("`{line}`, after {FOLLOW_LIMIT:?}")),
+        }
+    }
+
+    /// The address of a path of command-service.
+    pub(super) fn url(&self, path: &str) -> String {
+        format!("{}{path}", self.stack.service_url(Part::CommandService))
+    }
+
+    /// Lists the tour's slots until they are exactly these: name, status and version.
+    pub(super) fn list_until(&self, expected: &[(&str, &str, u64)]) -> Result<()> {
+        self.run_until(&self.list(), |text| self.check_list(text, expected))
+    }
+
+    /// Lists the tour's slots once.
+    pub(super) fn list_now(&self, expected: &[(&str, &str, u64)]) -> Result<()> {
+        let line = self.list();
+        let text = self.run(&line)?;
+        self.check_list(&text, expected).with_context(|| format!("`{line}`"))
+    }
+
+    fn list(&self) -> Line {
+        Line::curl(["-s", &self.url(&format!("/parking-slots?name={}", self.label))])
+    }
+
+    fn check_list(&self, text: &str, expected: &[(&str, &str, u64)]) -> Result<()> {
+        let page: Value = serde_json::from_str(text).context("the list is not JSON")?;
+        let items = page["items"].as_array().with_context(|| format!("no list: {text}"))?;
+        let part = |item: &Value, name: &str| item[name].as_str().unwrap_or_default().to_owned();
+        let seen: Vec<_> = items
+            .iter()
+            .map(|item| {
+                let version = item["version"].as_u64().unwrap_or_default();
+                (part(item, "uuid"), part(item, "name"), part(item, "status"), version)
+            })
+            .collect();
+        let due = expected.iter().zip(&self.slots).map(|((name, status, version), uuid)| {
+            (uuid.clone(), format!("{} {name}", self.label), (*status).to_owned(), *version)
+        });
+        let due: Vec<_> = due.collect();
+        ensure!(seen == due, "the list should hold {due:?}, but holds {seen:?}");
+        Ok(())
+    }
+}
+
+fn print(output: &Output) {
+    for text in [&output.text, &output.errors] {
+        let text = text.replace('\r', "");
+        if !text.trim().is_empty() {
+            println!("{}", text.trim_end());
+        }
+    }
+}
+
+fn ended_well(line: &Line, output: &Output) -> Result<()> {
+    ensure!(output.succeeded, "`{line}` failed: {}", output.errors.trim());
+    Ok(())
+}
+
+/// The answer that `curl -i` showed, which must have this status.
+pub(super) fn answer(text: &str, status: u16) -> Result<http::Answer> {
+    let answer = http::parse(text).ok_or_else(|| anyhow!("this is no answer: {text}"))?;
+    ensure!(answer.status == status, "{status} was expected, but {} came: {}", answer.status, answer.body);
+    Ok(answer)
+}

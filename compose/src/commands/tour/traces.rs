@@ -1,0 +1,47 @@
+//! What a tour leaves behind: nothing, however it ended.
+
+use anyhow::{Context, Result, ensure};
+
+use super::super::control;
+use crate::{
+    cli::Start,
+    local::{
+        Home, Part, Stack,
+        http::{Request, call},
+    },
+};
+
+/// Starts event-consumer again if the tour had stopped it, and deletes every slot of the tour.
+pub(super) fn clear(home: &Home, stack: &Stack, label: &str, consumer_is_stopped: bool) -> Result<()> {
+    let started = if consumer_is_stopped { start_consumer(home, stack) } else { Ok(()) };
+    let deleted = delete_slots(stack, label)
+        .with_context(|| format!("slots of the tour may be left: those whose names begin with `{label}`"));
+    started.and(deleted)
+}
+
+fn start_consumer(home: &Home, stack: &Stack) -> Result<()> {
+    let release = runs_release(stack);
+    control::start(home, &Start { name: Part::EventConsumer, release })
+        .context("event-consumer is left stopped")
+}
+
+/// Whether event-consumer was started optimized, and so has to be started that way again.
+pub(super) fn runs_release(stack: &Stack) -> bool {
+    let record = stack.record.services.get(&Part::EventConsumer);
+    record
+        .is_some_and(|record| record.binary.parent().is_some_and(|directory| directory.ends_with("release")))
+}
+
+/// The primary is asked which: it also knows a slot whose answer was lost.
+fn delete_slots(stack: &Stack, label: &str) -> Result<()> {
+    let (role, database) = Stack::owner(Part::Primary);
+    let left = format!("SELECT uuid FROM parking_slots WHERE name LIKE '{label} %'");
+    let left = stack.postgres(Part::Primary)?.execute_as(role, database, &left)?;
+    for uuid in left.lines() {
+        let path = format!("/parking-slots/{uuid}");
+        let request = Request { method: "DELETE", path: &path, ..Request::default() };
+        let answer = call(stack.service_port(Part::CommandService), &request)?;
+        ensure!(matches!(answer.status, 204 | 404), "{}: {}", answer.status, answer.body);
+    }
+    Ok(())
+}

@@ -1,0 +1,171 @@
+//! `compose/cqrs.yml`, held against what `cargo stack` starts.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use anyhow::{Context, Result, ensure};
+use serde_json::{Value, json};
+use stack::{Part, Port, Setting};
+
+/// What the file's passwords are where nobody sets another.
+pub(super) const PASSWORD: &str = "parking";
+
+/// The file, with merges and variables resolved.
+#[derive(Debug)]
+pub(super) struct Compose(Value);
+
+impl Compose {
+    pub(super) fn parse(text: &str) -> Result<Self> {
+        // The only variable, with its default.
+        let text = text.replace("${PARKING_PASSWORD:-parking}", PASSWORD);
+        ensure!(!text.contains("${"), "a variable that is not known here");
+        Ok(Self(serde_saphyr::from_str(&text)?))
+    }
+
+    pub(super) fn environment(&self, service: &str) -> Result<BTreeMap<String, String>> {
+        let environment = &self.service(service)?["environment"];
+        let environment = environment.as_object().with_context(|| format!("{service} has no environment"))?;
+        let text = |(name, value): (&String, &Value)| {
+            Ok((name.clone(), value.as_str().with_context(|| format!("{name} is no text"))?.to_owned()))
+        };
+        environment.iter().map(text).collect()
+    }
+
+    pub(super) fn check(&self) -> Result<()> {
+        let services = self.0["services"].as_object().context("no services")?;
+        let found: BTreeSet<&str> = services.keys().map(String::as_str).collect();
+        let due: BTreeSet<&str> =
+            Part::ALL.map(Part::name).into_iter().chain(["migrate-primary", "migrate-replica"]).collect();
+        ensure!(found == due, "the services are {found:?}, not {due:?}");
+        for part in Part::ALL {
+            self.check_ports(part).with_context(|| format!("ports of {part}"))?;
+        }
+        for part in Part::SERVICES {
+            self.check_service(part.name(), part)?;
+            self.check_order(part)?;
+        }
+        for part in [Part::Primary, Part::Replica] {
+            self.check_database(part).with_context(|| format!("{part}"))?;
+            self.check_migration(part).with_context(|| format!("migrate-{part}"))?;
+        }
+        self.check_broker()
+    }
+
+    fn service(&self, name: &str) -> Result<&Value> {
+        let service = &self.0["services"][name];
+        ensure!(service.is_object(), "there is no {name}");
+        Ok(service)
+    }
+
+    fn check_ports(&self, part: Part) -> Result<()> {
+        let published = self.service(part.name())?["ports"].as_array().context("none")?;
+        let published: BTreeSet<&str> = published.iter().filter_map(Value::as_str).collect();
+        let own = Port::ALL.into_iter().filter(|port| port.part() == part);
+        let due: BTreeSet<String> =
+            own.map(|port| format!("127.0.0.1:{}:{}", port.default_value(), inner(port))).collect();
+        ensure!(published.iter().copied().eq(due.iter().map(String::as_str)), "{published:?}, not {due:?}");
+        Ok(())
+    }
+
+    /// The image and the settings of a service, or of the migration that it does.
+    fn check_service(&self, name: &str, part: Part) -> Result<()> {
+        let build = &self.service(name)?["build"];
+        let due = json!({ "context": "..", "dockerfile": "compose/Dockerfile", "target": part.name() });
+        ensure!(*build == due, "{name} is built from {build}, not {due}");
+        let due: BTreeMap<String, String> =
+            part.settings().iter().map(|(name, setting)| ((*name).to_owned(), value(*setting))).collect();
+        let found = self.environment(name)?;
+        ensure!(found == due, "{name} is told {found:#?}, not {due:#?}");
+        Ok(())
+    }
+
+    /// A service starts when the broker is up and the databases that it needs have been migrated.
+    fn check_order(&self, part: Part) -> Result<()> {
+        let due: BTreeMap<String, Value> = part
+            .needs()
+            .iter()
+            .map(|needed| match needed.migrated_by() {
+                Some(_) => {
+                    (format!("migrate-{needed}"), json!({ "condition": "service_completed_successfully" }))
+                }
+                None => (needed.name().to_owned(), json!({ "condition": "service_healthy" })),
+            })
+            .collect();
+        let found = &self.service(part.name())?["depends_on"];
+        ensure!(*found == json!(due), "{part} starts after {found}, not {due:?}");
+        Ok(())
+    }
+
+    fn check_migration(&self, database: Part) -> Result<()> {
+        let name = format!("migrate-{database}");
+        let service = database.migrated_by().context("nobody migrates it")?;
+        self.check_service(&name, service)?;
+        let found = self.service(&name)?;
+        let after = json!({ database.name(): { "condition": "service_healthy" } });
+        ensure!(found["command"] == json!(["migrate"]), "it runs {}", found["command"]);
+        ensure!(found["depends_on"] == after, "it starts after {}", found["depends_on"]);
+        ensure!(found["ports"].is_null() && found["restart"] == "no", "it is no service");
+        Ok(())
+    }
+
+    fn check_database(&self, part: Part) -> Result<()> {
+        let mut environment = self.environment(part.name())?;
+        let (_, database) = part.database().context("no database")?;
+        ensure!(environment.remove("SIDE").as_deref() == Some(part.name()), "SIDE is the other one's");
+        ensure!(environment.remove("DATABASE").as_deref() == Some(database), "DATABASE is another one");
+        ensure!(environment.values().all(|value| value == PASSWORD), "the passwords are not all the same");
+        let due = roles_on(part).map(|role| format!("{}_PASSWORD", role.to_uppercase()));
+        let due: BTreeSet<String> = due.chain(["POSTGRES_PASSWORD".to_owned()]).collect();
+        ensure!(environment.keys().eq(&due), "it is told {:?}, not {due:?}", environment.keys());
+        let check = &self.service(part.name())?["healthcheck"]["test"];
+        ensure!(check[0] == "CMD" && check[1] == "pg_isready", "its health check is {check}");
+        Ok(())
+    }
+
+    fn check_broker(&self) -> Result<()> {
+        let environment = self.environment(Part::RabbitMq.name())?;
+        let due = [("RABBITMQ_DEFAULT_PASS", PASSWORD), ("RABBITMQ_DEFAULT_USER", stack::rabbitmq::USER)];
+        let due = due.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        ensure!(environment == BTreeMap::from(due), "rabbitmq is told {environment:?}");
+        let check = &self.service(Part::RabbitMq.name())?["healthcheck"]["test"];
+        ensure!(
+            check[0] == "CMD" && check[1] == "rabbitmq-diagnostics",
+            "the broker's health check is {check}"
+        );
+        Ok(())
+    }
+}
+
+/// The roles with which the services come to a database.
+pub(super) fn roles_on(part: Part) -> impl Iterator<Item = &'static str> {
+    let settings = Part::SERVICES.into_iter().flat_map(Part::settings);
+    settings.filter_map(move |(_, setting)| match setting {
+        Setting::Database(database, role) if *database == part => Some(role.name()),
+        _ => None,
+    })
+}
+
+/// What a port is inside of its container: the servers keep their usual ones.
+fn inner(port: Port) -> u16 {
+    match port {
+        Port::Http | Port::ConsumerHttp => port.default_value(),
+        Port::Primary | Port::Replica => 5432,
+        Port::Amqp => 5672,
+        Port::Management => 15672,
+    }
+}
+
+/// What a setting is among containers, which know each other by name. Their logs are read by programs.
+fn value(setting: Setting) -> String {
+    match setting {
+        Setting::Database(part, role) => {
+            let database = part.database().map(|(_, database)| database).unwrap_or_default();
+            format!("postgres://{}:{PASSWORD}@{part}:{}/{database}", role.name(), inner(Port::Primary))
+        }
+        Setting::Broker => {
+            let (user, part) = (stack::rabbitmq::USER, Part::RabbitMq);
+            format!("amqp://{user}:{PASSWORD}@{part}:{}/%2f", inner(Port::Amqp))
+        }
+        Setting::Port(port) => port.default_value().to_string(),
+        Setting::LogFormat => "json".to_owned(),
+    }
+}

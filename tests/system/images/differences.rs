@@ -1,0 +1,92 @@
+//! The checks of the images notice what they are there for.
+
+use anyhow::{Result, ensure};
+
+use super::{compose_file::Compose, dockerfile::Dockerfile, read};
+
+/// What stands in the Compose file, what stands there instead, and what that would be.
+const IN_COMPOSE: [(&str, &str, &str); 25] = [
+    ("\n  rabbitmq:\n", "\n  broker:\n", "a part has another name"),
+    ("'127.0.0.1:5434:5432'", "'127.0.0.1:5436:5432'", "another port of 127.0.0.1"),
+    ("'127.0.0.1:5435:5432'", "'5435:5432'", "a port that is open to the world"),
+    ("'127.0.0.1:15673:15672'", "'127.0.0.1:15673:15673'", "another port of the container"),
+    (", '127.0.0.1:15673:15672'", "", "a port that is not published"),
+    ("ports: ['127.0.0.1:8001:8001']", "ports: []", "no port of event-consumer"),
+    ("PARKING__HTTP__PORT: '8000'", "PARKING__HTTP__PORT: '8080'", "a service listens elsewhere"),
+    (
+        "    DATABASE_URL: postgres://command_service:",
+        "    DATABASE_URL: postgres://postgres:",
+        "another role",
+    ),
+    ("//command_service_reader:", "//event_consumer:", "command-service may write to the replica"),
+    (
+        "@replica:5432/parking_replica\n    RABBITMQ",
+        "@primary:5432/parking_replica\n    RABBITMQ",
+        "another server",
+    ),
+    ("@primary:5432/parking\n", "@primary:5432/postgres\n", "another database"),
+    (":5672/%2f", ":5672/parking", "another virtual host"),
+    ("RABBITMQ_DEFAULT_USER: parking", "RABBITMQ_DEFAULT_USER: guest", "another user of the broker"),
+    ("RABBITMQ_DEFAULT_PASS: *password", "RABBITMQ_DEFAULT_PASS: other", "another password"),
+    ("PARKING__CONSUMER__HTTP_PORT: '8001'\n", "PARKING__HTTP__PORT: '8001'\n", "another variable"),
+    ("    PARKING__LOG__FORMAT: json\n\nx-event", "\nx-event", "a variable less"),
+    ("SIDE: primary", "SIDE: replica", "the other side's SQL"),
+    ("DATABASE: parking\n", "DATABASE: parking_replica\n", "the other side's database"),
+    ("      EVENT_CONSUMER_PASSWORD: *password\n", "", "a role without a password"),
+    ("target: event-consumer", "target: command-service", "the other service's image"),
+    ("command: [migrate]", "command: [serve]", "no migration"),
+    (
+        "migrate-replica: { condition: service_completed_successfully }",
+        "migrate-replica: { condition: service_started }",
+        "a start before the migration",
+    ),
+    (
+        "      primary: { condition: service_healthy }",
+        "      primary: { condition: service_started }",
+        "a migration before the database is up",
+    ),
+    ("test: [CMD, pg_isready,", "test: [CMD, pg_ready,", "another health check"),
+    ("  healthcheck:\n    # By TCP", "  x-healthcheck:\n    # By TCP", "no health check"),
+];
+
+/// The same of the Dockerfile.
+const IN_DOCKERFILE: [(&str, &str, &str); 11] = [
+    ("AS event-consumer", "AS consumer", "a target has another name"),
+    ("EXPOSE 8000", "EXPOSE 8080", "another port"),
+    (
+        "CMD [\"event-consumer\", \"healthcheck\"]",
+        "CMD [\"command-service\", \"healthcheck\"]",
+        "the other's health check",
+    ),
+    (
+        "CMD [\"command-service\", \"healthcheck\"]",
+        "CMD [\"command-service\", \"status\"]",
+        "no health check",
+    ),
+    ("ENTRYPOINT [\"command-service\"]", "ENTRYPOINT [\"event-consumer\"]", "the other's program"),
+    ("--from=build /out/event-consumer", "--from=build /out/command-service", "the other's program inside"),
+    ("--package event-consumer", "", "a program that is not built"),
+    ("rust:1.95.0", "rust:1.90.0", "another compiler"),
+    ("cc-debian13", "cc-debian12", "an older C library than the compiler's"),
+    ("BIND=0.0.0.0", "BIND=127.0.0.1", "nobody outside of the container reaches it"),
+    ("USER 65532:65532", "USER 0", "root"),
+];
+
+#[test]
+fn every_difference_between_the_images_and_cargo_stack_is_noticed() -> Result<()> {
+    let (compose, dockerfile) = (read("compose/cqrs.yml")?, read("compose/Dockerfile")?);
+    let toolchain = read("rust-toolchain.toml")?;
+
+    for (own, other, reason) in IN_COMPOSE {
+        ensure!(compose.contains(own), "{reason}: there is no {own:?}");
+        let compose = Compose::parse(&compose.replacen(own, other, 1))?;
+        assert!(compose.check().is_err(), "not noticed: {reason}");
+    }
+    for (own, other, reason) in IN_DOCKERFILE {
+        ensure!(dockerfile.contains(own), "{reason}: there is no {own:?}");
+        let noticed = Dockerfile::parse(&dockerfile.replacen(own, other, 1))
+            .and_then(|dockerfile| dockerfile.check(&toolchain));
+        assert!(noticed.is_err(), "not noticed: {reason}");
+    }
+    Ok(())
+}

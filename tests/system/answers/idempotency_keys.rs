@@ -54,7 +54,7 @@ fn the_longest_key_and_every_visible_character_are_taken() -> Result<()> {
     with_pair(async |pair| {
         let address = pair.command_service().address();
         let every: Vec<u8> = (0x21..=0x7e).collect();
-        let keys = [b"k".to_vec(), vec![b'k'; 200], every, b"\"quoted\"".to_vec(), b"'; --".to_vec()];
+        let keys = [b"k".to_vec(), vec![b'k'; 200], every, b"\"quoted\"".to_vec(), b"';--".to_vec()];
 
         for key in keys {
             let call = with_key(create(r#"{"name":"Slot"}"#), key);

@@ -234,6 +234,21 @@ impl Client {
         Ok(send(request).await?)
     }
 
+    /// A call with these headers and without a body.
+    ///
+    /// # Errors
+    /// No answer.
+    pub async fn call_with(
+        &self,
+        method: Method,
+        path: &str,
+        headers: &[(&'static str, &str)],
+    ) -> Result<Reply> {
+        let request = self.request(method, path, None);
+        let request = headers.iter().fold(request, |request, (name, value)| request.header(*name, *value));
+        Ok(send(request).await?)
+    }
+
     /// Any call.
     ///
     /// # Errors

@@ -16,6 +16,8 @@
 //! | [`random`] | random choices that a seed repeats |
 //! | [`wait`] | waiting for a condition |
 //! | [`client`] | the calls of the HTTP interface |
+//! | [`bridge`] | events from one virtual host to another, late, out of order and more than once |
+//! | [`freshness`] | reads beside writes, and whether any answer claimed to be fresher than it was |
 //! | [`wire`] | calls byte by byte |
 //! | [`load`] | many clients at once, and what became of each of their commands |
 //! | [`level`] | the checks |
@@ -38,6 +40,8 @@ pub mod wire;
 pub mod load;
 pub mod level;
 pub mod random;
+pub mod bridge;
+pub mod freshness;
 
 pub use cargo_stack::CargoStack;
 pub use client::{Client, Reply, Slot};

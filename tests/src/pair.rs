@@ -51,10 +51,15 @@ pub struct Pair {
     pub primary: Database,
     /// The database of the read side.
     pub replica: Database,
+    /// The second database of the read side, if the shape has one. No proxy leads to it.
+    pub second_replica: Option<Database>,
     /// The virtual host.
     pub broker: VirtualHost,
+    /// The virtual host behind a bridge, if the shape has one.
+    pub far_broker: Option<VirtualHost>,
     direct: bool,
     settings: Vec<(&'static str, &'static str)>,
+    command_settings: Vec<(&'static str, &'static str)>,
 }
 
 impl Pair {
@@ -74,22 +79,32 @@ impl Pair {
             links,
             primary: Database::new(parts.primary.clone(), parts.primary_database.clone()),
             replica: Database::new(parts.replica.clone(), parts.replica_database.clone()),
+            second_replica: parts
+                .second_replica_database
+                .clone()
+                .map(|name| Database::new(parts.replica.clone(), name)),
             broker: VirtualHost::create(parts.broker.clone(), servers.unique_name("parking")).await?,
+            far_broker: match shape.bridged {
+                true => Some(VirtualHost::create(parts.broker.clone(), servers.unique_name("far")).await?),
+                false => None,
+            },
             direct: shape.direct,
             settings: shape.settings.clone(),
+            command_settings: shape.command_settings.clone(),
         };
-        let (commands, consumers) = (pair.command_environment(), pair.consumer_environment());
         for number in 1..=shape.command_services {
             let (name, directory) =
                 (format!("command-service {number}"), servers.new_directory("command_service")?);
             let program = servers.binaries.command_service.clone();
-            pair.command_services.push(Service::new(name, program, commands.clone(), directory));
+            let environment = pair.environment_of_command_service(number);
+            pair.command_services.push(Service::new(name, program, environment, directory));
         }
         for number in 1..=shape.event_consumers {
             let (name, directory) =
                 (format!("event-consumer {number}"), servers.new_directory("event_consumer")?);
             let program = servers.binaries.event_consumer.clone();
-            pair.event_consumers.push(Service::new(name, program, consumers.clone(), directory));
+            let environment = pair.environment_of_event_consumer(number);
+            pair.event_consumers.push(Service::new(name, program, environment, directory));
         }
         Ok(pair)
     }
@@ -145,18 +160,28 @@ impl Pair {
         self.command_services.iter().chain(&self.event_consumers)
     }
 
-    /// The settings with which command-services run.
+    /// The settings with which the first command-service runs.
     #[must_use]
     pub fn command_environment(&self) -> Vec<(String, String)> {
+        self.environment_of_command_service(1)
+    }
+
+    fn environment_of_command_service(&self, number: usize) -> Vec<(String, String)> {
         let links = &self.links;
         let primary = self.primary.url_through(Role::CommandService, self.port(&links.command_primary));
-        let replica = self.replica.url_through(Role::CommandServiceReader, self.port(&links.command_replica));
-        self.environment([
+        let replica = match self.second_replica_if(number) {
+            Some(second) => second.url_through(Role::CommandServiceReader, second.server.port()),
+            None => self.replica.url_through(Role::CommandServiceReader, self.port(&links.command_replica)),
+        };
+        let mut environment = self.environment([
             ("DATABASE_URL", primary),
             ("REPLICA_DATABASE_URL", replica),
             ("RABBITMQ_BROKER_URL", self.broker.url_through(self.port(&links.relay_broker))),
             ("PARKING__HTTP__PORT", "0".to_owned()),
-        ])
+        ]);
+        let own = self.command_settings.iter();
+        environment.extend(own.map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
+        environment
     }
 
     /// Where a service finds the server at the other end of a link.
@@ -164,16 +189,37 @@ impl Pair {
         if self.direct { link.target_port() } else { link.port() }
     }
 
-    /// The settings with which event-consumers run: nothing of the primary's.
+    /// The settings with which the first event-consumer runs.
     #[must_use]
     pub fn consumer_environment(&self) -> Vec<(String, String)> {
+        self.environment_of_event_consumer(1)
+    }
+
+    /// Nothing of the primary's.
+    fn environment_of_event_consumer(&self, number: usize) -> Vec<(String, String)> {
         let links = &self.links;
-        let replica = self.replica.url_through(Role::EventConsumer, self.port(&links.consumer_replica));
-        self.environment([
+        let second = self.second_replica_if(number);
+        let replica = match second {
+            Some(second) => second.url_through(Role::EventConsumer, second.server.port()),
+            None => self.replica.url_through(Role::EventConsumer, self.port(&links.consumer_replica)),
+        };
+        let far = self.far_broker.as_ref().filter(|_| second.is_some() || self.second_replica.is_none());
+        let broker = far.unwrap_or(&self.broker).url_through(self.port(&links.consumer_broker));
+        let mut environment = self.environment([
             ("REPLICA_DATABASE_URL", replica),
-            ("RABBITMQ_BROKER_URL", self.broker.url_through(self.port(&links.consumer_broker))),
+            ("RABBITMQ_BROKER_URL", broker),
             ("PARKING__CONSUMER__HTTP_PORT", "0".to_owned()),
-        ])
+        ]);
+        if self.second_replica.is_some() {
+            let name = if second.is_some() { "two" } else { "one" };
+            environment.push(("PARKING__REPLICA__NAME".to_owned(), name.to_owned()));
+        }
+        environment
+    }
+
+    /// The second replica, for whom it is meant.
+    fn second_replica_if(&self, number: usize) -> Option<&Database> {
+        self.second_replica.as_ref().filter(|_| number == 2)
     }
 
     fn environment<const N: usize>(&self, own: [(&str, String); N]) -> Vec<(String, String)> {
@@ -210,7 +256,9 @@ impl Pair {
             service.kill()?;
         }
         if self.broker.broker.is_running() {
-            self.broker.delete().await.context("the virtual host stays behind")?;
+            for host in std::iter::once(&self.broker).chain(&self.far_broker) {
+                host.delete().await.context("the virtual host stays behind")?;
+            }
         }
         Ok(())
     }

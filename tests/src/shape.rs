@@ -23,10 +23,18 @@ pub struct Shape {
     pub own_replica: bool,
     /// Whether the broker is the test's own, to be stopped.
     pub own_broker: bool,
+    /// Whether there is a second replica, read by the second command-service and filled by the second event-consumer.
+    /// The first replica is then called `one`, the second one `two`.
+    pub second_replica: bool,
+    /// Whether the last event-consumer is in a virtual host of its own, to which a
+    /// [`Bridge`](crate::bridge::Bridge) leads. With one replica every event-consumer is.
+    pub bridged: bool,
     /// Whether the services reach the servers straight, not through the links: for figures.
     pub direct: bool,
     /// Settings beyond those that every service gets.
     pub settings: Vec<(&'static str, &'static str)>,
+    /// Settings that only command-services get.
+    pub command_settings: Vec<(&'static str, &'static str)>,
 }
 
 impl Default for Shape {
@@ -38,8 +46,11 @@ impl Default for Shape {
             own_primary: false,
             own_replica: false,
             own_broker: false,
+            second_replica: false,
+            bridged: false,
             direct: false,
             settings: Vec::new(),
+            command_settings: Vec::new(),
         }
     }
 }
@@ -83,6 +94,7 @@ pub(crate) struct Parts {
     pub(crate) broker: RabbitMq,
     pub(crate) primary_database: String,
     pub(crate) replica_database: String,
+    pub(crate) second_replica_database: Option<String>,
 }
 
 impl Parts {
@@ -100,6 +112,10 @@ impl Parts {
         Ok(Self {
             primary_database: servers.new_primary_database(&primary)?,
             replica_database: servers.new_replica_database(&replica)?,
+            second_replica_database: match shape.second_replica {
+                true => Some(servers.new_replica_database(&replica)?),
+                false => None,
+            },
             primary,
             replica,
             broker,

@@ -22,15 +22,19 @@ pub async fn eventually<T>(
     mut attempt: impl AsyncFnMut() -> Result<T>,
 ) -> Result<T> {
     let end = Instant::now() + deadline;
+    let mut last_failure = None;
     loop {
         match tokio::time::timeout_at(end, attempt()).await {
             Ok(Ok(done)) => return Ok(done),
             Ok(Err(failure)) if Instant::now() >= end => {
                 return Err(failure).with_context(|| format!("after {deadline:?} still waiting: {what}"));
             }
-            Ok(Err(_)) => sleep(INTERVAL).await,
+            Ok(Err(failure)) => {
+                last_failure = Some(failure);
+                sleep(INTERVAL).await;
+            }
             Err(elapsed) => {
-                return Err(elapsed)
+                return Err(last_failure.unwrap_or_else(|| elapsed.into()))
                     .with_context(|| format!("after {deadline:?} an attempt still ran: {what}"));
             }
         }

@@ -26,6 +26,7 @@ mod idempotency;
 mod instances;
 mod deliveries;
 mod dead_letters;
+mod freshness;
 mod crashes;
 mod outages;
 mod bounds;

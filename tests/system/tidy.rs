@@ -250,9 +250,10 @@ fn every_test_that_the_documents_name_exists() -> Result<()> {
         documents.iter().filter(|path| path.extension().is_some_and(|extension| extension == "md"))
     {
         let text = fs::read_to_string(document)?;
-        // Code in the text: `module::a_sentence`.
+        // Code in the text: `module::a_sentence`, or `module::file::a_sentence`.
         for path in text.split('`').skip(1).step_by(2) {
-            let Some((module, test)) = path.split_once("::") else { continue };
+            let Some((module, path_in_module)) = path.split_once("::") else { continue };
+            let test = path_in_module.rsplit("::").next().unwrap_or_default();
             // A step of the flow may have the same name as a module of tests, but no sentence in it.
             if test.matches('_').count() < 3 {
                 continue;

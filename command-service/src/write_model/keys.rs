@@ -35,15 +35,10 @@ pub(super) const CLAIM_KEYS: &str = "
 
 /// What is kept of these keys, with the events of those whose fingerprint is the same. A statement of its own, after
 /// the claim: within one, the snapshot could be older than the commit of who had claimed the key before.
-pub(super) const KEPT_KEYS: &str = r#"
-    SELECT kept.key, kept.fingerprint, kept.first_position, kept.last_position, epoch.epoch,
-           event.slot_uuid, event.version, event.created_at, event.committed_at, event.status, event.name
-    FROM epoch, unnest($1::text[], $2::bytea[]) AS sought (key, fingerprint)
-    JOIN idempotency_keys AS kept ON kept.key = sought.key COLLATE "C"
-    LEFT JOIN parking_slot_events AS event
-         ON kept.fingerprint = sought.fingerprint
-            AND event.position BETWEEN kept.first_position AND kept.last_position
-    ORDER BY event.position"#;
+///
+/// Joined row by row, with limits that are never reached: a plan that was made while the tables were empty must not
+/// read them as a whole when they are full.
+pub(super) const KEPT_KEYS: &str = include_str!("sql/kept_keys.sql");
 
 /// Keeps keys with the positions of what they led to: either a position that stood before, or numbers of events
 /// within this batch, which has $6 events and is the end of the log.

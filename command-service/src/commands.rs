@@ -57,11 +57,22 @@ impl Request {
     }
 }
 
+/// What tells a request that is sent again from a new one.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct IdempotencyKey {
+    /// The caller's own name for the request: 1 to 200 visible ASCII characters.
+    pub name: String,
+    /// A hash of everything that makes the request what it is: two with the same are the same request.
+    pub fingerprint: [u8; 32],
+}
+
 /// A request and what came with it.
 #[derive(Clone, Debug)]
 pub struct Ask {
     /// What is asked.
     pub request: Request,
+    /// If given, the request is carried out once, however often it is sent.
+    pub key: Option<IdempotencyKey>,
     /// The caller's W3C trace context, if it sent a valid one; kept with the event.
     pub traceparent: Option<String>,
 }
@@ -104,6 +115,15 @@ impl Outcome {
     }
 }
 
+/// A request that was carried out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Done {
+    /// What it led to.
+    pub outcome: Outcome,
+    /// Whether that was before, for an earlier request with the same key.
+    pub replayed: bool,
+}
+
 /// Why a command led to nothing. Except for [`Refusal::OutcomeUnknown`] it is certain that nothing happened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
@@ -118,6 +138,12 @@ pub enum Refusal {
         /// The receipt of the event that made it.
         receipt: WriteReceipt,
     },
+    /// A request with the same key is being carried out.
+    #[error("a request with the same idempotency key is being carried out")]
+    KeyInUse,
+    /// Another request was carried out with the same key.
+    #[error("the idempotency key belongs to another request")]
+    KeyReused,
     /// The primary is away.
     #[error("the primary database is away")]
     PrimaryUnavailable,
@@ -133,7 +159,7 @@ pub enum Refusal {
 }
 
 /// What became of a request.
-pub type Answer = Result<Outcome, Refusal>;
+pub type Answer = Result<Done, Refusal>;
 
 /// What the caller of a request gets.
 #[derive(Clone, Debug)]
@@ -263,7 +289,7 @@ impl Submission {
     #[must_use]
     pub fn take(self) -> Option<Taken> {
         let Self { ask, deadline, ticket, reply, places } = self;
-        ticket.take().then_some(Taken { ask, deadline, reply, _places: places })
+        ticket.take().then(|| Taken { ask, deadline, taken_at: Instant::now(), reply, _places: places })
     }
 }
 
@@ -274,6 +300,7 @@ pub struct Taken {
     pub ask: Ask,
     /// When the caller must have an answer.
     pub deadline: Instant,
+    taken_at: Instant,
     reply: oneshot::Sender<Answer>,
     /// Given back with the answer: what is taken still counts.
     _places: OwnedSemaphorePermit,
@@ -284,6 +311,12 @@ impl Taken {
     #[must_use]
     pub fn is_late(&self) -> bool {
         self.deadline <= Instant::now()
+    }
+
+    /// How long ago it was taken.
+    #[must_use]
+    pub fn since_taken(&self) -> Duration {
+        self.taken_at.elapsed()
     }
 
     /// Gives the answer. A caller that is gone does not mind.

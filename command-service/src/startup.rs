@@ -15,7 +15,7 @@ use crate::{
     queries::{Replica, watch},
     relay::{Relay, replay::Replay, wake::CommitSignal},
     settings::{HttpSettings, Settings},
-    write_model::committer::Committer,
+    write_model::{committer::Committer, forget},
 };
 
 /// How long requests that are under way may take to finish after a signal, in seconds.
@@ -63,6 +63,7 @@ impl Application {
         tasks.spawn(relay.run(stop_tasks.clone()));
         let replay = Replay { primary: settings.primary.clone(), broker: settings.broker.clone() };
         tasks.spawn(replay.run(stop_tasks.clone()));
+        tasks.spawn(forget::run(settings.primary.clone(), stop_tasks.clone()));
         Ok(Self { server, address, committer, tasks, stop_tasks })
     }
 

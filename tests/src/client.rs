@@ -219,6 +219,21 @@ impl Client {
         Ok(send(request).await?)
     }
 
+    /// A call with `Idempotency-Key`.
+    ///
+    /// # Errors
+    /// No answer.
+    pub async fn call_with_key(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<Value>,
+        key: &str,
+    ) -> Result<Reply> {
+        let request = self.request(method, path, body).header("Idempotency-Key", key);
+        Ok(send(request).await?)
+    }
+
     /// A call with these headers and without a body.
     ///
     /// # Errors

@@ -224,7 +224,11 @@ impl CliError {
 fn exit_code_of(refusal: Refusal) -> u8 {
     match refusal {
         Refusal::PrimaryUnavailable | Refusal::Overloaded | Refusal::OutcomeUnknown => AWAY,
-        Refusal::Rejected(_) | Refusal::VersionMismatch { .. } | Refusal::Internal => REFUSED,
+        Refusal::Rejected(_)
+        | Refusal::VersionMismatch { .. }
+        | Refusal::KeyInUse
+        | Refusal::KeyReused
+        | Refusal::Internal => REFUSED,
     }
 }
 

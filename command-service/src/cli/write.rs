@@ -35,7 +35,7 @@ impl WriteSide {
 
     /// Has one request carried out.
     pub(super) async fn execute(&self, request: Request) -> Answer {
-        self.commands.execute(Ask { request, traceparent: None }).await.answer
+        self.commands.execute(Ask { request, key: None, traceparent: None }).await.answer
     }
 
     /// Ends the committer.
@@ -49,7 +49,7 @@ async fn execute_one(settings: &Settings, command: Command) -> Result<Outcome, C
     let write_side = WriteSide::start(settings);
     let answer = write_side.execute(Request::One(command)).await;
     write_side.finish().await?;
-    Ok(answer?)
+    Ok(answer?.outcome)
 }
 
 fn print_outcome(outcome: &Outcome, json: bool) -> Result<(), CliError> {

@@ -12,7 +12,12 @@ use actix_web::{
 };
 use uuid::Uuid;
 
-use super::{freshness::Label, problem::Problem, unread::KeptBody};
+use super::{
+    freshness::Label,
+    idempotency::{IDEMPOTENCY_REPLAYED, Replayed},
+    problem::Problem,
+    unread::KeptBody,
+};
 
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
@@ -48,6 +53,7 @@ pub async fn wrap(
         None => response.map_into_boxed_body(),
     };
     let timing = request.extensions().get::<Timing>().copied().and_then(Timing::header);
+    let replayed = request.extensions().get::<Replayed>().is_some();
     let label = request.extensions_mut().remove::<Label>();
     // An answer of the replica may be kept, but must be asked for again before each use.
     let cache = if label.is_some() { "no-cache" } else { "no-store" };
@@ -55,6 +61,9 @@ pub async fn wrap(
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static(cache));
     if let Some(label) = label {
         label.write_to(headers);
+    }
+    if replayed {
+        headers.insert(IDEMPOTENCY_REPLAYED, HeaderValue::from_static("true"));
     }
     if let Some(timing) = timing {
         headers.insert(SERVER_TIMING, timing);

@@ -12,6 +12,7 @@
 //! | [`fields`] | a JSON object's members, each fault named |
 //! | [`parameters`] | query parameters and path segments |
 //! | [`preconditions`] | `If-Match`, `If-None-Match`, `ETag` |
+//! | [`idempotency`] | `Idempotency-Key` |
 //! | [`trace_context`] | `traceparent` |
 //! | [`problem`] | every error answer |
 
@@ -25,5 +26,6 @@ pub mod probes;
 pub mod fields;
 pub mod parameters;
 pub mod preconditions;
+pub mod idempotency;
 pub mod trace_context;
 pub mod problem;

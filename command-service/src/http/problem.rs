@@ -26,11 +26,13 @@ pub enum ProblemType {
     MethodNotAllowed,
     DeadLettered,
     ForeignReceipt,
+    IdempotencyKeyInUse,
     VersionMismatch,
     TooLarge,
     RequestTimeout,
     UnsupportedMediaType,
     InvalidValue,
+    IdempotencyKeyReused,
     Internal,
     PrimaryUnavailable,
     ReplicaUnavailable,
@@ -41,7 +43,7 @@ pub enum ProblemType {
 
 impl ProblemType {
     /// Every type.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 21] = [
         Self::MalformedJson,
         Self::UnknownField,
         Self::InvalidParameter,
@@ -51,10 +53,12 @@ impl ProblemType {
         Self::RequestTimeout,
         Self::DeadLettered,
         Self::ForeignReceipt,
+        Self::IdempotencyKeyInUse,
         Self::VersionMismatch,
         Self::TooLarge,
         Self::UnsupportedMediaType,
         Self::InvalidValue,
+        Self::IdempotencyKeyReused,
         Self::Internal,
         Self::PrimaryUnavailable,
         Self::ReplicaUnavailable,
@@ -75,7 +79,8 @@ impl ProblemType {
         let (name, title, status) = self.describe();
         let effect = match self {
             Self::OutcomeUnknown => {
-                "The change may have been made, or may yet be: look before you try again."
+                "The change may have been made, or may yet be: look before you try again, or try again with the \
+                 same Idempotency-Key."
             }
             _ => "Nothing happened.",
         };
@@ -103,6 +108,11 @@ impl ProblemType {
             Self::ForeignReceipt => {
                 ("foreign-receipt", "The primary was restored or replaced since", StatusCode::CONFLICT)
             }
+            Self::IdempotencyKeyInUse => (
+                "idempotency-key-in-use",
+                "A request with the same idempotency key is being carried out",
+                StatusCode::CONFLICT,
+            ),
             Self::VersionMismatch => {
                 ("version-mismatch", "The slot has another version", StatusCode::PRECONDITION_FAILED)
             }
@@ -116,6 +126,11 @@ impl ProblemType {
                 StatusCode::UNSUPPORTED_MEDIA_TYPE,
             ),
             Self::InvalidValue => ("invalid-value", "A value is not valid", StatusCode::UNPROCESSABLE_ENTITY),
+            Self::IdempotencyKeyReused => (
+                "idempotency-key-reused",
+                "The idempotency key belongs to another request",
+                StatusCode::UNPROCESSABLE_ENTITY,
+            ),
             Self::Internal => ("internal", "The service failed", StatusCode::INTERNAL_SERVER_ERROR),
             Self::PrimaryUnavailable => {
                 ("primary-unavailable", "The primary database is away", StatusCode::SERVICE_UNAVAILABLE)
@@ -174,7 +189,8 @@ impl Problem {
     /// A problem of this kind; `detail` is for the caller's eyes.
     #[must_use]
     pub fn new(kind: ProblemType, detail: impl Into<String>) -> Self {
-        let is_temporary = kind.describe().2 == StatusCode::SERVICE_UNAVAILABLE;
+        let is_temporary =
+            kind == ProblemType::IdempotencyKeyInUse || kind.describe().2 == StatusCode::SERVICE_UNAVAILABLE;
         Self {
             kind,
             detail: detail.into(),
@@ -272,6 +288,14 @@ impl From<Refusal> for Problem {
                 Self { write_receipt: Some(receipt.encode().into()), ..Self::version_mismatch(current) }
             }
             Refusal::Rejected(Rejection::VersionMismatch { current }) => Self::version_mismatch(current),
+            Refusal::KeyInUse => Self::new(
+                ProblemType::IdempotencyKeyInUse,
+                "this request changed nothing; try again to get the answer of the first one",
+            ),
+            Refusal::KeyReused => Self::new(
+                ProblemType::IdempotencyKeyReused,
+                "method, path, If-Match and body must be those of the first request with this Idempotency-Key",
+            ),
             Refusal::PrimaryUnavailable => {
                 Self::new(ProblemType::PrimaryUnavailable, "nothing was changed; please try again")
             }

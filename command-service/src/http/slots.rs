@@ -9,13 +9,14 @@ use super::{
     envelope::Timing,
     fields::{BATCH_BODY_MAX_BYTES, BODY_MAX_BYTES, Faults, Fields, body},
     freshness::WRITE_RECEIPT,
+    idempotency::{GivenKey, Replayed},
     parameters::{Parameters, slot_uuid},
     preconditions::{etag, if_match},
     problem::{Problem, ProblemType},
     trace_context::traceparent,
 };
 use crate::{
-    commands::{Ask, CREATES_MAX, Commands, Executed, Outcome, Request},
+    commands::{Ask, CREATES_MAX, Commands, Done, Executed, IdempotencyKey, Outcome, Request},
     freshness::gate::Gate,
     record::SlotRecord,
 };
@@ -34,12 +35,15 @@ pub async fn create(
     gate: web::Data<Gate>,
 ) -> Result<HttpResponse, Problem> {
     Parameters::parse(request.query_string())?.finish()?;
-    let fields = Fields::parse(&body(&request, payload, &[JSON], BODY_MAX_BYTES).await?)?;
+    let key = GivenKey::of(&request)?;
+    let body = body(&request, payload, &[JSON], BODY_MAX_BYTES).await?;
+    let fields = Fields::parse(&body)?;
     let mut faults = Faults::default();
     let create = create_from(fields, &mut faults);
     faults.check()?;
     let create = create.ok_or_else(|| Problem::new(ProblemType::InvalidValue, "name is required"))?;
-    match carry_out(&request, &commands, &gate, Request::One(Command::Create(create))).await? {
+    let key = key.map(|key| key.on(&request, &body));
+    match carry_out(&request, &commands, &gate, Request::One(Command::Create(create)), key).await? {
         Outcome::Stands { record, receipt } => Ok(HttpResponse::Created()
             .insert_header((WRITE_RECEIPT, receipt.encode()))
             .insert_header((header::LOCATION, format!("/parking-slots/{}", record.slot.uuid)))
@@ -60,12 +64,14 @@ pub async fn create_all(
     gate: web::Data<Gate>,
 ) -> Result<HttpResponse, Problem> {
     Parameters::parse(request.query_string())?.finish()?;
+    let key = GivenKey::of(&request)?;
     let body = body(&request, payload, &[JSON], BATCH_BODY_MAX_BYTES).await?;
     let mut faults = Faults::default();
     let items = Fields::parse_array(&body, CREATES_MAX, &mut faults)?;
     let creates = items.into_iter().filter_map(|fields| create_from(fields, &mut faults)).collect();
     faults.check()?;
-    match carry_out(&request, &commands, &gate, Request::CreateAll(creates)).await? {
+    let key = key.map(|key| key.on(&request, &body));
+    match carry_out(&request, &commands, &gate, Request::CreateAll(creates), key).await? {
         Outcome::AllStand { records, receipt } => {
             let receipt = receipt.encode();
             Ok(HttpResponse::Created()
@@ -104,6 +110,7 @@ pub async fn change(
     let uuid = slot_uuid(&uuid)?;
     Parameters::parse(request.query_string())?.finish()?;
     let precondition = if_match(&request)?;
+    let key = GivenKey::of(&request)?;
     let body = body(&request, payload, &[JSON, MERGE_PATCH], BODY_MAX_BYTES).await?;
     let mut fields = Fields::parse(&body)?;
     let mut faults = Faults::default();
@@ -111,7 +118,8 @@ pub async fn change(
     fields.finish(&mut faults);
     faults.check()?;
     let change = ChangeSlot { uuid, precondition, name, status };
-    match carry_out(&request, &commands, &gate, Request::One(Command::Change(change))).await? {
+    let key = key.map(|key| key.on(&request, &body));
+    match carry_out(&request, &commands, &gate, Request::One(Command::Change(change)), key).await? {
         Outcome::Stands { record, receipt } => Ok(HttpResponse::Ok()
             .insert_header((WRITE_RECEIPT, receipt.encode()))
             .insert_header((header::ETAG, etag(record.slot.version)))
@@ -133,8 +141,10 @@ pub async fn delete(
     let uuid = slot_uuid(&uuid)?;
     Parameters::parse(request.query_string())?.finish()?;
     let precondition = if_match(&request)?;
+    // A body has no meaning here, and is not read.
+    let key = GivenKey::of(&request)?.map(|key| key.on(&request, &[]));
     let delete = DeleteSlot { uuid, precondition };
-    match carry_out(&request, &commands, &gate, Request::One(Command::Delete(delete))).await? {
+    match carry_out(&request, &commands, &gate, Request::One(Command::Delete(delete)), key).await? {
         Outcome::Removed { receipt, .. } => {
             Ok(HttpResponse::NoContent().insert_header((WRITE_RECEIPT, receipt.encode())).finish())
         }
@@ -147,11 +157,15 @@ async fn carry_out(
     commands: &Commands,
     gate: &Gate,
     asked: Request,
+    key: Option<IdempotencyKey>,
 ) -> Result<Outcome, Problem> {
-    let ask = Ask { request: asked, traceparent: traceparent(request) };
+    let ask = Ask { request: asked, key, traceparent: traceparent(request) };
     let Executed { answer, queued, committing } = commands.execute(ask).await;
     request.extensions_mut().insert(Timing([("queue", queued), ("commit", committing)]));
-    let outcome = answer?;
+    let Done { outcome, replayed } = answer?;
+    if replayed {
+        request.extensions_mut().insert(Replayed);
+    }
     gate.log().note(outcome.receipt());
     Ok(outcome)
 }

@@ -2,18 +2,23 @@
 
 use std::time::Duration;
 
-use futures_util::future::join3;
+use futures_util::future::join4;
 use shared::{
     event::EventType,
     postgres::Fault,
     slot::{Slot, SlotEvent, evolve},
 };
 use tokio::time::timeout;
-use tokio_postgres::{Row, error::SqlState};
+use tokio_postgres::{
+    Row,
+    error::{DbError, SqlState},
+    types::ToSql,
+};
 use uuid::Uuid;
 
 use super::{
     draft::{Draft, Slots, Stamps, StoredSlot, Verdict},
+    keys::{Claims, KEYS_CONSTRAINT, KeyColumns, Keys, Wanted},
     session::{PrimarySession, begin_with_commit_lock, take_commit_lock},
 };
 use crate::{commands::Ask, freshness::receipt::WriteReceipt, record::SlotRecord, relay::wake::Wake};
@@ -56,16 +61,17 @@ pub async fn commit_batch(
     wake: Wake,
 ) -> Result<Vec<Verdict>, Failure> {
     let referenced: Vec<Uuid> = asks.iter().filter_map(|ask| ask.request.existing_slot()).collect();
-    if referenced.is_empty() {
-        let draft = Draft::decide(asks, &Slots::default());
+    let wanted = Wanted::of(asks);
+    if referenced.is_empty() && wanted.is_empty() {
+        let draft = Draft::decide(asks, &Slots::default(), &Keys::default());
         let stamps = write(primary, &begin_with_commit_lock(), &draft, wake)
             .await
             .map_err(|lost| lost.before_answer(draft.clone()))?;
         return Ok(draft.verdicts(Some(stamps)));
     }
-    let slots = lock_slots(primary, &referenced).await?;
-    let draft = Draft::decide(asks, &slots);
-    if draft.events.is_empty() {
+    let (slots, keys) = begin_with_locks(primary, &referenced, &wanted).await?;
+    let draft = Draft::decide(asks, &slots, &keys);
+    if draft.is_empty() {
         rollback(primary).await?;
         return Ok(draft.verdicts(None));
     }
@@ -75,16 +81,17 @@ pub async fn commit_batch(
     Ok(draft.verdicts(Some(stamps)))
 }
 
-/// Runs an unsettled batch again, identical, on a new connection. A slot has each version once in the log, so it waits
-/// for the first attempt if that still runs, and exactly one of the two commits.
+/// Runs an unsettled batch again, identical, on a new connection. A slot has each version once in the log, and each
+/// key is kept once, so it waits for the first attempt if that still runs, and exactly one of the two commits.
 ///
 /// # Errors
 /// Still unsettled: the primary is away again, or somebody holds a lock. To be run again.
 pub async fn rerun(primary: &PrimarySession, draft: &Draft, wake: Wake) -> Result<Settled, Failure> {
-    let slots = draft.changed_slots();
+    let (slots, claims) = (draft.changed_slots(), Claims::of(&draft.keys));
     let locking = async {
         primary.session.batch_execute("BEGIN").await?;
-        primary.session.query(&primary.lock_slots, &[&slots]).await
+        primary.session.query(&primary.lock_slots, &[&slots]).await?;
+        primary.session.query(&primary.claim_keys, &[&claims.classes, &claims.objects]).await
     };
     let locked = exchange(primary, locking).await;
     locked.map_err(|fault| fault.before_write())?;
@@ -122,6 +129,10 @@ impl WriteFault {
 
 impl Failure {
     fn of_rollback(error: tokio_postgres::Error) -> Self {
+        // A key that was kept without being claimed is there when the batch is decided anew.
+        if error.as_db_error().and_then(DbError::constraint) == Some(KEYS_CONSTRAINT) {
+            return Self::Retryable(error);
+        }
         match Fault::of_rollback(&error) {
             Fault::Retryable => Self::Retryable(error),
             Fault::Unable => Self::Unable(error),
@@ -148,41 +159,78 @@ async fn rollback(primary: &PrimarySession) -> Result<(), Failure> {
     exchange(primary, primary.session.batch_execute("ROLLBACK")).await.map_err(WriteFault::before_write)
 }
 
-/// Begins a transaction and locks those of the slots that are free, so that one slot which somebody else holds
-/// stalls only its own commands.
-async fn lock_slots(primary: &PrimarySession, uuids: &[Uuid]) -> Result<Slots, Failure> {
+/// Begins a transaction, locks those of the slots that are free and claims those of the keys, so that one slot or key
+/// which somebody else has stalls only its own commands.
+async fn begin_with_locks(
+    primary: &PrimarySession,
+    uuids: &[Uuid],
+    wanted: &Wanted<'_>,
+) -> Result<(Slots, Keys), Failure> {
     let session = &primary.session;
     let work = async {
-        let params: [&(dyn tokio_postgres::types::ToSql + Sync); 1] = [&uuids];
-        let (begun, locked, existing) = tokio::join!(
+        let (begun, slots, keys) = tokio::join!(
             biased;
             session.batch_execute("BEGIN"),
-            session.query(&primary.lock_free_slots, &params),
-            session.query(&primary.existing_slots, &params),
+            lock_slots(primary, uuids),
+            claim_keys(primary, wanted),
         );
         begun?;
-        let (locked, existing) = (locked?, existing?);
-        let mut slots = Slots::default();
-        for row in &locked {
-            let stored = stored_slot(row)?;
-            slots.locked.insert(stored.record.slot.uuid, stored);
-        }
-        for row in &existing {
-            let uuid = row.try_get(0)?;
-            if !slots.locked.contains_key(&uuid) {
-                slots.held.insert(uuid);
-            }
-        }
-        Ok(slots)
+        Ok((slots?, keys?))
     };
     match exchange(primary, work).await {
-        Ok(slots) => Ok(slots),
+        Ok(locked) => Ok(locked),
         Err(WriteFault::ConnectionLost) => Err(Failure::Interrupted),
         Err(WriteFault::RolledBack(error)) => {
             rollback(primary).await?;
             Err(Failure::of_rollback(error))
         }
     }
+}
+
+async fn lock_slots(primary: &PrimarySession, uuids: &[Uuid]) -> Result<Slots, tokio_postgres::Error> {
+    let mut slots = Slots::default();
+    if uuids.is_empty() {
+        return Ok(slots);
+    }
+    let params: [&(dyn ToSql + Sync); 1] = [&uuids];
+    let (locked, existing) = tokio::join!(
+        biased;
+        primary.session.query(&primary.lock_free_slots, &params),
+        primary.session.query(&primary.existing_slots, &params),
+    );
+    for row in &locked? {
+        let stored = stored_slot(row)?;
+        slots.locked.insert(stored.record.slot.uuid, stored);
+    }
+    for row in &existing? {
+        let uuid = row.try_get(0)?;
+        if !slots.locked.contains_key(&uuid) {
+            slots.held.insert(uuid);
+        }
+    }
+    Ok(slots)
+}
+
+async fn claim_keys(primary: &PrimarySession, wanted: &Wanted<'_>) -> Result<Keys, tokio_postgres::Error> {
+    if wanted.is_empty() {
+        return Ok(Keys::default());
+    }
+    let claims: [&(dyn ToSql + Sync); 2] = [&wanted.claims.classes, &wanted.claims.objects];
+    let sought: [&(dyn ToSql + Sync); 2] = [&wanted.names, &wanted.fingerprints];
+    let (claimed, kept) = tokio::join!(
+        biased;
+        primary.session.query(&primary.claim_free_keys, &claims),
+        primary.session.query(&primary.kept_keys, &sought),
+    );
+    wanted.found(&claimed?, &kept?)
+}
+
+async fn keep_keys(primary: &PrimarySession, draft: &Draft) -> Result<(), tokio_postgres::Error> {
+    if !draft.keys.is_empty() {
+        let columns = KeyColumns::of(&draft.keys, draft.events.len());
+        primary.session.execute(&primary.keep_keys, &columns.params()).await?;
+    }
+    Ok(())
 }
 
 /// Takes the commit lock, appends, commits: one pipelined exchange, so that nothing waits for this process while the
@@ -201,14 +249,16 @@ async fn write(
     let work = async {
         let params = columns.params(&notify);
         // Requests leave in the order in which these futures are polled first, which is the order written here.
-        let (locked, appended, committed) = join3(
+        let (locked, appended, kept, committed) = join4(
             session.batch_execute(lock),
             session.query_one(&primary.append, &params),
+            keep_keys(primary, draft),
             session.batch_execute("COMMIT"),
         )
         .await;
         locked?;
         let row = appended?;
+        kept?;
         committed?;
         Ok(row)
     };
@@ -288,7 +338,7 @@ impl<'d> Columns<'d> {
         columns
     }
 
-    fn params<'p>(&'p self, notify: &'p bool) -> [&'p (dyn tokio_postgres::types::ToSql + Sync); 11] {
+    fn params<'p>(&'p self, notify: &'p bool) -> [&'p (dyn ToSql + Sync); 11] {
         [
             &self.ids,
             &self.types,

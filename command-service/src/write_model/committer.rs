@@ -29,6 +29,10 @@ const HELD_MAX_COMMANDS: usize = 1024;
 /// How soon commands on held slots are tried again when no other command comes first.
 const HELD_PAUSE: Duration = Duration::from_millis(5);
 
+/// How long a command waits for another one with the same idempotency key, to be given the same answer. Longer than a
+/// transaction that is stuck: the primary ends it before.
+const KEY_IN_USE_WAIT: Duration = Duration::from_secs(3);
+
 /// How often a batch is tried that was rolled back because of others.
 const TRIES_MAX: u8 = 2;
 
@@ -217,9 +221,12 @@ impl Committer {
 
     fn answer_one(&mut self, taken: Taken, verdict: Verdict) {
         match verdict {
-            Verdict::Done(outcome) => taken.answer(Ok(outcome)),
+            Verdict::Done(done) => taken.answer(Ok(done)),
             Verdict::Refused(refusal) => taken.answer(Err(refusal)),
-            Verdict::Held => self.hold([taken]),
+            Verdict::KeyInUse if taken.since_taken() >= KEY_IN_USE_WAIT => {
+                taken.answer(Err(Refusal::KeyInUse));
+            }
+            Verdict::Held | Verdict::KeyInUse => self.hold([taken]),
         }
     }
 

@@ -1,6 +1,9 @@
 //! What a batch of commands comes to, decided in memory in the order of arrival. Positions and times are not known
 //! yet: the commit gives them, and [`Draft::verdicts`] puts them in.
 
+mod joining;
+mod verdict;
+
 use std::collections::{HashMap, HashSet};
 
 use jiff::{SignedDuration, Timestamp};
@@ -10,8 +13,11 @@ use shared::{
 };
 use uuid::Uuid;
 
+use self::joining::Joining;
+pub use self::verdict::Verdict;
+use super::keys::Keys;
 use crate::{
-    commands::{Ask, Outcome, Refusal, Request},
+    commands::{Ask, IdempotencyKey, Outcome, Refusal, Request},
     freshness::receipt::WriteReceipt,
     record::SlotRecord,
 };
@@ -49,6 +55,29 @@ pub struct DraftEvent {
     pub is_last_of_slot: bool,
 }
 
+/// A key to be kept.
+#[derive(Clone, Debug)]
+pub struct DraftKey {
+    /// The key, with the fingerprint of its request.
+    pub key: IdempotencyKey,
+    /// What its request led to.
+    pub at: KeptAt,
+}
+
+/// Where in the log stands what a request with a key led to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeptAt {
+    /// There before the batch: a version that the request found in order.
+    Standing(Position),
+    /// Events of the batch.
+    Events {
+        /// The first one's number, from 0.
+        first: usize,
+        /// How many they are.
+        events: usize,
+    },
+}
+
 /// Position and time of a batch's first event; each further event is one position and one microsecond later. And the
 /// epoch in which the positions count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,17 +111,6 @@ impl Stamps {
     }
 }
 
-/// What became of one command.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Verdict {
-    /// It led to this.
-    Done(Outcome),
-    /// It led to nothing.
-    Refused(Refusal),
-    /// Somebody else holds its slot: to be decided again.
-    Held,
-}
-
 /// Who made the version of a slot that a command sees or leaves.
 #[derive(Clone, Copy, Debug)]
 enum MadeBy {
@@ -110,11 +128,26 @@ struct State {
 #[derive(Clone, Debug)]
 enum Decided {
     Stands(State),
-    AllStand { slots: Vec<Slot>, first_event: usize },
-    Removed { event: usize, version: Version },
+    AllStand {
+        slots: Vec<Slot>,
+        first_event: usize,
+    },
+    Removed {
+        event: usize,
+        version: Version,
+    },
     Rejected(Rejection),
-    Mismatched { current: Version, made_by: MadeBy },
+    Mismatched {
+        current: Version,
+        made_by: MadeBy,
+    },
+    Refused(Refusal),
     Held,
+    /// This came of an earlier request with the same key.
+    Replayed(Outcome),
+    /// The same as came of this request of the batch, which has the same key.
+    Joined(usize),
+    KeyInUse,
 }
 
 /// A batch, decided but not committed.
@@ -122,6 +155,8 @@ enum Decided {
 pub struct Draft {
     /// What is to be appended, in order.
     pub events: Vec<DraftEvent>,
+    /// The keys to be kept with it.
+    pub keys: Vec<DraftKey>,
     decided: Vec<Decided>,
 }
 
@@ -129,16 +164,30 @@ impl Draft {
     /// Decides the commands one after the other; on slots that were there before the batch, each sees what those
     /// before it did.
     #[must_use]
-    pub fn decide(asks: &[&Ask], slots: &Slots) -> Self {
+    pub fn decide(asks: &[&Ask], slots: &Slots, keys: &Keys) -> Self {
         let mut states: HashMap<Uuid, State> =
             slots.locked.iter().map(|(uuid, stored)| (*uuid, State::before(stored))).collect();
+        let mut joining = Joining::new(keys);
         let mut draft = Self::default();
-        for ask in asks {
-            let decided = draft.decide_one(ask, slots, &mut states);
+        for (number, ask) in asks.iter().enumerate() {
+            let decided = joining.known(ask, &draft.decided).unwrap_or_else(|| {
+                let decided = draft.decide_one(ask, slots, &mut states);
+                if let Some(key) = &ask.key {
+                    joining.note(key, number);
+                    draft.keys.extend(decided.kept_at().map(|at| DraftKey { key: key.clone(), at }));
+                }
+                decided
+            });
             draft.decided.push(decided);
         }
         draft.mark_last_events();
         draft
+    }
+
+    /// Whether there is nothing to commit.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.events.is_empty() && self.keys.is_empty()
     }
 
     fn decide_one(&mut self, ask: &Ask, slots: &Slots, states: &mut HashMap<Uuid, State>) -> Decided {
@@ -230,7 +279,11 @@ impl Draft {
     /// What became of each command, once the events stand in the log from `stamps` on; `None` if there were none.
     #[must_use]
     pub fn verdicts(&self, stamps: Option<Stamps>) -> Vec<Verdict> {
-        self.decided.iter().map(|decided| decided.verdict(stamps)).collect()
+        let verdict = |decided: &Decided| match decided {
+            Decided::Joined(first) => self.decided[*first].verdict(stamps).again(),
+            other => other.verdict(stamps),
+        };
+        self.decided.iter().map(verdict).collect()
     }
 }
 
@@ -241,71 +294,5 @@ impl State {
             created_at: Some(stored.record.created_at),
             made_by: MadeBy::Before { updated_at: stored.record.updated_at, receipt: stored.receipt },
         }
-    }
-}
-
-impl MadeBy {
-    /// The receipt of the event that made the version. `None`: the event was not committed.
-    fn receipt(self, stamps: Option<Stamps>) -> Option<WriteReceipt> {
-        match self {
-            Self::Before { receipt, .. } => Some(receipt),
-            Self::Event(event) => stamps.map(|stamps| stamps.receipt_of(event, 1)),
-        }
-    }
-
-    /// When the version was made. `None`: the event was not committed.
-    fn time(self, stamps: Option<Stamps>) -> Option<Timestamp> {
-        match self {
-            Self::Before { updated_at, .. } => Some(updated_at),
-            Self::Event(event) => stamps.map(|stamps| stamps.time_of(event)),
-        }
-    }
-}
-
-impl Decided {
-    /// A mismatch is told with the receipt of the version that it met, so that the caller's next read is not stale.
-    fn rejected(rejection: Rejection, met: Option<&State>) -> Self {
-        match (rejection, met) {
-            (Rejection::VersionMismatch { current }, Some(state)) => {
-                Self::Mismatched { current, made_by: state.made_by }
-            }
-            _ => Self::Rejected(rejection),
-        }
-    }
-
-    /// Without a commit there is no answer for who made an event, or met one: it is to be decided again.
-    fn verdict(&self, stamps: Option<Stamps>) -> Verdict {
-        self.settled(stamps).unwrap_or(Verdict::Held)
-    }
-
-    fn settled(&self, stamps: Option<Stamps>) -> Option<Verdict> {
-        Some(match self {
-            Self::Held => Verdict::Held,
-            Self::Rejected(rejection) => Verdict::Refused((*rejection).into()),
-            Self::Mismatched { current, made_by } => {
-                let receipt = made_by.receipt(stamps)?;
-                Verdict::Refused(Refusal::VersionMismatch { current: *current, receipt })
-            }
-            Self::Stands(State { slot, created_at, made_by }) => {
-                let (updated_at, receipt) = (made_by.time(stamps)?, made_by.receipt(stamps)?);
-                let created_at = created_at.unwrap_or(updated_at);
-                let record = SlotRecord { slot: slot.clone(), created_at, updated_at };
-                Verdict::Done(Outcome::Stands { record, receipt })
-            }
-            Self::AllStand { slots, first_event } => {
-                let stamps = stamps?;
-                let record = |(number, slot): (usize, &Slot)| {
-                    let time = stamps.time_of(first_event + number);
-                    SlotRecord { slot: slot.clone(), created_at: time, updated_at: time }
-                };
-                let records = slots.iter().enumerate().map(record).collect();
-                let receipt = stamps.receipt_of(*first_event, slots.len());
-                Verdict::Done(Outcome::AllStand { records, receipt })
-            }
-            Self::Removed { event, version } => {
-                let receipt = stamps?.receipt_of(*event, 1);
-                Verdict::Done(Outcome::Removed { version: *version, receipt })
-            }
-        })
     }
 }

@@ -2,19 +2,23 @@
 //!
 //! | module | holds |
 //! |---|---|
+//! | [`keys`] | idempotency keys: claimed, kept, found again |
 //! | [`draft`] | what a batch of commands comes to, decided in memory |
 //! | [`commit`] | the step: one batch, one transaction |
 //! | [`committer`] | the loop: takes what waits, has it committed, answers |
 //! | [`session`] | the committer's connection with its statements |
+//! | [`forget`] | deletes old idempotency keys |
 //!
 //! Whoever appends to the log first takes the commit lock, as a statement of its own, and holds it until the commit.
-//! So positions have no gap and rise in commit order. Order of locks everywhere: slots, slot inserts, commit lock,
-//! events.
+//! So positions have no gap and rise in commit order. Order of locks everywhere: slots, idempotency keys,
+//! commit lock, then what is inserted: slots, events, keys.
 
+pub mod keys;
 pub mod draft;
 pub mod session;
 pub mod commit;
 pub mod committer;
+pub mod forget;
 
 /// The primary's migrations.
 #[must_use]

@@ -1,7 +1,13 @@
 //! The committer's connection to the primary, with its statements prepared.
 
+use futures_util::future::try_join3;
 use shared::postgres::{ConnectError, DatabaseUrl, Fault, Session, SessionKind};
 use tokio_postgres::Statement;
+
+use super::{
+    forget::FORGET_KEYS,
+    keys::{CLAIM_FREE_KEYS, CLAIM_KEYS, KEEP_KEYS, KEPT_KEYS},
+};
 
 /// The transaction-level advisory lock that makes commits serial.
 pub const COMMIT_LOCK: i64 = 0x7061_726b_5f6c_6f67;
@@ -39,7 +45,18 @@ const FIND_EVENTS: &str = "
          USING (slot_uuid, version, id)";
 
 /// Every statement of the write model, for the test that prepares them against the schema.
-pub const STATEMENTS: [&str; 5] = [LOCK_FREE_SLOTS, EXISTING_SLOTS, LOCK_SLOTS, APPEND, FIND_EVENTS];
+pub const STATEMENTS: [&str; 10] = [
+    LOCK_FREE_SLOTS,
+    EXISTING_SLOTS,
+    LOCK_SLOTS,
+    CLAIM_FREE_KEYS,
+    CLAIM_KEYS,
+    KEPT_KEYS,
+    APPEND,
+    KEEP_KEYS,
+    FIND_EVENTS,
+    FORGET_KEYS,
+];
 
 /// Bounds, from the inside out: a lock is waited for 2 s, a statement runs 3 s, and a transaction whose client says
 /// nothing for 2 s (a paused process) is ended, so that it stalls nobody. A backend that waits notices within 500 ms
@@ -81,7 +98,11 @@ pub struct PrimarySession {
     pub(super) lock_free_slots: Statement,
     pub(super) existing_slots: Statement,
     pub(super) lock_slots: Statement,
+    pub(super) claim_free_keys: Statement,
+    pub(super) claim_keys: Statement,
+    pub(super) kept_keys: Statement,
     pub(super) append: Statement,
+    pub(super) keep_keys: Statement,
     pub(super) find_events: Statement,
 }
 
@@ -92,15 +113,35 @@ impl PrimarySession {
     /// [`OpenError`].
     pub async fn open(primary: &DatabaseUrl) -> Result<Self, OpenError> {
         let session = primary.connect(KIND).await?;
-        let (lock_free_slots, existing_slots, lock_slots, append, find_events) = tokio::try_join!(
-            session.prepare(LOCK_FREE_SLOTS),
-            session.prepare(EXISTING_SLOTS),
-            session.prepare(LOCK_SLOTS),
-            session.prepare(APPEND),
-            session.prepare(FIND_EVENTS),
-        )
-        .map_err(|error| OpenError::preparing(error, &session))?;
-        Ok(Self { lock_free_slots, existing_slots, lock_slots, append, find_events, session })
+        let prepared = tokio::try_join!(
+            try_join3(
+                session.prepare(LOCK_FREE_SLOTS),
+                session.prepare(EXISTING_SLOTS),
+                session.prepare(LOCK_SLOTS),
+            ),
+            try_join3(
+                session.prepare(CLAIM_FREE_KEYS),
+                session.prepare(CLAIM_KEYS),
+                session.prepare(KEPT_KEYS),
+            ),
+            try_join3(session.prepare(APPEND), session.prepare(KEEP_KEYS), session.prepare(FIND_EVENTS)),
+        );
+        let (slots, keys, log) = prepared.map_err(|error| OpenError::preparing(error, &session))?;
+        let (lock_free_slots, existing_slots, lock_slots) = slots;
+        let (claim_free_keys, claim_keys, kept_keys) = keys;
+        let (append, keep_keys, find_events) = log;
+        Ok(Self {
+            session,
+            lock_free_slots,
+            existing_slots,
+            lock_slots,
+            claim_free_keys,
+            claim_keys,
+            kept_keys,
+            append,
+            keep_keys,
+            find_events,
+        })
     }
 
     /// Waits until the connection is lost.

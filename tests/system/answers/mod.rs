@@ -9,6 +9,7 @@
 //! | `media_types` | `Content-Type`, `Content-Encoding` |
 //! | `parameters` | query parameters, cursors, uuids |
 //! | `preconditions` | `If-Match`, `If-None-Match` |
+//! | `idempotency_keys` | `Idempotency-Key` |
 //! | `resources` | paths, methods, `HEAD`, pages of problems |
 //! | `headers` | what answers carry beside their body |
 //! | `outages` | problems while a part is away |
@@ -20,6 +21,7 @@ mod sizes;
 mod media_types;
 mod parameters;
 mod preconditions;
+mod idempotency_keys;
 mod resources;
 mod headers;
 mod outages;

@@ -5,7 +5,7 @@ use stack::Role;
 use system_tests::{Call, Pair, Reply, service::Address};
 
 /// Every type of problem, and its status.
-pub(crate) const TYPES: [(&str, u16); 19] = [
+pub(crate) const TYPES: [(&str, u16); 21] = [
     ("malformed-json", 400),
     ("unknown-field", 400),
     ("invalid-parameter", 400),
@@ -15,10 +15,12 @@ pub(crate) const TYPES: [(&str, u16); 19] = [
     ("request-timeout", 408),
     ("dead-lettered", 409),
     ("foreign-receipt", 409),
+    ("idempotency-key-in-use", 409),
     ("version-mismatch", 412),
     ("too-large", 413),
     ("unsupported-media-type", 415),
     ("invalid-value", 422),
+    ("idempotency-key-reused", 422),
     ("internal", 500),
     ("primary-unavailable", 503),
     ("replica-unavailable", 503),

@@ -1,0 +1,63 @@
+//! `Idempotency-Key`: a command that is sent again with the same key is carried out once.
+
+use actix_web::{
+    HttpRequest,
+    http::header::{self, HeaderName},
+};
+use sha2::{Digest, Sha256};
+
+use super::problem::{Problem, ProblemType};
+use crate::commands::IdempotencyKey;
+
+const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+
+/// On an answer that was given before: the command was not carried out again.
+pub const IDEMPOTENCY_REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
+
+/// The longest key, in bytes.
+const KEY_MAX_BYTES: usize = 200;
+
+/// That the answer was given before. A handler leaves it in the request's extensions.
+#[derive(Clone, Copy, Debug)]
+pub struct Replayed;
+
+/// The key that a request carries.
+#[derive(Debug)]
+pub struct GivenKey(String);
+
+impl GivenKey {
+    /// The request's key, if it has one.
+    ///
+    /// # Errors
+    /// `invalid-parameter` for several, or one that is not 1 to 200 visible ASCII characters: were it passed over, the
+    /// caller would rely on a safety that is not there.
+    pub fn of(request: &HttpRequest) -> Result<Option<Self>, Problem> {
+        let mut lines = request.headers().get_all(IDEMPOTENCY_KEY).map(header::HeaderValue::as_bytes);
+        let Some(line) = lines.next() else {
+            return Ok(None);
+        };
+        let is_key = (1..=KEY_MAX_BYTES).contains(&line.len()) && line.iter().all(u8::is_ascii_graphic);
+        match std::str::from_utf8(line) {
+            Ok(key) if is_key && lines.next().is_none() => Ok(Some(Self(key.to_owned()))),
+            _ => Err(Problem::new(
+                ProblemType::InvalidParameter,
+                "Idempotency-Key must stand once, with 1 to 200 visible ASCII characters",
+            )),
+        }
+    }
+
+    /// The key with the fingerprint of its request: method, path, `If-Match` and body, byte by byte.
+    #[must_use]
+    pub fn on(self, request: &HttpRequest, body: &[u8]) -> IdempotencyKey {
+        let conditions = request.headers().get_all(header::IF_MATCH).map(header::HeaderValue::as_bytes);
+        let mut parts = vec![request.method().as_str().as_bytes(), request.path().as_bytes(), body];
+        parts.extend(conditions);
+        let mut hash = Sha256::new();
+        for part in parts {
+            // With its length, so that no two lists of parts run together to the same bytes.
+            hash.update((part.len() as u64).to_be_bytes());
+            hash.update(part);
+        }
+        IdempotencyKey { name: self.0, fingerprint: hash.finalize().into() }
+    }
+}

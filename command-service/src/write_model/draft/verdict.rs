@@ -1,0 +1,109 @@
+//! What became of each command of a batch, once the commit has given positions and times.
+
+use jiff::Timestamp;
+use shared::slot::{Rejection, Slot};
+
+use super::{Decided, MadeBy, Stamps, State};
+use crate::{
+    commands::{Done, Outcome, Refusal},
+    freshness::receipt::WriteReceipt,
+    record::SlotRecord,
+};
+
+/// What became of one command.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// It led to this.
+    Done(Done),
+    /// It led to nothing.
+    Refused(Refusal),
+    /// Somebody else holds its slot: to be decided again.
+    Held,
+    /// A request with the same key is being carried out: to be decided again.
+    KeyInUse,
+}
+
+impl Verdict {
+    fn of(outcome: Outcome) -> Self {
+        Self::Done(Done { outcome, replayed: false })
+    }
+
+    /// The same for another request with the same key.
+    pub(super) fn again(self) -> Self {
+        match self {
+            Self::Done(done) => Self::Done(Done { replayed: true, ..done }),
+            other => other,
+        }
+    }
+}
+
+impl MadeBy {
+    /// The receipt of the event that made the version. `None`: the event was not committed.
+    fn receipt(self, stamps: Option<Stamps>) -> Option<WriteReceipt> {
+        match self {
+            Self::Before { receipt, .. } => Some(receipt),
+            Self::Event(event) => stamps.map(|stamps| stamps.receipt_of(event, 1)),
+        }
+    }
+
+    /// When the version was made. `None`: the event was not committed.
+    fn time(self, stamps: Option<Stamps>) -> Option<Timestamp> {
+        match self {
+            Self::Before { updated_at, .. } => Some(updated_at),
+            Self::Event(event) => stamps.map(|stamps| stamps.time_of(event)),
+        }
+    }
+}
+
+impl Decided {
+    /// A mismatch is told with the receipt of the version that it met, so that the caller's next read is not stale.
+    pub(super) fn rejected(rejection: Rejection, met: Option<&State>) -> Self {
+        match (rejection, met) {
+            (Rejection::VersionMismatch { current }, Some(state)) => {
+                Self::Mismatched { current, made_by: state.made_by }
+            }
+            _ => Self::Rejected(rejection),
+        }
+    }
+
+    /// Without a commit there is no answer for who made an event, or met one: it is to be decided again.
+    pub(super) fn verdict(&self, stamps: Option<Stamps>) -> Verdict {
+        self.settled(stamps).unwrap_or(Verdict::Held)
+    }
+
+    fn settled(&self, stamps: Option<Stamps>) -> Option<Verdict> {
+        Some(match self {
+            Self::Held => Verdict::Held,
+            Self::KeyInUse => Verdict::KeyInUse,
+            Self::Refused(refusal) => Verdict::Refused(*refusal),
+            Self::Replayed(outcome) => Verdict::of(outcome.clone()).again(),
+            // Told by the request that it joined.
+            Self::Joined(_) => return None,
+            Self::Rejected(rejection) => Verdict::Refused((*rejection).into()),
+            Self::Mismatched { current, made_by } => {
+                let receipt = made_by.receipt(stamps)?;
+                Verdict::Refused(Refusal::VersionMismatch { current: *current, receipt })
+            }
+            Self::Stands(State { slot, created_at, made_by }) => {
+                let (updated_at, receipt) = (made_by.time(stamps)?, made_by.receipt(stamps)?);
+                let created_at = created_at.unwrap_or(updated_at);
+                let record = SlotRecord { slot: slot.clone(), created_at, updated_at };
+                Verdict::of(Outcome::Stands { record, receipt })
+            }
+            Self::AllStand { slots, first_event } => {
+                let stamps = stamps?;
+                let record = |(number, slot): (usize, &Slot)| {
+                    let time = stamps.time_of(first_event + number);
+                    SlotRecord { slot: slot.clone(), created_at: time, updated_at: time }
+                };
+                let records = slots.iter().enumerate().map(record).collect();
+                let receipt = stamps.receipt_of(*first_event, slots.len());
+                Verdict::of(Outcome::AllStand { records, receipt })
+            }
+            Self::Removed { event, version } => {
+                let receipt = stamps?.receipt_of(*event, 1);
+                Verdict::of(Outcome::Removed { version: *version, receipt })
+            }
+        })
+    }
+}

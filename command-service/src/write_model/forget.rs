@@ -1,0 +1,79 @@
+//! Forgets old idempotency keys, on a connection of its own and in short steps, so that no command waits for it.
+
+use std::time::Duration;
+
+use shared::postgres::{ConnectError, DatabaseUrl, SessionKind};
+use tokio::time::sleep;
+use tokio_postgres::Client;
+use tokio_util::sync::CancellationToken;
+
+/// Forgets a few keys that are old enough. It is an hour more than the 24 that are promised: a key's time is taken
+/// just before its commit, and clocks are set. Several processes may do so at once.
+pub const FORGET_KEYS: &str = "
+    DELETE FROM idempotency_keys WHERE key IN (
+        SELECT key FROM idempotency_keys WHERE kept_at < now() - interval '25 hours'
+        ORDER BY kept_at LIMIT $1 FOR UPDATE SKIP LOCKED
+    )";
+
+/// How many keys one step forgets: so few that its locks are held for milliseconds.
+const STEP_MAX_KEYS: i64 = 1000;
+
+/// How often it is looked for old keys.
+const INTERVAL: Duration = Duration::from_secs(60);
+
+/// What is forgotten late harms nobody, so its commits do not wait for the disk.
+const KIND: SessionKind = SessionKind {
+    step: "group commit: old keys",
+    options: "-c statement_timeout=5s -c lock_timeout=2s -c synchronous_commit=off \
+              -c default_transaction_isolation=read\\ committed",
+};
+
+/// Why keys could not be forgotten.
+#[derive(Debug, thiserror::Error)]
+pub enum ForgetError {
+    /// The primary is away.
+    #[error(transparent)]
+    Connect(#[from] ConnectError),
+    /// The primary refused, or the connection was lost.
+    #[error("old keys could not be deleted")]
+    Sql(#[from] tokio_postgres::Error),
+}
+
+/// One step: forgets at most `limit` old keys. How many it were.
+///
+/// # Errors
+/// The primary refused, or the connection was lost.
+pub async fn forget_step(primary: &Client, limit: i64) -> Result<u64, tokio_postgres::Error> {
+    primary.execute(FORGET_KEYS, &[&limit]).await
+}
+
+/// Forgets old keys every minute until `stop` is cancelled.
+pub async fn run(primary: DatabaseUrl, stop: CancellationToken) {
+    let forgetting = async {
+        loop {
+            match forget_all(&primary).await {
+                Ok(0) => {}
+                Ok(forgotten) => tracing::debug!(forgotten, "old idempotency keys forgotten"),
+                // The committer says so if the primary is away for longer.
+                Err(error) => {
+                    let error = &error as &dyn std::error::Error;
+                    tracing::debug!(error, "old idempotency keys are forgotten later");
+                }
+            }
+            sleep(INTERVAL).await;
+        }
+    };
+    stop.run_until_cancelled(forgetting).await;
+}
+
+async fn forget_all(primary: &DatabaseUrl) -> Result<u64, ForgetError> {
+    let session = primary.connect(KIND).await?;
+    let mut forgotten = 0;
+    loop {
+        let step = forget_step(&session, STEP_MAX_KEYS).await?;
+        forgotten += step;
+        if step < STEP_MAX_KEYS.unsigned_abs() {
+            return Ok(forgotten);
+        }
+    }
+}

@@ -40,10 +40,9 @@ const KIND: SessionKind = SessionKind {
 
 /// A clock that is behind the log was set back; commit times then do not tell how old something is.
 const END: &str = "
-    SELECT epoch.epoch, coalesce(last.position, 0) AS position, clock_timestamp() AS clock,
-           clock_timestamp() < greatest(last.committed_at, watermark.as_of) AS clock_is_behind
-    FROM epoch
-    CROSS JOIN log_watermark AS watermark
+    SELECT (SELECT epoch FROM epoch) AS epoch, coalesce(last.position, 0) AS position, clock_timestamp() AS clock,
+           clock_timestamp() < greatest(last.committed_at, (SELECT as_of FROM log_watermark)) AS clock_is_behind
+    FROM (VALUES (1)) AS one
     LEFT JOIN LATERAL (
         SELECT position, committed_at FROM parking_slot_events ORDER BY position DESC LIMIT 1
     ) AS last ON true";

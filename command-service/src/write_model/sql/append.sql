@@ -9,8 +9,8 @@ WITH
 log AS MATERIALIZED (
     SELECT coalesce(last.position, 0) AS position,
            greatest(clock_timestamp(), last.committed_at + interval '1 microsecond',
-                    watermark.as_of + interval '1 microsecond') AS next_time
-    FROM log_watermark AS watermark
+                    (SELECT as_of FROM log_watermark) + interval '1 microsecond') AS next_time
+    FROM (VALUES (1)) AS one
     LEFT JOIN LATERAL (
         SELECT position, committed_at FROM parking_slot_events ORDER BY position DESC LIMIT 1
     ) AS last ON true

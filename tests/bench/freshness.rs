@@ -138,8 +138,8 @@ impl Load {
 
 /// What the pair costs while nothing happens, watermarks included.
 async fn idle(pair: &Pair) -> Result<()> {
-    // The servers count what came before with a delay.
-    sleep(Duration::from_secs(3)).await;
+    // A connection that rests reports what it has done before only after ten seconds.
+    sleep(Duration::from_secs(12)).await;
     let cost = cost_of(pair, STRETCH).await?;
     figure("idle: CPU of command-service", cost.command_service_cores, "core");
     figure("idle: CPU of event-consumer", cost.event_consumer_cores.context("no consumer")?, "core");

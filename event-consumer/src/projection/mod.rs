@@ -10,7 +10,7 @@
 //! | [`watermark`] | how complete the replica is while no events come |
 //! | [`dead_letters`] | what cannot be applied, set aside |
 //! | [`open_letters`] | what was set aside, shown and discarded |
-//! | [`retry`] | the step: one dead letter, applied after all |
+//! | [`mod@retry`] | the step: one dead letter, applied after all |
 //!
 //! Nothing rests on the order in which events come, nor on each coming once: a row is replaced only by a higher
 //! version, deletes leave tombstones, and `applied` is a set.

@@ -42,6 +42,7 @@ impl Application {
             replica_name: settings.replica_name.clone(),
             broker_part: parts.broker.clone(),
             replica_part: parts.replica.clone(),
+            epoch_part: parts.epoch.clone(),
             watermarks,
             unanswered: Arc::clone(&unanswered),
         };

@@ -49,6 +49,10 @@ const HOLD_MAX: Duration = Duration::from_secs(60);
 /// and when a queue is deleted and made anew at once, the broker does not say that it is another one, without us.
 const BIND_INTERVAL: Duration = Duration::from_secs(5);
 
+/// What is to be done when the replica is of another life of the primary.
+const FOREIGN_EPOCH: &str = "the primary was restored or replaced, and the replica is of its former life: \
+                             run event-consumer rebuild";
+
 /// Why the subscription has to start again.
 #[derive(Debug, thiserror::Error)]
 pub enum SubscriptionError {
@@ -89,6 +93,8 @@ pub struct Subscription {
     pub broker_part: Part,
     /// Reports whether the replica answers.
     pub replica_part: Part,
+    /// Reports whether the replica is of the life of the primary from which events come.
+    pub epoch_part: Part,
     /// Gets every watermark.
     pub watermarks: watch::Sender<Option<Watermark>>,
     /// Poked when something had to be asked for again.
@@ -251,9 +257,14 @@ impl Subscription {
         };
         self.watermarks.send_replace(Some(watermark));
         let Some(session) = replica else { return };
-        if let Err(error) = apply_watermark(session, &watermark).await {
-            *replica = None;
-            self.report_apply(&error);
+        match apply_watermark(session, &watermark).await {
+            Ok(()) => self.epoch_part.up(),
+            Err(error) => {
+                if !matches!(error, ApplyError::ForeignEpoch { .. }) {
+                    *replica = None;
+                }
+                self.report_apply(&error);
+            }
         }
     }
 
@@ -273,6 +284,9 @@ impl Subscription {
                         let events = batch.events.len();
                         tracing::debug!(events, applied_through, set_aside, "batch applied");
                         self.replica_part.up();
+                        if !batch.events.is_empty() {
+                            self.epoch_part.up();
+                        }
                         return Ok(());
                     }
                     Err(error) => {
@@ -326,11 +340,12 @@ impl Subscription {
     }
 
     fn report_apply(&self, error: &ApplyError) {
-        let detail = match error {
-            ApplyError::Replica(_) | ApplyError::Deadline => "not connected, or not able to write",
-            ApplyError::ForeignEpoch { .. } => "holds another epoch of the primary than the events are of",
-        };
-        self.replica_part.away(detail, error);
+        match error {
+            ApplyError::Replica(_) | ApplyError::Deadline => {
+                self.replica_part.away("not connected, or not able to write", error);
+            }
+            ApplyError::ForeignEpoch { .. } => self.epoch_part.away(FOREIGN_EPOCH, error),
+        }
     }
 
     fn report(&self, error: &SubscriptionError) {

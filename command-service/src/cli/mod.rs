@@ -152,6 +152,10 @@ enum Command {
     },
     /// Bring the primary's schema up to date
     Migrate {
+        /// Give the primary a new epoch, as after files were put back from a copy: receipts of before are refused, and
+        /// replicas have to be rebuilt
+        #[arg(long)]
+        new_epoch: bool,
         /// Print one JSON object
         #[arg(long)]
         json: bool,
@@ -304,7 +308,9 @@ impl Cli {
             Command::Replay { from, to, replica, json } => {
                 operate::replay(&settings, &replica, from, to, json).await
             }
-            Command::Migrate { json } => operate::migrate_primary(&settings, json).await,
+            Command::Migrate { new_epoch, json } => {
+                operate::migrate_primary(&settings, new_epoch, json).await
+            }
             Command::Healthcheck { json } => operate::healthcheck(&settings, json).await,
             Command::Settings { json } => operate::print_settings(&settings, json),
         }

@@ -264,7 +264,9 @@ async fn write(
     };
     let row = exchange(primary, work).await?;
     // A result that cannot be read is as good as none: running the batch again will tell.
-    stamps(&row).map_err(|_| WriteFault::ConnectionLost)
+    let stamps = stamps(&row).map_err(|_| WriteFault::ConnectionLost)?;
+    draft.last_event(stamps).into_iter().for_each(|event| primary.primary.saw(event));
+    Ok(stamps)
 }
 
 /// Looks for a batch whose versions turned out to be taken: by itself, then it is in the log as a whole, or by others.

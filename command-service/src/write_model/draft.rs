@@ -15,7 +15,7 @@ use uuid::Uuid;
 
 use self::joining::Joining;
 pub use self::verdict::Verdict;
-use super::keys::Keys;
+use super::{epoch::Sighting, keys::Keys};
 use crate::{
     commands::{Ask, IdempotencyKey, Outcome, Refusal, Request},
     freshness::receipt::WriteReceipt,
@@ -267,6 +267,14 @@ impl Draft {
         for event in self.events.iter_mut().rev() {
             event.is_last_of_slot = seen.insert(event.event.uuid());
         }
+    }
+
+    /// The last of its events, once they stand in the log from `stamps` on.
+    #[must_use]
+    pub fn last_event(&self, stamps: Stamps) -> Option<Sighting> {
+        let last = self.events.len().checked_sub(1)?;
+        let (position, committed_at) = (stamps.position_of(last).get(), stamps.time_of(last));
+        Some(Sighting { epoch: stamps.epoch, position, committed_at })
     }
 
     /// The slots that the batch changes or removes.

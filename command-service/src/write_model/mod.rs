@@ -7,6 +7,8 @@
 //! | [`commit`] | the step: one batch, one transaction |
 //! | [`committer`] | the loop: takes what waits, has it committed, answers |
 //! | [`session`] | the committer's connection with its statements |
+//! | [`primary`] | the way to the primary: no session is used before the epoch is known to hold |
+//! | [`epoch`] | the life of the primary: noted, compared, given anew |
 //! | [`forget`] | deletes old idempotency keys |
 //!
 //! Whoever appends to the log first takes the commit lock, as a statement of its own, and holds it until the commit.
@@ -18,6 +20,8 @@ pub mod draft;
 pub mod session;
 pub mod commit;
 pub mod committer;
+pub mod primary;
+pub mod epoch;
 pub mod forget;
 
 /// The primary's migrations.

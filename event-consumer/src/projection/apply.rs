@@ -41,12 +41,12 @@ pub enum ApplyError {
     /// The replica did not finish in time.
     #[error("the replica did not finish in time")]
     Deadline,
-    /// The events are of another life of the primary than the rows.
-    #[error("the replica holds epoch {held}, the events are of epoch {met}")]
+    /// The events, or a watermark, are of another life of the primary than the rows.
+    #[error("the replica holds epoch {held}, what comes is of epoch {met}")]
     ForeignEpoch {
         /// The replica's epoch.
         held: Uuid,
-        /// The events' epoch.
+        /// The epoch of what came.
         met: Uuid,
     },
 }

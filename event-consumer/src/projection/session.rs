@@ -25,11 +25,15 @@ const SET_ASIDE: &str = "
     WHERE dead_letters.position IS NULL AND excluded.position IS NOT NULL";
 
 /// A replica that has applied everything up to `$1` is complete as of `$2`; one that has not, learns nothing from it. A
-/// watermark never makes `as_of` earlier. It locks the row as every transaction that applies does.
+/// watermark never makes `as_of` earlier. It locks the row as every transaction that applies does. Says which epoch the
+/// replica is of.
 const ADVANCE_AS_OF: &str = "
-    UPDATE replication_status
-    SET as_of = $2, epoch = $3, applied_at = clock_timestamp()
-    WHERE applied_through >= $1 AND (as_of IS NULL OR as_of < $2) AND (epoch IS NULL OR epoch = $3)";
+    WITH advanced AS (
+        UPDATE replication_status
+        SET as_of = $2, epoch = $3, applied_at = clock_timestamp()
+        WHERE applied_through >= $1 AND (as_of IS NULL OR as_of < $2) AND (epoch IS NULL OR epoch = $3)
+    )
+    SELECT epoch FROM replication_status";
 
 /// Every statement of the projection, for the test that prepares them against the schema.
 pub const STATEMENTS: [&str; 14] = [

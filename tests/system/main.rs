@@ -32,5 +32,6 @@ mod crashes;
 mod outages;
 mod bounds;
 mod stopped_servers;
+mod epoch;
 mod start_order;
 mod canary;

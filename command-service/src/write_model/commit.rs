@@ -1,6 +1,6 @@
 //! The step: one batch of commands, one transaction.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use futures_util::future::join4;
 use shared::{
@@ -17,7 +17,7 @@ use tokio_postgres::{
 use uuid::Uuid;
 
 use super::{
-    draft::{Draft, Slots, Stamps, StoredSlot, Verdict},
+    draft::{Base, Draft, Slots, Stamps, StoredSlot, Verdict},
     keys::{Claims, KEYS_CONSTRAINT, KeyColumns, Keys, Wanted},
     session::{PrimarySession, begin_with_commit_lock, take_commit_lock},
 };
@@ -84,17 +84,25 @@ pub async fn commit_batch(
 /// Runs an unsettled batch again, identical, on a new connection. A slot has each version once in the log, and each
 /// key is kept once, so it waits for the first attempt if that still runs, and exactly one of the two commits.
 ///
+/// If a slot is not as it was when the batch was decided, the batch is looked for instead. Either it is in the log, or it
+/// never will be: somebody else has made the version that it would make; or the primary was restored meanwhile, and the
+/// first attempt has ended with the former server.
+///
 /// # Errors
 /// Still unsettled: the primary is away again, or somebody holds a lock. To be run again.
 pub async fn rerun(primary: &PrimarySession, draft: &Draft, wake: Wake) -> Result<Settled, Failure> {
-    let (slots, claims) = (draft.changed_slots(), Claims::of(&draft.keys));
+    let (slots, claims) = (draft.bases.keys().collect::<Vec<_>>(), Claims::of(&draft.keys));
     let locking = async {
         primary.session.batch_execute("BEGIN").await?;
-        primary.session.query(&primary.lock_slots, &[&slots]).await?;
-        primary.session.query(&primary.claim_keys, &[&claims.classes, &claims.objects]).await
+        let rows = primary.session.query(&primary.lock_slots, &[&slots]).await?;
+        primary.session.query(&primary.claim_keys, &[&claims.classes, &claims.objects]).await?;
+        bases(&rows)
     };
-    let locked = exchange(primary, locking).await;
-    locked.map_err(|fault| fault.before_write())?;
+    let bases = exchange(primary, locking).await.map_err(WriteFault::before_write)?;
+    if bases != draft.bases {
+        rollback(primary).await?;
+        return find(primary, draft).await;
+    }
     match write(primary, &take_commit_lock(), draft, wake).await {
         Ok(stamps) => Ok(Settled::Committed(stamps)),
         Err(WriteFault::RolledBack(error)) if error.code() == Some(&SqlState::UNIQUE_VIOLATION) => {
@@ -288,6 +296,14 @@ fn stamps(row: &Row) -> Result<Stamps, tokio_postgres::Error> {
         time: row.try_get("first_time")?,
         epoch: row.try_get("epoch")?,
     })
+}
+
+fn bases(rows: &[Row]) -> Result<BTreeMap<Uuid, Base>, tokio_postgres::Error> {
+    let base = |row: &Row| {
+        let base = Base { version: row.try_get("version")?, position: row.try_get("position")? };
+        Ok((row.try_get("uuid")?, base))
+    };
+    rows.iter().map(base).collect()
 }
 
 fn stored_slot(row: &Row) -> Result<StoredSlot, tokio_postgres::Error> {

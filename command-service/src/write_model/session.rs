@@ -33,8 +33,9 @@ const LOCK_FREE_SLOTS: &str = "
 /// Which of the slots exist, held by somebody or not.
 const EXISTING_SLOTS: &str = "SELECT uuid FROM parking_slots WHERE uuid = ANY($1)";
 
-/// Locks the slots, waiting for whoever holds them.
-const LOCK_SLOTS: &str = "SELECT uuid FROM parking_slots WHERE uuid = ANY($1) ORDER BY uuid FOR UPDATE";
+/// Locks the slots, waiting for whoever holds them, and says at which versions they are.
+const LOCK_SLOTS: &str =
+    "SELECT uuid, version, position FROM parking_slots WHERE uuid = ANY($1) ORDER BY uuid FOR UPDATE";
 
 const APPEND: &str = include_str!("sql/append.sql");
 

@@ -5,6 +5,7 @@ mod elsewhere;
 mod by_hand;
 mod stays;
 mod judge;
+mod unsettled;
 
 use std::time::Duration;
 

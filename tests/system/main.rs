@@ -22,6 +22,7 @@ mod paging;
 mod exchange;
 mod shell;
 mod commit;
+mod outcome;
 mod idempotency;
 mod instances;
 mod deliveries;

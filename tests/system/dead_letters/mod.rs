@@ -17,22 +17,6 @@ use system_tests::{
 
 const BATCH: &str = "application/cloudevents-batch+json";
 
-/// Refuses slots of a marked name as the replica's own rules would, with this SQLSTATE.
-fn refusing(sqlstate: &str) -> String {
-    format!(
-        "CREATE FUNCTION refuse_culprits() RETURNS trigger LANGUAGE plpgsql AS $$
-         BEGIN
-             IF NEW.name LIKE 'culprit%' THEN
-                 RAISE EXCEPTION 'refused' USING ERRCODE = '{sqlstate}';
-             END IF;
-             RETURN NEW;
-         END
-         $$;
-         CREATE TRIGGER refuse_culprits BEFORE INSERT OR UPDATE ON parking_slots
-             FOR EACH ROW EXECUTE FUNCTION refuse_culprits();"
-    )
-}
-
 async fn publish_as_stranger(channel: &Channel, content_type: &str, body: &[u8]) -> Result<()> {
     let properties =
         BasicProperties::default().with_content_type(content_type.into()).with_type("parking.create".into());
@@ -95,7 +79,7 @@ fn messages_that_cannot_be_read_are_set_aside_once_and_hold_nothing_up() -> Resu
 fn an_event_that_the_replica_refuses_is_set_aside_alone() -> Result<()> {
     with_pair(async |pair| {
         let client = pair.client();
-        pair.replica.sql().await?.batch_execute(&refusing("23514")).await?;
+        pair.replica.refuse_culprits("parking_slots", "23514").await?;
 
         // Asked at once, so that culprits and innocents share messages and batches.
         let asked = (0..100).map(|number| {
@@ -138,7 +122,7 @@ fn an_error_that_is_not_the_events_fault_holds_everything_until_it_is_gone() -> 
     with_pair(async |pair| {
         let client = pair.client();
         // Out of disk: a later attempt succeeds.
-        pair.replica.sql().await?.batch_execute(&refusing("53100")).await?;
+        pair.replica.refuse_culprits("parking_slots", "53100").await?;
         client.created("culprit").await?;
         let consumer = pair.event_consumer().client();
         eventually(RECOVERY, "the consumer says that it cannot work", async || {
@@ -147,7 +131,7 @@ fn an_error_that_is_not_the_events_fault_holds_everything_until_it_is_gone() -> 
         .await?;
 
         assert_eq!(letters(pair).await?, 0, "nothing is set aside");
-        pair.replica.sql().await?.batch_execute("DROP FUNCTION refuse_culprits() CASCADE").await?;
+        pair.replica.accept_culprits().await?;
 
         let everything = assert_level(pair).await?;
         assert_eq!(everything.replica.len(), 1);

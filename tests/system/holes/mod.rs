@@ -2,6 +2,7 @@
 
 mod plan;
 mod losses;
+mod truth;
 mod requests;
 mod replicas;
 

@@ -1,6 +1,7 @@
 //! What cannot be read or applied is set aside and holds nothing up; what is set aside can be looked at and retried.
 
 mod poison;
+mod flood;
 mod by_hand;
 mod retries;
 
@@ -121,20 +122,41 @@ fn an_event_that_the_replica_refuses_is_set_aside_alone() -> Result<()> {
 fn an_error_that_is_not_the_events_fault_holds_everything_until_it_is_gone() -> Result<()> {
     with_pair(async |pair| {
         let client = pair.client();
-        // Out of disk: a later attempt succeeds.
-        pair.replica.refuse_culprits("parking_slots", "53100").await?;
-        client.created("culprit").await?;
         let consumer = pair.event_consumer().client();
-        eventually(RECOVERY, "the consumer says that it cannot work", async || {
-            consumer.readyz().await?.expect(503)
-        })
-        .await?;
+        for (number, fault) in ["no disk", "no privilege", "read-only"].into_iter().enumerate() {
+            set(pair, fault, true).await?;
+            client.created(&format!("culprit {number}")).await?;
+            eventually(RECOVERY, "the consumer says that it cannot work", async || {
+                consumer.readyz().await?.expect(503)
+            })
+            .await?;
 
-        assert_eq!(letters(pair).await?, 0, "nothing is set aside");
-        pair.replica.accept_culprits().await?;
+            assert_eq!(letters(pair).await?, 0, "{fault}: nothing is set aside");
+            set(pair, fault, false).await?;
 
-        let everything = assert_level(pair).await?;
-        assert_eq!(everything.replica.len(), 1);
+            let everything = assert_level(pair).await?;
+            assert_eq!(everything.replica.len(), number + 1, "{fault}: it is applied once the fault is gone");
+        }
         Ok(())
     })
+}
+
+/// Makes the replica unable to work, or able again.
+async fn set(pair: &Pair, fault: &str, is_there: bool) -> Result<()> {
+    let sql = match (fault, is_there) {
+        ("no disk", true) => return pair.replica.refuse_culprits("parking_slots", "53100").await,
+        ("no disk", false) => return pair.replica.accept_culprits().await,
+        ("no privilege", true) => "REVOKE INSERT ON parking_slots FROM event_consumer".to_owned(),
+        ("no privilege", false) => "GRANT INSERT ON parking_slots TO event_consumer".to_owned(),
+        (_, is_there) => {
+            format!(
+                "ALTER ROLE event_consumer IN DATABASE {} SET default_transaction_read_only = {is_there}",
+                pair.replica.name
+            )
+        }
+    };
+    pair.replica.sql().await?.batch_execute(&sql).await?;
+    // Who is connected has the old setting.
+    pair.replica.end_connections_of("projection").await?;
+    Ok(())
 }

@@ -11,13 +11,14 @@ use crate::{
     database::Database,
     eventually,
     proxy::{Protocol, Proxy},
+    scale::scale,
     servers::Servers,
     service::Service,
     shape::{Parts, Shape},
     wait::RECOVERY,
 };
 
-/// A test that runs longer hangs.
+/// A test that runs longer hangs. Larger ones may take as much longer.
 const TEST_DEADLINE: Duration = Duration::from_secs(120);
 
 /// How often it is looked whether a service has ended by itself.
@@ -232,10 +233,11 @@ impl Pair {
     }
 
     pub(crate) async fn run(&self, body: impl AsyncFnOnce(&Pair) -> Result<()>) -> Result<()> {
+        let deadline = TEST_DEADLINE.saturating_mul(u32::try_from(scale()).unwrap_or(u32::MAX));
         tokio::select! {
             done = body(self) => done,
             ended = self.watch() => Err(ended),
-            () = tokio::time::sleep(TEST_DEADLINE) => Err(anyhow!("the test still runs after {TEST_DEADLINE:?}")),
+            () = tokio::time::sleep(deadline) => Err(anyhow!("the test still runs after {deadline:?}")),
         }
     }
 

@@ -9,7 +9,7 @@ use command_service::{
     write_model::{
         commit::{Failure, commit_batch},
         primary::Primary,
-        session::{COMMIT_LOCK, PrimarySession},
+        session::PrimarySession,
     },
 };
 use shared::{
@@ -63,9 +63,7 @@ fn a_command_that_waits_for_its_turn_when_the_primary_is_stopped_has_not_happene
         let client = pair.client();
         create(&client, 1).await?;
         assert_level(pair).await?;
-        let mut holder = pair.primary.connect_as(Role::Superuser).await?;
-        let hold = holder.transaction().await?;
-        hold.query_one("SELECT pg_advisory_xact_lock($1)", &[&COMMIT_LOCK]).await?;
+        let _hold = pair.primary.hold_commit_lock().await?;
         let waiting = tokio::spawn({
             let client = client.clone();
             async move { client.create("Waiting").await }

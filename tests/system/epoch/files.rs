@@ -47,7 +47,15 @@ async fn assert_noticed(pair: &Pair, written: &Written) -> Result<()> {
     ensure!(["committed", "published"].iter().any(|s| state.body["state"] == *s), "{}", state.body);
     let waiting = client.list(&format!("?receipt={receipt}&wait_ms=300")).await?.expect(504)?;
     assert_eq!(waiting.problem(), "replica-behind");
-    Ok(())
+    assert_not_satisfied_without_the_primary(pair, written).await
+}
+
+/// Nor is a receipt of the former life taken for good when the primary cannot be asked.
+async fn assert_not_satisfied_without_the_primary(pair: &Pair, written: &Written) -> Result<()> {
+    pair.links.command_primary.cut().await;
+    let refused = pair.client().list(&format!("?receipt={}&wait_ms=300", written.lost)).await?.expect(503)?;
+    assert_eq!(refused.problem(), "primary-unavailable");
+    pair.links.command_primary.restore()
 }
 
 #[test]

@@ -1,11 +1,15 @@
 //! One database of a test, open to the superuser whatever the proxies do.
 
+mod obstacles;
+
 use std::{str::FromStr, sync::Arc};
 
 use anyhow::{Context, Result};
 use stack::{Postgres, Role};
 use tokio::sync::Mutex;
 use tokio_postgres::{Client, Config, NoTls};
+
+pub use self::obstacles::Hold;
 
 /// A database and the server it is on.
 #[derive(Debug)]
@@ -72,26 +76,6 @@ impl Database {
         let direct = self.server.url(role, &self.name);
         let (own, proxied) = (format!(":{}/", self.server.port()), format!(":{port}/"));
         direct.replacen(&own, &proxied, 1)
-    }
-
-    /// Makes every statement that appends to the log, and every commit of one, take this long.
-    ///
-    /// # Errors
-    /// The server is away.
-    pub async fn slow_down_the_log(&self, seconds: f64) -> Result<()> {
-        let sql = format!(
-            "CREATE FUNCTION take_long() RETURNS trigger LANGUAGE plpgsql AS $$
-             BEGIN
-                 PERFORM pg_sleep({seconds});
-                 RETURN NULL;
-             END
-             $$;
-             CREATE TRIGGER take_long AFTER INSERT ON parking_slot_events
-                 FOR EACH STATEMENT EXECUTE FUNCTION take_long();
-             CREATE CONSTRAINT TRIGGER take_long_at_commit AFTER INSERT ON parking_slot_events
-                 DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION take_long();"
-        );
-        Ok(self.sql().await?.batch_execute(&sql).await?)
     }
 
     /// Ends, as the server's operator would, the connections of one step of the flow; how many there were.

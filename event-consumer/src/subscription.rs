@@ -1,14 +1,11 @@
 //! Receives messages, has them applied in batches, settles them. Acknowledged is only what the replica has committed.
 
+mod deliveries;
+
 use std::{sync::Arc, time::Duration};
 
-use futures_util::{FutureExt, StreamExt};
-use lapin::{
-    Channel, Connection, Consumer,
-    message::Delivery,
-    options::{BasicAckOptions, BasicConsumeOptions, BasicQosOptions},
-    types::{FieldTable, ShortString},
-};
+use futures_util::StreamExt;
+use lapin::{Channel, Connection, Consumer, message::Delivery, types::ShortString};
 use shared::{
     broker::{BrokerError, BrokerUrl, within_deadline},
     parts::Part,
@@ -26,21 +23,12 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
+use self::deliveries::{PREFETCH_MESSAGES, PREFETCH_WATERMARKS, acknowledge, consume_queue, take_ready};
 use crate::{
     batch::Batch,
     holes::plan::HEARING_PATIENCE,
     projection::{Applied, ApplyError, ReplicaSession, apply_batch, apply_watermark, session::OpenError},
 };
-
-/// Messages that the broker sends ahead. Together with the largest message it bounds the memory: 64 x 128 KiB.
-const PREFETCH_MESSAGES: u16 = 64;
-
-/// One watermark at a time: while it is not acknowledged, newer ones take each other's place in the queue.
-const PREFETCH_WATERMARKS: u16 = 1;
-
-/// A batch is closed when it holds this many bytes, which is about 1,000 events; the message that reaches the bound
-/// is still part of it.
-const BATCH_MAX_BYTES: usize = 448 * 1024;
 
 /// How long a batch is held while the replica is away. Then the channel is closed and opened again when the replica
 /// is back: a broker stops a queue whose messages are held for half an hour.
@@ -367,48 +355,4 @@ impl Subscription {
             }
         }
     }
-}
-
-async fn consume_queue(
-    channel: &Channel,
-    queue: ShortString,
-    tag: &str,
-    prefetch: u16,
-) -> Result<Consumer, SubscriptionError> {
-    // Per consumer, not per channel: quorum queues know no other way.
-    within_deadline(channel.basic_qos(prefetch, BasicQosOptions { global: false })).await?;
-    let options = BasicConsumeOptions {
-        no_local: false,  // RabbitMQ does not know it
-        no_ack: false,    // a message leaves the queue only after the replica's commit
-        exclusive: false, // a second process stands by
-        nowait: false,    // a queue that cannot be consumed must be noticed here
-    };
-    Ok(within_deadline(channel.basic_consume(queue, tag.into(), options, FieldTable::default())).await?)
-}
-
-/// What is ready without waiting, up to the bound.
-fn take_ready(first: Delivery, consumer: &mut Consumer) -> Result<Vec<Delivery>, SubscriptionError> {
-    let mut bytes = first.data.len();
-    let mut deliveries = vec![first];
-    while bytes < BATCH_MAX_BYTES && deliveries.len() < usize::from(PREFETCH_MESSAGES) {
-        match consumer.next().now_or_never() {
-            None => break,
-            Some(None) => return Err(SubscriptionError::Ended),
-            Some(Some(delivery)) => {
-                let delivery = delivery?;
-                bytes += delivery.data.len();
-                deliveries.push(delivery);
-            }
-        }
-    }
-    Ok(deliveries)
-}
-
-/// One acknowledgement for the whole batch: it was taken from the channel in order.
-async fn acknowledge(deliveries: &[Delivery]) -> Result<(), SubscriptionError> {
-    let Some(last) = deliveries.last() else {
-        return Ok(());
-    };
-    let acknowledged = within_deadline(last.acker.ack(BasicAckOptions { multiple: true })).await?;
-    if acknowledged { Ok(()) } else { Err(SubscriptionError::ChannelClosed) }
 }

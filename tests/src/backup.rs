@@ -66,11 +66,23 @@ impl FileCopy {
     /// # Errors
     /// The disk is full.
     pub fn recover_from_an_archive(&self) -> Result<()> {
+        self.recover("recovery.signal")
+    }
+
+    /// Has the server, when it is started, stand by until it is promoted; only then does [`FileCopy::start`] return.
+    ///
+    /// # Errors
+    /// The disk is full.
+    pub fn stand_by(&self) -> Result<()> {
+        self.recover("standby.signal")
+    }
+
+    fn recover(&self, signal: &str) -> Result<()> {
         let data = self.server.data();
         let mut settings = OpenOptions::new().append(true).open(data.join("postgresql.auto.conf"))?;
         settings.write_all(b"restore_command = 'false'\n")?;
         // Whose it is does not matter: the server only looks whether it is there, and removes it.
-        fs::write(data.join("recovery.signal"), "")?;
+        fs::write(data.join(signal), "")?;
         Ok(())
     }
 }

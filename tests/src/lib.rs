@@ -13,6 +13,7 @@
 //! | [`pair`] | all of it together |
 //! | [`cargo_stack`] | `cargo stack` on the servers of this run |
 //! | [`shape`] | what a test starts with, and how it is run |
+//! | [`scale`] | how large tests are |
 //! | [`random`] | random choices that a seed repeats |
 //! | [`wait`] | waiting for a condition |
 //! | [`client`] | the calls of the HTTP interface |
@@ -25,6 +26,7 @@
 //! Nothing here sleeps for a fixed time: [`eventually`] waits for a condition, with a deadline.
 
 pub mod wait;
+pub mod scale;
 pub mod servers;
 pub mod database;
 pub mod broker;

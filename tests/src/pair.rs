@@ -11,6 +11,7 @@ use crate::{
     database::Database,
     eventually,
     proxy::{Protocol, Proxy},
+    scale::scaled,
     servers::Servers,
     service::Service,
     shape::{Parts, Shape},
@@ -19,6 +20,9 @@ use crate::{
 
 /// A test that runs longer hangs.
 const TEST_DEADLINE: Duration = Duration::from_secs(120);
+
+/// How much longer it may run for each step of the scale.
+const TEST_DEADLINE_PER_SCALE: Duration = Duration::from_secs(15);
 
 /// How often it is looked whether a service has ended by itself.
 const WATCH_INTERVAL: Duration = Duration::from_millis(100);
@@ -232,10 +236,11 @@ impl Pair {
     }
 
     pub(crate) async fn run(&self, body: impl AsyncFnOnce(&Pair) -> Result<()>) -> Result<()> {
+        let deadline = scaled(TEST_DEADLINE, TEST_DEADLINE_PER_SCALE);
         tokio::select! {
             done = body(self) => done,
             ended = self.watch() => Err(ended),
-            () = tokio::time::sleep(TEST_DEADLINE) => Err(anyhow!("the test still runs after {TEST_DEADLINE:?}")),
+            () = tokio::time::sleep(deadline) => Err(anyhow!("the test still runs after {deadline:?}")),
         }
     }
 

@@ -15,7 +15,7 @@ use shared::{
     postgres::DatabaseUrl,
     retry::Pauses,
     topology::{
-        ReplicaName, bind_watermark_queue, declare_events_exchange, declare_replica_queue,
+        Recipient, bind_watermark_queue, declare_events_exchange, declare_events_queue,
         declare_watermark_queue,
     },
     watermark::Watermark,
@@ -84,7 +84,7 @@ pub struct Subscription {
     /// Where they are applied.
     pub replica: DatabaseUrl,
     /// Whose queue is consumed.
-    pub replica_name: ReplicaName,
+    pub recipient: Recipient,
     /// Reports whether the broker answers.
     pub broker_part: Part,
     /// Reports whether the replica answers.
@@ -162,10 +162,10 @@ impl Subscription {
     }
 
     async fn subscribe(&self) -> Result<Feeds, SubscriptionError> {
-        let connection = self.broker.connect("consumer").await?;
+        let connection = self.broker.connect(&self.recipient.step("consumer")).await?;
         let channel = within_deadline(connection.create_channel()).await?;
         self.bind(&channel).await?;
-        let queue = self.replica_name.queue().into();
+        let queue = self.recipient.queue().into();
         let events = consume_queue(&channel, queue, "event-consumer", PREFETCH_MESSAGES).await?;
         // A channel of its own: what is acknowledged on one says nothing of the other.
         let second = within_deadline(connection.create_channel()).await?;
@@ -187,7 +187,7 @@ impl Subscription {
     /// Declares and binds the queue, which changes nothing if it is as it should be. Returns how many consume it.
     async fn bind(&self, channel: &Channel) -> Result<u32, SubscriptionError> {
         within_deadline(declare_events_exchange(channel)).await?;
-        Ok(within_deadline(declare_replica_queue(channel, &self.replica_name)).await?)
+        Ok(within_deadline(declare_events_queue(channel, &self.recipient)).await?)
     }
 
     /// Waits for messages, applies what is ready, acknowledges it.

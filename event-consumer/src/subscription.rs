@@ -1,14 +1,11 @@
 //! Receives messages, has them applied in batches, settles them. Acknowledged is only what the replica has committed.
 
+mod deliveries;
+
 use std::{sync::Arc, time::Duration};
 
-use futures_util::{FutureExt, StreamExt};
-use lapin::{
-    Channel, Connection, Consumer,
-    message::Delivery,
-    options::{BasicAckOptions, BasicConsumeOptions, BasicQosOptions},
-    types::{FieldTable, ShortString},
-};
+use futures_util::StreamExt;
+use lapin::{Channel, Connection, Consumer, message::Delivery, types::ShortString};
 use shared::{
     broker::{BrokerError, BrokerUrl, within_deadline},
     parts::Part,
@@ -26,24 +23,19 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
+use self::deliveries::{PREFETCH_MESSAGES, PREFETCH_WATERMARKS, acknowledge, consume_queue, take_ready};
 use crate::{
     batch::Batch,
     projection::{Applied, ApplyError, ReplicaSession, apply_batch, apply_watermark, session::OpenError},
 };
 
-/// Messages that the broker sends ahead. Together with the largest message it bounds the memory: 64 x 128 KiB.
-const PREFETCH_MESSAGES: u16 = 64;
-
-/// One watermark at a time: while it is not acknowledged, newer ones take each other's place in the queue.
-const PREFETCH_WATERMARKS: u16 = 1;
-
-/// A batch is closed when it holds this many bytes, which is about 1,000 events; the message that reaches the bound
-/// is still part of it.
-const BATCH_MAX_BYTES: usize = 448 * 1024;
-
 /// How long a batch is held while the replica is away. Then the channel is closed and opened again when the replica
 /// is back: a broker stops a queue whose messages are held for half an hour.
 const HOLD_MAX: Duration = Duration::from_secs(60);
+
+/// How long a batch of another epoch is held. Only a rebuild makes it fit, or makes it something to be forgotten: then the
+/// consumer must be free soon.
+const FOREIGN_HOLD_MAX: Duration = Duration::from_secs(5);
 
 /// How often the queue is bound again, and looked at. Nobody says that a binding, or the exchange, was removed by hand;
 /// and when a queue is deleted and made anew at once, the broker does not say that it is another one, without us.
@@ -68,6 +60,9 @@ pub enum SubscriptionError {
     /// The replica was away for longer than messages are held.
     #[error("the replica was away for too long to hold messages")]
     HeldTooLong,
+    /// The replica is still of another epoch than what came.
+    #[error("what came is of another epoch than the replica")]
+    ForeignEpoch,
 }
 
 impl From<lapin::Error> for SubscriptionError {
@@ -126,13 +121,18 @@ impl Subscription {
     pub async fn run(self, shutdown: CancellationToken) {
         let mut replica = None;
         let mut pauses = Pauses::new();
+        let mut is_foreign = false;
         while !shutdown.is_cancelled() {
             if replica.is_none() {
                 replica = self.open_replica().await;
             }
             if replica.is_some() {
-                self.replica_part.up();
+                // Of a replica of another epoch that is said by the first thing that it takes.
+                if !is_foreign {
+                    self.replica_part.up();
+                }
                 let result = self.consume(&mut replica, &mut pauses, &shutdown).await;
+                is_foreign = matches!(result, Err(SubscriptionError::ForeignEpoch));
                 if let Err(error) = result {
                     self.report(&error);
                 }
@@ -251,9 +251,12 @@ impl Subscription {
         };
         self.watermarks.send_replace(Some(watermark));
         let Some(session) = replica else { return };
-        if let Err(error) = apply_watermark(session, &watermark).await {
-            *replica = None;
-            self.report_apply(&error);
+        match apply_watermark(session, &watermark).await {
+            Ok(()) => self.replica_part.up(),
+            Err(error) => {
+                *replica = None;
+                self.report_apply(&error);
+            }
         }
     }
 
@@ -266,6 +269,7 @@ impl Subscription {
     ) -> Result<(), SubscriptionError> {
         let held_since = Instant::now();
         let mut pauses = Pauses::new();
+        let mut is_foreign = false;
         loop {
             if let Some(session) = replica {
                 match apply_batch(session, batch).await {
@@ -276,10 +280,14 @@ impl Subscription {
                         return Ok(());
                     }
                     Err(error) => {
+                        is_foreign = matches!(error, ApplyError::ForeignEpoch { .. });
                         *replica = None;
                         self.report_apply(&error);
                     }
                 }
+            }
+            if is_foreign && held_since.elapsed() > FOREIGN_HOLD_MAX {
+                return Err(SubscriptionError::ForeignEpoch);
             }
             if held_since.elapsed() > HOLD_MAX || shutdown.is_cancelled() {
                 return Err(SubscriptionError::HeldTooLong);
@@ -339,53 +347,12 @@ impl Subscription {
                 tracing::warn!("subscribing anew: what was asked for does not come")
             }
             SubscriptionError::HeldTooLong => tracing::warn!("messages are given back: the replica is away"),
+            SubscriptionError::ForeignEpoch => {
+                tracing::debug!("messages are given back: the replica is of another epoch");
+            }
             SubscriptionError::Broker(_) | SubscriptionError::Ended | SubscriptionError::ChannelClosed => {
                 self.broker_part.away("not connected, or not consuming", error);
             }
         }
     }
-}
-
-async fn consume_queue(
-    channel: &Channel,
-    queue: ShortString,
-    tag: &str,
-    prefetch: u16,
-) -> Result<Consumer, SubscriptionError> {
-    // Per consumer, not per channel: quorum queues know no other way.
-    within_deadline(channel.basic_qos(prefetch, BasicQosOptions { global: false })).await?;
-    let options = BasicConsumeOptions {
-        no_local: false,  // RabbitMQ does not know it
-        no_ack: false,    // a message leaves the queue only after the replica's commit
-        exclusive: false, // a second process stands by
-        nowait: false,    // a queue that cannot be consumed must be noticed here
-    };
-    Ok(within_deadline(channel.basic_consume(queue, tag.into(), options, FieldTable::default())).await?)
-}
-
-/// What is ready without waiting, up to the bound.
-fn take_ready(first: Delivery, consumer: &mut Consumer) -> Result<Vec<Delivery>, SubscriptionError> {
-    let mut bytes = first.data.len();
-    let mut deliveries = vec![first];
-    while bytes < BATCH_MAX_BYTES && deliveries.len() < usize::from(PREFETCH_MESSAGES) {
-        match consumer.next().now_or_never() {
-            None => break,
-            Some(None) => return Err(SubscriptionError::Ended),
-            Some(Some(delivery)) => {
-                let delivery = delivery?;
-                bytes += delivery.data.len();
-                deliveries.push(delivery);
-            }
-        }
-    }
-    Ok(deliveries)
-}
-
-/// One acknowledgement for the whole batch: it was taken from the channel in order.
-async fn acknowledge(deliveries: &[Delivery]) -> Result<(), SubscriptionError> {
-    let Some(last) = deliveries.last() else {
-        return Ok(());
-    };
-    let acknowledged = within_deadline(last.acker.ack(BasicAckOptions { multiple: true })).await?;
-    if acknowledged { Ok(()) } else { Err(SubscriptionError::ChannelClosed) }
 }

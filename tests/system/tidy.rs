@@ -20,11 +20,12 @@ const SQL_PLACES: [&str; 6] = [
 ];
 
 /// Where lapin may be named: the steps that speak to the broker, and the two that keep what a message came with.
-const LAPIN_PLACES: [&str; 7] = [
+const LAPIN_PLACES: [&str; 8] = [
     "command-service/src/relay/",
     "shared/src/broker.rs",
     "shared/src/topology.rs",
     "event-consumer/src/subscription.rs",
+    "event-consumer/src/subscription/",
     "event-consumer/src/batch.rs",
     "event-consumer/src/holes/",
     "event-consumer/src/projection/dead_letters.rs",

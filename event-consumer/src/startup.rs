@@ -45,6 +45,7 @@ impl Application {
             replica_part: parts.replica.clone(),
             watermarks,
             unanswered: Arc::clone(&unanswered),
+            foreign: Arc::new(Notify::new()),
         };
         let holes = Holes {
             broker: settings.broker.clone(),

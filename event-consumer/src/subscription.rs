@@ -88,6 +88,8 @@ pub struct Subscription {
     pub watermarks: watch::Sender<Option<Watermark>>,
     /// Poked when something had to be asked for again.
     pub unanswered: Arc<Notify>,
+    /// Poked when something came that is of another epoch than the replica.
+    pub foreign: Arc<Notify>,
 }
 
 /// What is consumed, on one connection.
@@ -336,7 +338,10 @@ impl Subscription {
     fn report_apply(&self, error: &ApplyError) {
         let detail = match error {
             ApplyError::Replica(_) | ApplyError::Deadline => "not connected, or not able to write",
-            ApplyError::ForeignEpoch { .. } => "holds another epoch of the primary than the events are of",
+            ApplyError::ForeignEpoch { .. } => {
+                self.foreign.notify_one();
+                "holds another epoch of the primary than the events are of"
+            }
         };
         self.replica_part.away(detail, error);
     }

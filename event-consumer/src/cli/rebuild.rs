@@ -67,17 +67,17 @@ pub(super) async fn rebuild(settings: &Settings, arguments: RebuildArguments) ->
         });
         return print_text(&object.to_string());
     }
-    let dead = match counts.dead_letters {
+    let dead_letters = match counts.dead_letters {
         0 => "no dead letters".to_owned(),
-        1 => "1 dead letter".to_owned(),
-        letters => format!("{letters} dead letters"),
+        letters => counted(letters, "dead letter"),
     };
-    print_text(&format!(
-        "replica {name} was rebuilt in {:.1} s: {} slots from {} events; {dead}",
-        took.as_secs_f64(),
-        counts.slots,
-        counts.applied_through
-    ))
+    let (slots, events) = (counted(counts.slots, "slot"), counted(counts.applied_through, "event"));
+    let secs = took.as_secs_f64();
+    print_text(&format!("replica {name} was rebuilt in {secs:.1} s: {slots} from {events}; {dead_letters}"))
+}
+
+fn counted(count: i64, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }
 
 /// A bar on a terminal, a line now and then elsewhere.

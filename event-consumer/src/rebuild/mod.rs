@@ -225,7 +225,7 @@ impl Rebuild {
         course: &mut Course,
     ) -> Result<Step, RebuildError> {
         let since = *course.swap_since.get_or_insert_with(Instant::now);
-        if since.elapsed() > SWAP_PATIENCE {
+        if since.elapsed() > SWAP_PATIENCE.min(self.patience) {
             return Err(RebuildError::InTheWay(course.who_is_in_the_way()));
         }
         if look.replaces_another_epoch() && self.forget_other_epoch().await.is_err() {

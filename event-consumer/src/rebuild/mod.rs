@@ -236,7 +236,7 @@ impl Rebuild {
             Swap::NotLevel => Ok(Step::GaveWay),
             Swap::InTheWay(who) => {
                 tracing::info!(in_the_way = ?who, "the swap gave way");
-                course.in_the_way = who;
+                course.note_in_the_way(who);
                 Ok(Step::GaveWay)
             }
             Swap::Changed => {
@@ -340,6 +340,12 @@ impl Course {
             self.settled = look.settled;
             self.moved_at = Instant::now();
         }
+    }
+
+    /// Who was there at two tries in a row stays; others come and go.
+    fn note_in_the_way(&mut self, who: Vec<String>) {
+        let stayed: Vec<_> = who.iter().filter(|one| self.in_the_way.contains(one)).cloned().collect();
+        self.in_the_way = if stayed.is_empty() { who } else { stayed };
     }
 
     fn who_is_in_the_way(&self) -> String {

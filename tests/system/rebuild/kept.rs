@@ -22,7 +22,7 @@ const FORM: &str = "
     UNION ALL
     SELECT format('column %s.%s', relname, attname),
            format('%s %s %s %s %s %s %s', format_type(atttypid, atttypmod), atttypid, attnotnull, attacl,
-                  attidentity || attgenerated, pg_get_expr(adbin, adrelid), col_description(attrelid, attnum))
+                  attidentity::text || attgenerated::text, pg_get_expr(adbin, adrelid), col_description(attrelid, attnum))
     FROM pg_attribute JOIN pg_class ON pg_class.oid = attrelid
     LEFT JOIN pg_attrdef ON adrelid = attrelid AND adnum = attnum
     WHERE relnamespace = 'public'::regnamespace AND relkind = 'r' AND attnum > 0 AND NOT attisdropped

@@ -88,8 +88,10 @@ struct Hold(Client);
 
 /// Lets the copy take part of what is there, and waits until it has that; `last` is the slot that it does not get.
 async fn hold_in_the_middle(pair: &Pair, last: Uuid) -> Result<Hold> {
-    until(pair, "the copy's tables are there", "SELECT to_regclass('rebuild.dead_letters') IS NOT NULL")
-        .await?;
+    // The last that is done to the tables before they are filled.
+    let made = "SELECT tgenabled = 'D' FROM pg_trigger
+                WHERE tgrelid = to_regclass('rebuild.replication_status') AND tgname = 'push_status'";
+    until(pair, "the copy's tables are made", made).await?;
     let holder = pair.replica.connect_as(Role::Superuser).await?;
     // Without triggers, so that nothing but this row is held.
     let hold = format!(

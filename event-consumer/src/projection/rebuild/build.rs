@@ -17,7 +17,8 @@ pub(super) const IS_MIGRATED: &str = "
     FULL JOIN (SELECT version, checksum FROM rebuild.refinery_schema_history) AS copy USING (version, checksum)
     WHERE old IS NULL OR copy IS NULL";
 
-const IS_THERE: &str = "SELECT to_regclass('public.refinery_schema_history') IS NOT NULL AS is_there";
+pub(super) const IS_THERE: &str =
+    "SELECT to_regclass('public.refinery_schema_history') IS NOT NULL AS is_there";
 
 pub(super) const ADDITIONS: &str = include_str!("sql/additions.sql");
 

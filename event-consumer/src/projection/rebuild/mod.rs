@@ -28,9 +28,10 @@ use shared::{migration::MigrateError, postgres::ConnectError};
 pub const SCHEMA: &str = "rebuild";
 
 /// The statements that are no utilities, for the test that prepares them beside a copy.
-pub const STATEMENTS: [&str; 9] = [
+pub const STATEMENTS: [&str; 10] = [
     session::TRY_LOCK,
     session::MARKED,
+    build::IS_THERE,
     build::IS_MIGRATED,
     build::ADDITIONS,
     look::LOOK,

@@ -27,17 +27,20 @@ JOIN pg_constraint AS old ON old.conrelid = pair.old AND old.contype IN ('c', 'u
 WHERE NOT EXISTS (SELECT FROM pg_constraint AS copy WHERE copy.conrelid = pair.copy AND copy.conname = old.conname)
 UNION ALL
 SELECT format('index %I of %I', relation.relname, pair.name),
-       regexp_replace(pg_get_indexdef(index.indexrelid), ' ON (ONLY )?public\.("[^"]+"|\S+) ',
-                      format(' ON rebuild.%I ', pair.name))
+       create_index || format('rebuild.%I ', pair.name)
+       || substr(pg_get_indexdef(index.indexrelid), length(create_index || format('public.%I ', pair.name)) + 1)
 FROM pair
 JOIN pg_index AS index ON index.indrelid = pair.old AND index.indisvalid
 JOIN pg_class AS relation ON relation.oid = index.indexrelid
+-- What the definition of an index begins with; behind it stands its table.
+CROSS JOIN LATERAL format('CREATE %sINDEX %I ON ', CASE WHEN indisunique THEN 'UNIQUE ' END, relation.relname)
+    AS create_index
 WHERE NOT EXISTS (SELECT FROM pg_constraint WHERE conindid = index.indexrelid)
   AND NOT EXISTS (SELECT FROM pg_index AS other JOIN pg_class ON pg_class.oid = other.indexrelid
                   WHERE other.indrelid = pair.copy AND pg_class.relname = relation.relname)
 UNION ALL
 SELECT format('trigger %I of %I', old.tgname, pair.name),
-       regexp_replace(pg_get_triggerdef(old.oid), ' ON public\.("[^"]+"|\S+) ', format(' ON rebuild.%I ', pair.name))
+       replace(pg_get_triggerdef(old.oid), format(' ON public.%I ', pair.name), format(' ON rebuild.%I ', pair.name))
        || CASE old.tgenabled WHEN 'O' THEN ''
           ELSE format('; ALTER TABLE rebuild.%I %s TRIGGER %I', pair.name,
                       CASE old.tgenabled WHEN 'D' THEN 'DISABLE' WHEN 'R' THEN 'ENABLE REPLICA' ELSE 'ENABLE ALWAYS' END,

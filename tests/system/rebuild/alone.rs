@@ -141,7 +141,8 @@ fn a_rebuild_names_who_is_in_the_way_of_its_swap_and_holds_up_nobody_for_long() 
         let ended = running.end().await?.expect(1)?;
 
         let (_, named) = ended.errors.rsplit_once("in the way: ").context("nobody is named")?;
-        ensure!(named.starts_with("test (pid "), "it says {:?}", ended.errors);
+        // Who applies something just then may be named, too.
+        ensure!(named.contains("test (pid "), "it says {:?}", ended.errors);
         ensure!(slowest < std::time::Duration::from_secs(2), "a read took {slowest:?}");
         reader.batch_execute("ROLLBACK").await?;
         assert_nothing_left(pair).await?;

@@ -17,11 +17,13 @@ use super::{assert_nothing_left, rebuild, rebuilt};
 /// Everything about the tables but their rows and their numbers.
 const FORM: &str = "
     SELECT format('relation %s %s', relname, relkind) AS what,
-           format('%s %s %s', relacl, reloptions, obj_description(oid, 'pg_class')) AS how
+           format('%s %s %s', (SELECT array_agg(one::text ORDER BY one::text) 
+                                     FROM unnest(coalesce(relacl, acldefault(CASE relkind WHEN 'S' THEN 's' ELSE 'r' END::"char", relowner))) AS one), reloptions, obj_description(oid, 'pg_class')) AS how
     FROM pg_class WHERE relnamespace = 'public'::regnamespace
     UNION ALL
     SELECT format('column %s.%s', relname, attname),
-           format('%s %s %s %s %s %s %s', format_type(atttypid, atttypmod), atttypid, attnotnull, attacl,
+           format('%s %s %s %s %s %s %s', format_type(atttypid, atttypmod), atttypid, attnotnull,
+                  (SELECT array_agg(one::text ORDER BY one::text) FROM unnest(attacl) AS one),
                   attidentity::text || attgenerated::text, pg_get_expr(adbin, adrelid), col_description(attrelid, attnum))
     FROM pg_attribute JOIN pg_class ON pg_class.oid = attrelid
     LEFT JOIN pg_attrdef ON adrelid = attrelid AND adnum = attnum

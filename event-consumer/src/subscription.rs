@@ -26,6 +26,7 @@ use tokio_util::sync::CancellationToken;
 use self::deliveries::{PREFETCH_MESSAGES, PREFETCH_WATERMARKS, acknowledge, consume_queue, take_ready};
 use crate::{
     batch::Batch,
+    holes::plan::HEARING_PATIENCE,
     projection::{Applied, ApplyError, ReplicaSession, apply_batch, apply_watermark, session::OpenError},
 };
 
@@ -39,7 +40,7 @@ const FOREIGN_HOLD_MAX: Duration = Duration::from_secs(5);
 
 /// How often the queue is bound again, and looked at. Nobody says that a binding, or the exchange, was removed by hand;
 /// and when a queue is deleted and made anew at once, the broker does not say that it is another one, without us.
-const BIND_INTERVAL: Duration = Duration::from_secs(5);
+const BIND_INTERVAL: Duration = Duration::from_secs(2);
 
 /// Why the subscription has to start again.
 #[derive(Debug, thiserror::Error)]
@@ -86,7 +87,7 @@ pub struct Subscription {
     pub replica_part: Part,
     /// Gets every watermark.
     pub watermarks: watch::Sender<Option<Watermark>>,
-    /// Poked when something had to be asked for again.
+    /// Poked while something that was asked for does not come.
     pub unanswered: Arc<Notify>,
     /// Poked when something came that is of another epoch than the replica.
     pub foreign: Arc<Notify>,
@@ -100,8 +101,15 @@ struct Feeds {
     watermark_queue: ShortString,
     events: Consumer,
     watermarks: Consumer,
-    /// Whether any events have come. A new subscription is of no use while the last one has heard nothing.
-    has_heard: bool,
+    /// When events came last. A new subscription is of no use while this one has heard nothing.
+    last_heard: Option<Instant>,
+}
+
+impl Feeds {
+    /// Whether events came once and no longer do.
+    fn may_be_deaf(&self) -> bool {
+        self.last_heard.is_some_and(|heard| heard.elapsed() >= HEARING_PATIENCE)
+    }
 }
 
 /// What came first.
@@ -182,7 +190,7 @@ impl Subscription {
             watermark_queue,
             events,
             watermarks,
-            has_heard: false,
+            last_heard: None,
         })
     }
 
@@ -227,10 +235,10 @@ impl Subscription {
                 feeds.bind_again_at = Instant::now() + BIND_INTERVAL;
                 Ok(())
             }
-            Arrival::Unanswered if feeds.has_heard => Err(SubscriptionError::Unanswered),
+            Arrival::Unanswered if feeds.may_be_deaf() => Err(SubscriptionError::Unanswered),
             Arrival::Unanswered => Ok(()),
             Arrival::Events(first) => {
-                feeds.has_heard = true;
+                feeds.last_heard = Some(Instant::now());
                 let deliveries = take_ready(first, &mut feeds.events)?;
                 self.apply_until_committed(replica, &Batch::read(&deliveries), shutdown).await?;
                 acknowledge(&deliveries).await

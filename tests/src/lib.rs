@@ -13,7 +13,7 @@
 //! | [`pair`] | all of it together |
 //! | [`cargo_stack`] | `cargo stack` on the servers of this run |
 //! | [`shape`] | what a test starts with, and how it is run |
-//! | [`scale`] | how large tests are |
+//! | [`scale`] | how large it is |
 //! | [`random`] | random choices that a seed repeats |
 //! | [`wait`] | waiting for a condition |
 //! | [`client`] | the calls of the HTTP interface |
@@ -26,7 +26,6 @@
 //! Nothing here sleeps for a fixed time: [`eventually`] waits for a condition, with a deadline.
 
 pub mod wait;
-pub mod scale;
 pub mod servers;
 pub mod database;
 pub mod broker;
@@ -37,6 +36,7 @@ pub mod program;
 pub mod pair;
 pub mod cargo_stack;
 pub mod shape;
+pub mod scale;
 pub mod client;
 pub mod wire;
 pub mod load;
@@ -49,6 +49,7 @@ pub use cargo_stack::CargoStack;
 pub use client::{Client, Reply, Slot};
 pub use level::assert_level;
 pub use pair::Pair;
+pub use scale::scale;
 pub use shape::{Shape, with_pair};
 pub use wait::{RECOVERY, blocking, eventually};
 pub use wire::Call;

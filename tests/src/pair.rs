@@ -11,18 +11,15 @@ use crate::{
     database::Database,
     eventually,
     proxy::{Protocol, Proxy},
-    scale::scaled,
+    scale::scale,
     servers::Servers,
     service::Service,
     shape::{Parts, Shape},
     wait::RECOVERY,
 };
 
-/// A test that runs longer hangs.
+/// A test that runs longer hangs. Larger ones may take as much longer.
 const TEST_DEADLINE: Duration = Duration::from_secs(120);
-
-/// How much longer it may run for each step of the scale.
-const TEST_DEADLINE_PER_SCALE: Duration = Duration::from_secs(15);
 
 /// How often it is looked whether a service has ended by itself.
 const WATCH_INTERVAL: Duration = Duration::from_millis(100);
@@ -236,7 +233,7 @@ impl Pair {
     }
 
     pub(crate) async fn run(&self, body: impl AsyncFnOnce(&Pair) -> Result<()>) -> Result<()> {
-        let deadline = scaled(TEST_DEADLINE, TEST_DEADLINE_PER_SCALE);
+        let deadline = TEST_DEADLINE.saturating_mul(u32::try_from(scale()).unwrap_or(u32::MAX));
         tokio::select! {
             done = body(self) => done,
             ended = self.watch() => Err(ended),

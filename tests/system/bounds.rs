@@ -5,7 +5,6 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use futures_util::{StreamExt, stream::FuturesUnordered};
 use serde_json::json;
-use stack::Role;
 use system_tests::{Client, Pair, RECOVERY, Reply, Shape, assert_level, eventually, proxy::Proxy, with_pair};
 
 use crate::outages::create;
@@ -18,14 +17,6 @@ const READ_DEADLINE: Duration = Duration::from_millis(5_500);
 
 /// How long the consumer holds messages, what the broker's statistics need to show it, and a little for both.
 const HOLD_DEADLINE: Duration = Duration::from_secs(80);
-
-/// Somebody else's session that holds the commit lock until it is dropped.
-async fn hold_commit_lock(pair: &Pair) -> Result<tokio_postgres::Client> {
-    let holder = pair.primary.connect_as(Role::Superuser).await?;
-    let key = command_service::write_model::session::COMMIT_LOCK;
-    holder.execute("SELECT pg_advisory_lock($1)", &[&key]).await?;
-    Ok(holder)
-}
 
 /// Sends `count` creates at once.
 fn creates(client: &Client, count: usize) -> FuturesUnordered<impl Future<Output = Result<Reply>>> {
@@ -42,7 +33,7 @@ fn commands_beyond_the_queue_limit_are_refused_at_once_and_those_within_it_are_c
     let four = Shape { settings: vec![("PARKING__COMMIT__QUEUE_LIMIT", "4")], ..Shape::default() };
     four.run(async |pair| {
         let client = pair.client();
-        let holder = hold_commit_lock(pair).await?;
+        let hold = pair.primary.hold_commit_lock().await?;
 
         let mut answers = creates(&client, 10);
         for _ in 0..6 {
@@ -52,7 +43,7 @@ fn commands_beyond_the_queue_limit_are_refused_at_once_and_those_within_it_are_c
             ensure!(refused.took < PROMPT, "it was refused after {:?}", refused.took);
         }
         client.list("").await?.expect(200)?;
-        drop(holder);
+        hold.release().await?;
 
         let committed: Vec<_> = answers.collect().await;
         assert_eq!(committed.len(), 4, "as many as may wait");
@@ -72,12 +63,12 @@ fn a_batch_of_the_committer_has_at_most_256_commands_unless_one_request_is_large
     let limited = Shape { settings: vec![("PARKING__COMMIT__QUEUE_LIMIT", "600")], ..Shape::default() };
     limited.run(async |pair| {
         let client = pair.client();
-        let holder = hold_commit_lock(pair).await?;
+        let hold = pair.primary.hold_commit_lock().await?;
 
         let mut answers = creates(&client, 601);
         // That one is refused shows that 600 wait.
         answers.next().await.context("no answer")??.expect(503)?;
-        drop(holder);
+        hold.release().await?;
         while let Some(reply) = answers.next().await {
             reply?.slot(201)?;
         }
@@ -132,9 +123,7 @@ fn reads_share_four_connections() -> Result<()> {
         let client = pair.client();
         client.created("Slot 1").await?;
         assert_level(pair).await?;
-        let mut holder = pair.replica.connect_as(Role::Superuser).await?;
-        let hold = holder.transaction().await?;
-        hold.batch_execute("LOCK TABLE parking_slots IN ACCESS EXCLUSIVE MODE").await?;
+        let hold = pair.replica.hold("LOCK TABLE parking_slots IN ACCESS EXCLUSIVE MODE").await?;
 
         let reading = tokio::spawn(async move {
             let reads = (0..12).map(|_| client.list(""));
@@ -146,7 +135,7 @@ fn reads_share_four_connections() -> Result<()> {
             Ok(())
         })
         .await?;
-        hold.rollback().await?;
+        hold.release().await?;
 
         for reply in reading.await?? {
             reply.expect(200)?;
@@ -177,9 +166,7 @@ fn the_relay_takes_1024_events_and_goes_on_when_these_are_noted() -> Result<()> 
             let batch = client.call(reqwest::Method::POST, "/parking-slots/batch", Some(many.clone()));
             batch.await?.expect(201)?;
         }
-        let mut holder = pair.primary.connect_as(Role::Superuser).await?;
-        let hold = holder.transaction().await?;
-        hold.query_one("SELECT confirmed_position FROM relay_cursor FOR UPDATE", &[]).await?;
+        let hold = pair.primary.hold("SELECT confirmed_position FROM relay_cursor FOR UPDATE").await?;
 
         pair.links.relay_broker.restore()?;
 
@@ -194,7 +181,7 @@ fn the_relay_takes_1024_events_and_goes_on_when_these_are_noted() -> Result<()> 
             Ok(())
         })
         .await?;
-        hold.rollback().await?;
+        hold.release().await?;
         assert_eq!(assert_level(pair).await?.events.len(), 3000);
         Ok(())
     })

@@ -163,9 +163,7 @@ fn a_slot_that_somebody_holds_stalls_only_its_own_commands() -> Result<()> {
     with_pair(async |pair| {
         let client = pair.client();
         let (held, free) = (client.created("Held").await?, client.created("Free").await?);
-        let mut holder = pair.primary.connect_as(stack::Role::Superuser).await?;
-        let hold = holder.transaction().await?;
-        hold.query_one("SELECT 1 FROM parking_slots WHERE uuid = $1 FOR UPDATE", &[&held.uuid]).await?;
+        let hold = pair.primary.hold_slot(held.uuid).await?;
 
         let waiting = tokio::spawn({
             let client = client.clone();
@@ -181,7 +179,7 @@ fn a_slot_that_somebody_holds_stalls_only_its_own_commands() -> Result<()> {
             created.slot(201)?;
         }
         ensure!(!waiting.is_finished(), "the held slot was changed");
-        hold.rollback().await?;
+        hold.release().await?;
         let changed = waiting.await??.slot(200)?;
 
         assert_eq!(changed.version, 2);
@@ -196,12 +194,10 @@ fn a_command_on_a_slot_that_stays_held_is_refused_in_time_and_leaves_nothing() -
     short.run(async |pair| {
         let client = pair.client();
         let held = client.created("Held").await?;
-        let mut holder = pair.primary.connect_as(stack::Role::Superuser).await?;
-        let hold = holder.transaction().await?;
-        hold.query_one("SELECT 1 FROM parking_slots WHERE uuid = $1 FOR UPDATE", &[&held.uuid]).await?;
+        let hold = pair.primary.hold_slot(held.uuid).await?;
 
         let refused = client.change(held.uuid, json!({ "name": "Changed" })).await?.expect(503)?;
-        hold.rollback().await?;
+        hold.release().await?;
 
         assert_eq!(refused.problem(), "overloaded");
         ensure!(

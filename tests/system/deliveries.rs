@@ -4,7 +4,6 @@
 use std::sync::Arc;
 
 use anyhow::{Result, ensure};
-use stack::Role;
 use system_tests::{
     RECOVERY, assert_level, eventually,
     level::assert_level_with,
@@ -64,10 +63,7 @@ fn messages_whose_acknowledgement_is_lost_are_delivered_again_and_applied_once()
 fn a_batch_in_hand_when_the_consumer_is_killed_is_still_in_the_queue() -> Result<()> {
     with_pair(async |pair| {
         let client = pair.client();
-        // Whoever applies locks this row first, so the consumer stands in the middle of its transaction.
-        let mut holder = pair.replica.connect_as(Role::Superuser).await?;
-        let hold = holder.transaction().await?;
-        hold.query_one("SELECT 1 FROM replication_status FOR UPDATE", &[]).await?;
+        let hold = pair.replica.hold_status().await?;
         create(&client, 5).await?;
         let waiting = "SELECT count(*) FROM pg_stat_activity
                        WHERE datname = current_database() AND application_name = 'projection'
@@ -80,7 +76,7 @@ fn a_batch_in_hand_when_the_consumer_is_killed_is_still_in_the_queue() -> Result
         .await?;
 
         pair.event_consumer().kill()?;
-        hold.rollback().await?;
+        hold.release().await?;
         pair.event_consumer().start().await?;
 
         let everything = assert_level(pair).await?;

@@ -27,19 +27,6 @@ const FAIL_AT_RANDOM: &str = "
     CREATE TRIGGER fail_at_random AFTER INSERT ON parking_slot_events
         FOR EACH STATEMENT EXECUTE FUNCTION fail_at_random();";
 
-/// Refuses events whose slot has a marked name, with a code that says nothing about trying again.
-const REFUSE_CULPRITS: &str = "
-    CREATE FUNCTION refuse_culprits() RETURNS trigger LANGUAGE plpgsql AS $$
-    BEGIN
-        IF NEW.name LIKE 'culprit%' THEN
-            RAISE EXCEPTION 'refused' USING ERRCODE = 'check_violation';
-        END IF;
-        RETURN NEW;
-    END
-    $$;
-    CREATE TRIGGER refuse_culprits BEFORE INSERT ON parking_slot_events
-        FOR EACH ROW EXECUTE FUNCTION refuse_culprits();";
-
 fn three() -> Shape {
     Shape { command_services: 3, ..Shape::default() }
 }
@@ -153,7 +140,7 @@ fn connections_of_the_projection_ended_at_random_lose_nothing() -> Result<()> {
 fn a_command_that_the_primary_refuses_fails_alone() -> Result<()> {
     with_pair(async |pair| {
         let client = pair.client();
-        pair.primary.sql().await?.batch_execute(REFUSE_CULPRITS).await?;
+        pair.primary.refuse_culprits("parking_slot_events", "23514").await?;
 
         // Asked at once, so that they share batches.
         let asked = (0..200).map(|number| {
@@ -183,7 +170,7 @@ fn a_change_that_the_primary_refuses_fails_alone_and_leaves_the_slot() -> Result
     with_pair(async |pair| {
         let client = pair.client();
         let slots = super::outages::create(&client, 40).await?;
-        pair.primary.sql().await?.batch_execute(REFUSE_CULPRITS).await?;
+        pair.primary.refuse_culprits("parking_slot_events", "23514").await?;
 
         let asked = slots.iter().enumerate().map(|(number, slot)| {
             let client = client.clone();
@@ -208,7 +195,7 @@ fn a_change_that_the_primary_refuses_fails_alone_and_leaves_the_slot() -> Result
 fn a_batch_with_a_slot_that_the_primary_refuses_leaves_nothing() -> Result<()> {
     with_pair(async |pair| {
         let client = pair.client();
-        pair.primary.sql().await?.batch_execute(REFUSE_CULPRITS).await?;
+        pair.primary.refuse_culprits("parking_slot_events", "23514").await?;
         let batch = |last: &str| {
             let names = (0..99).map(|number| format!("innocent {number}")).chain([last.to_owned()]);
             serde_json::Value::from_iter(names.map(|name| serde_json::json!({ "name": name })))

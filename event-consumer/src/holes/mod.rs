@@ -62,7 +62,7 @@ pub struct Holes {
     pub recipient: Recipient,
     /// The newest watermark: how far the log is.
     pub watermarks: watch::Receiver<Option<Watermark>>,
-    /// Poked when something had to be asked for again: the answer may have come to a queue that is not heard.
+    /// Poked while an answer makes no progress: it may have come to a queue that is not heard.
     pub unanswered: Arc<Notify>,
     /// Reports whether what is missing comes when it is asked for.
     pub log_part: Part,
@@ -113,9 +113,9 @@ impl Holes {
                     self.ask(&open, range).await?;
                 }
                 requests = Some(open);
-                if plan.is_unanswered() {
-                    self.unanswered.notify_one();
-                }
+            }
+            if plan.is_unanswered(Instant::now()) {
+                self.unanswered.notify_one();
             }
             self.report(&plan);
             *pauses = Pauses::new();

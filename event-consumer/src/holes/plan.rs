@@ -15,6 +15,9 @@ pub const PATIENCE: Duration = Duration::from_secs(2);
 /// [`OPEN_MAX`] times over, is dropped by the broker: it has been made again.
 pub const ANSWER_PATIENCE: Duration = Duration::from_secs(5);
 
+/// How long an answer may make no progress before the subscription is doubted, if it has heard nothing else meanwhile.
+pub const HEARING_PATIENCE: Duration = Duration::from_secs(2);
+
 /// The most requests that are open at a time, which bounds what is on its way because of them.
 pub const OPEN_MAX: usize = 4;
 
@@ -70,10 +73,10 @@ impl Plan {
         self.open.iter().map(|open| &open.range)
     }
 
-    /// Whether something had to be asked for more than once.
+    /// Whether an answer has made no progress for so long that it may have come to a queue that is not heard.
     #[must_use]
-    pub fn is_unanswered(&self) -> bool {
-        self.open.iter().any(|open| open.times > 1)
+    pub fn is_unanswered(&self, now: Instant) -> bool {
+        self.open.iter().any(|open| now >= open.progress_at + HEARING_PATIENCE)
     }
 
     /// The ranges that were asked for so often that somebody should know.

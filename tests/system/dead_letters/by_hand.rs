@@ -9,7 +9,7 @@ use system_tests::{
     with_pair,
 };
 
-use super::{BATCH, letters, publish_as_stranger, refusing};
+use super::{BATCH, letters, publish_as_stranger};
 
 pub(super) async fn run(pair: &Pair, arguments: &[&str]) -> Result<Ended> {
     let arguments: Vec<&str> = ["dead-letters"].iter().chain(arguments).copied().collect();
@@ -71,7 +71,7 @@ fn garbage_is_listed_shown_and_discarded() -> Result<()> {
 fn an_event_that_was_discarded_stays_settled_and_is_said_to_be_missing_no_more() -> Result<()> {
     with_pair(async |pair| {
         let client = pair.client();
-        pair.replica.sql().await?.batch_execute(&refusing("23514")).await?;
+        pair.replica.refuse_culprits("parking_slots", "23514").await?;
         let write = client.create("culprit").await?.expect(201)?;
         letters_are(pair, 1).await?;
         let shown = run(pair, &["show", "1", "--json"]).await?.expect(0)?.json()?;
@@ -86,7 +86,7 @@ fn an_event_that_was_discarded_stays_settled_and_is_said_to_be_missing_no_more()
         assert_eq!(read.header("Freshness-Result"), Some("satisfied"));
         assert_eq!(read.header("Freshness-Missing"), None);
         // Second thoughts: the log still has it.
-        pair.replica.sql().await?.batch_execute("DROP FUNCTION refuse_culprits() CASCADE").await?;
+        pair.replica.accept_culprits().await?;
         let replay = ["replay", "--from", "1", "--to", "1"];
         Run::command_service(pair, &replay)?.end().await?.expect(0)?;
         assert_level(pair).await?;

@@ -1,6 +1,7 @@
 //! What cannot be read or applied is set aside and holds nothing up; what is set aside can be looked at and retried.
 
 mod poison;
+mod flood;
 mod by_hand;
 mod retries;
 
@@ -16,22 +17,6 @@ use system_tests::{
 };
 
 const BATCH: &str = "application/cloudevents-batch+json";
-
-/// Refuses slots of a marked name as the replica's own rules would, with this SQLSTATE.
-fn refusing(sqlstate: &str) -> String {
-    format!(
-        "CREATE FUNCTION refuse_culprits() RETURNS trigger LANGUAGE plpgsql AS $$
-         BEGIN
-             IF NEW.name LIKE 'culprit%' THEN
-                 RAISE EXCEPTION 'refused' USING ERRCODE = '{sqlstate}';
-             END IF;
-             RETURN NEW;
-         END
-         $$;
-         CREATE TRIGGER refuse_culprits BEFORE INSERT OR UPDATE ON parking_slots
-             FOR EACH ROW EXECUTE FUNCTION refuse_culprits();"
-    )
-}
 
 async fn publish_as_stranger(channel: &Channel, content_type: &str, body: &[u8]) -> Result<()> {
     let properties =
@@ -95,7 +80,7 @@ fn messages_that_cannot_be_read_are_set_aside_once_and_hold_nothing_up() -> Resu
 fn an_event_that_the_replica_refuses_is_set_aside_alone() -> Result<()> {
     with_pair(async |pair| {
         let client = pair.client();
-        pair.replica.sql().await?.batch_execute(&refusing("23514")).await?;
+        pair.replica.refuse_culprits("parking_slots", "23514").await?;
 
         // Asked at once, so that culprits and innocents share messages and batches.
         let asked = (0..100).map(|number| {
@@ -137,20 +122,41 @@ fn an_event_that_the_replica_refuses_is_set_aside_alone() -> Result<()> {
 fn an_error_that_is_not_the_events_fault_holds_everything_until_it_is_gone() -> Result<()> {
     with_pair(async |pair| {
         let client = pair.client();
-        // Out of disk: a later attempt succeeds.
-        pair.replica.sql().await?.batch_execute(&refusing("53100")).await?;
-        client.created("culprit").await?;
         let consumer = pair.event_consumer().client();
-        eventually(RECOVERY, "the consumer says that it cannot work", async || {
-            consumer.readyz().await?.expect(503)
-        })
-        .await?;
+        for (number, fault) in ["no disk", "no privilege", "read-only"].into_iter().enumerate() {
+            set(pair, fault, true).await?;
+            client.created(&format!("culprit {number}")).await?;
+            eventually(RECOVERY, "the consumer says that it cannot work", async || {
+                consumer.readyz().await?.expect(503)
+            })
+            .await?;
 
-        assert_eq!(letters(pair).await?, 0, "nothing is set aside");
-        pair.replica.sql().await?.batch_execute("DROP FUNCTION refuse_culprits() CASCADE").await?;
+            assert_eq!(letters(pair).await?, 0, "{fault}: nothing is set aside");
+            set(pair, fault, false).await?;
 
-        let everything = assert_level(pair).await?;
-        assert_eq!(everything.replica.len(), 1);
+            let everything = assert_level(pair).await?;
+            assert_eq!(everything.replica.len(), number + 1, "{fault}: it is applied once the fault is gone");
+        }
         Ok(())
     })
+}
+
+/// Makes the replica unable to work, or able again.
+async fn set(pair: &Pair, fault: &str, is_there: bool) -> Result<()> {
+    let sql = match (fault, is_there) {
+        ("no disk", true) => return pair.replica.refuse_culprits("parking_slots", "53100").await,
+        ("no disk", false) => return pair.replica.accept_culprits().await,
+        ("no privilege", true) => "REVOKE INSERT ON parking_slots FROM event_consumer".to_owned(),
+        ("no privilege", false) => "GRANT INSERT ON parking_slots TO event_consumer".to_owned(),
+        (_, is_there) => {
+            format!(
+                "ALTER ROLE event_consumer IN DATABASE {} SET default_transaction_read_only = {is_there}",
+                pair.replica.name
+            )
+        }
+    };
+    pair.replica.sql().await?.batch_execute(&sql).await?;
+    // Who is connected has the old setting.
+    pair.replica.end_connections_of("projection").await?;
+    Ok(())
 }

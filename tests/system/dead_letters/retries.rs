@@ -11,18 +11,7 @@ use system_tests::{
     with_pair,
 };
 
-use super::{
-    by_hand::{letters_are, run},
-    refusing,
-};
-
-async fn refuse(pair: &Pair) -> Result<()> {
-    Ok(pair.replica.sql().await?.batch_execute(&refusing("23514")).await?)
-}
-
-async fn fix(pair: &Pair) -> Result<()> {
-    Ok(pair.replica.sql().await?.batch_execute("DROP FUNCTION refuse_culprits() CASCADE").await?)
-}
+use super::by_hand::{letters_are, run};
 
 /// What a read answers that hands the receipt of this write back.
 async fn read_own(pair: &Pair, write: &Reply) -> Result<Reply> {
@@ -35,7 +24,7 @@ async fn read_own(pair: &Pair, write: &Reply) -> Result<Reply> {
 fn what_a_constraint_refused_is_applied_by_retry_after_the_fix() -> Result<()> {
     with_pair(async |pair| {
         let client = pair.client();
-        refuse(pair).await?;
+        pair.replica.refuse_culprits("parking_slots", "23514").await?;
         let write = client.create("culprit").await?.expect(201)?;
         letters_are(pair, 1).await?;
         let set_aside = read_own(pair, &write).await?;
@@ -43,7 +32,7 @@ fn what_a_constraint_refused_is_applied_by_retry_after_the_fix() -> Result<()> {
 
         let too_early = run(pair, &["retry", "1"]).await?.expect(1)?;
         let kept = run(pair, &["list", "--json"]).await?.expect(0)?.json()?;
-        fix(pair).await?;
+        pair.replica.accept_culprits().await?;
         let retried = run(pair, &["retry", "1"]).await?.expect(0)?;
 
         assert_eq!((set_aside.status.as_u16(), set_aside.problem()), (409, "dead-lettered"));
@@ -69,7 +58,7 @@ fn what_a_constraint_refused_is_applied_by_retry_after_the_fix() -> Result<()> {
 fn a_retry_changes_nothing_where_something_later_was_applied() -> Result<()> {
     with_pair(async |pair| {
         let client = pair.client();
-        refuse(pair).await?;
+        pair.replica.refuse_culprits("parking_slots", "23514").await?;
         let changed = client.created("culprit 1").await?;
         let removed = client.created("culprit 2").await?;
         letters_are(pair, 2).await?;
@@ -85,7 +74,7 @@ fn a_retry_changes_nothing_where_something_later_was_applied() -> Result<()> {
             Ok(())
         })
         .await?;
-        fix(pair).await?;
+        pair.replica.accept_culprits().await?;
 
         let retried = run(pair, &["retry", "--all", "--json"]).await?.expect(0)?;
 
@@ -103,7 +92,7 @@ fn a_retry_changes_nothing_where_something_later_was_applied() -> Result<()> {
 fn letters_are_retried_while_the_consumer_works_on() -> Result<()> {
     with_pair(async |pair| {
         let client = pair.client();
-        refuse(pair).await?;
+        pair.replica.refuse_culprits("parking_slots", "23514").await?;
         let culprits = (0..50).map(|number| {
             let client = client.clone();
             async move { client.created(&format!("culprit {number}")).await }
@@ -112,7 +101,7 @@ fn letters_are_retried_while_the_consumer_works_on() -> Result<()> {
         letters_are(pair, 50).await?;
         let load = Load::start(&[pair.client()], 8, MIXED, seed());
         load.progress(50).await?;
-        fix(pair).await?;
+        pair.replica.accept_culprits().await?;
 
         // Two at once: each letter is applied by one of them.
         let (one, other) = tokio::try_join!(run(pair, &["retry", "--all"]), run(pair, &["retry", "--all"]))?;
@@ -133,19 +122,19 @@ fn letters_are_retried_while_the_consumer_works_on() -> Result<()> {
 #[test]
 fn a_retry_is_undone_when_the_replica_goes_away_in_the_middle() -> Result<()> {
     with_pair(async |pair| {
-        refuse(pair).await?;
+        pair.replica.refuse_culprits("parking_slots", "23514").await?;
         pair.client().created("culprit").await?;
         letters_are(pair, 1).await?;
         // Not the event's fault: no disk.
-        fix(pair).await?;
-        pair.replica.sql().await?.batch_execute(&refusing("53100")).await?;
+        pair.replica.accept_culprits().await?;
+        pair.replica.refuse_culprits("parking_slots", "53100").await?;
 
         let refused = run(pair, &["retry", "1"]).await?.expect(1)?;
         let kept = run(pair, &["list", "--json"]).await?.expect(0)?.json()?;
         pair.links.consumer_replica.cut().await;
         let away = run(pair, &["retry", "1"]).await?.expect(3)?;
         pair.links.consumer_replica.restore()?;
-        fix(pair).await?;
+        pair.replica.accept_culprits().await?;
         run(pair, &["retry", "1"]).await?.expect(0)?;
 
         assert_eq!(refused.text()?, "", "nothing is said of the letter");

@@ -158,10 +158,7 @@ fn an_import_that_is_killed_has_left_whole_transactions() -> Result<()> {
 fn an_import_that_is_interrupted_finishes_its_transaction_and_says_how_many_rows_are_in() -> Result<()> {
     with_pair(async |pair| {
         let file = rows(ROWS);
-        let mut holder = pair.primary.connect_as(Role::Superuser).await?;
-        let hold = holder.transaction().await?;
-        let key = command_service::write_model::session::COMMIT_LOCK;
-        hold.query_one("SELECT pg_advisory_xact_lock($1)", &[&key]).await?;
+        let hold = pair.primary.hold_commit_lock().await?;
         let import = import(pair, file.as_bytes(), &[])?.start()?;
         eventually(RECOVERY, "a transaction waits", async || {
             ensure!(waiting_for_commit_lock(pair).await? == 1, "none does");
@@ -171,7 +168,7 @@ fn an_import_that_is_interrupted_finishes_its_transaction_and_says_how_many_rows
 
         let process = i32::try_from(import.pid()).ok().and_then(Process::of).context("it has ended")?;
         process.signal(Signal::INT)?;
-        hold.rollback().await?;
+        hold.release().await?;
         let ended = import.end().await?.expect(1)?;
 
         let there = log_length(pair).await?;

@@ -7,7 +7,7 @@ use reqwest::Method;
 use serde_json::json;
 use system_tests::{Reply, assert_level, with_pair};
 
-use super::{created, refuse_culprits, resources, result};
+use super::{created, resources, result};
 
 /// How soon an answer comes for which nothing is waited.
 const AT_ONCE: Duration = Duration::from_secs(1);
@@ -182,7 +182,7 @@ fn a_read_that_waits_is_answered_as_soon_as_its_write_arrives() -> Result<()> {
 fn a_write_that_was_set_aside_is_told_at_once_to_who_demands_it() -> Result<()> {
     with_pair(async |pair| {
         let client = pair.client();
-        refuse_culprits(pair).await?;
+        pair.replica.refuse_culprits("parking_slots", "23514").await?;
         let (slot, own) = created(&client, "innocent").await?;
         let (_, culprit) = created(&client, "culprit").await?;
         let (_, batch) = super::created_together(&client, &["innocent", "culprit", "innocent"]).await?;

@@ -8,7 +8,7 @@ use reqwest::Method;
 use system_tests::{RECOVERY, Reply, Shape, assert_level, eventually, with_pair};
 use uuid::Uuid;
 
-use super::{as_of, created, refuse_culprits, resources, result};
+use super::{as_of, created, resources, result};
 
 /// A lag may not be said to be less than it is, but for what is lost in whole milliseconds.
 const ROUNDING: SignedDuration = SignedDuration::from_millis(1);
@@ -166,7 +166,7 @@ fn a_pair_without_any_write_is_complete_and_stays_so() -> Result<()> {
 fn what_was_set_aside_is_told_by_every_answer() -> Result<()> {
     with_pair(async |pair| {
         let client = pair.client();
-        refuse_culprits(pair).await?;
+        pair.replica.refuse_culprits("parking_slots", "23514").await?;
         let (innocent, _) = created(&client, "innocent").await?;
         for number in 0..2 {
             created(&client, &format!("culprit {number}")).await?;

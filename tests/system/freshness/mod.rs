@@ -17,7 +17,7 @@ use anyhow::{Context, Result};
 use jiff::Timestamp;
 use reqwest::Method;
 use serde_json::Value;
-use system_tests::{Client, Pair, Reply, Slot};
+use system_tests::{Client, Reply, Slot};
 
 /// The three resources that are read from the replica; the slot need not exist.
 fn resources(slot: &Slot) -> [String; 3] {
@@ -57,20 +57,4 @@ async fn created_together(client: &Client, names: &[&str]) -> Result<(Vec<Slot>,
     let receipt = write_receipt(&reply)?;
     let body = reply.expect(201)?.body;
     Ok((serde_json::from_value(body["items"].clone())?, receipt))
-}
-
-/// Makes the replica refuse slots whose name begins with `culprit`, so that their events are set aside.
-async fn refuse_culprits(pair: &Pair) -> Result<()> {
-    let sql = "
-        CREATE FUNCTION refuse_culprits() RETURNS trigger LANGUAGE plpgsql AS $$
-        BEGIN
-            IF NEW.name LIKE 'culprit%' THEN
-                RAISE EXCEPTION 'refused' USING ERRCODE = 'check_violation';
-            END IF;
-            RETURN NEW;
-        END
-        $$;
-        CREATE TRIGGER refuse_culprits BEFORE INSERT OR UPDATE ON parking_slots
-            FOR EACH ROW EXECUTE FUNCTION refuse_culprits();";
-    Ok(pair.replica.sql().await?.batch_execute(sql).await?)
 }

@@ -12,7 +12,7 @@ use system_tests::{
     with_pair,
 };
 
-use super::{created, created_together, refuse_culprits};
+use super::{created, created_together};
 
 async fn state(client: &Client, receipt: &str) -> Result<Value> {
     Ok(client.get_path(&format!("/receipts/{receipt}")).await?.expect(200)?.body["state"].clone())
@@ -100,7 +100,7 @@ fn a_batch_has_the_state_of_its_least_advanced_event() -> Result<()> {
 fn what_was_set_aside_is_dead_lettered() -> Result<()> {
     with_pair(async |pair| {
         let client = pair.client();
-        refuse_culprits(pair).await?;
+        pair.replica.refuse_culprits("parking_slots", "23514").await?;
 
         let (_, culprit) = created(&client, "culprit").await?;
         let (_, batch) = created_together(&client, &["innocent", "culprit"]).await?;

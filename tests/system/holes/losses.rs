@@ -1,5 +1,7 @@
 //! Queues, bindings and whole brokers lost under load.
 
+use std::time::Instant;
+
 use anyhow::{Result, ensure};
 use lapin::{
     options::{
@@ -26,6 +28,7 @@ async fn level_after(pair: &Pair, lose: impl AsyncFnOnce() -> Result<()>) -> Res
     let load = Load::start(&[pair.client()], CLIENTS, MIXED, seed());
     load.progress(50).await?;
     lose().await?;
+    let lost_at = Instant::now();
     load.progress(100).await?;
     let history = load.finish().await?;
     ensure!(
@@ -33,6 +36,7 @@ async fn level_after(pair: &Pair, lose: impl AsyncFnOnce() -> Result<()>) -> Res
         "the loss is no concern of a command"
     );
     assert_level_with(pair, &history).await?;
+    println!("level {:?} after the loss", lost_at.elapsed());
     pair.ready().await
 }
 
@@ -40,67 +44,72 @@ async fn level_after(pair: &Pair, lose: impl AsyncFnOnce() -> Result<()>) -> Res
 const WHATEVER_IS_IN_IT: QueueDeleteOptions =
     QueueDeleteOptions { if_unused: false, if_empty: false, nowait: false };
 
-#[test]
-fn a_queue_purged_under_load_is_made_up_for() -> Result<()> {
-    with_pair(async |pair| {
-        let (_connection, channel) = pair.broker.channel().await?;
+/// How a replica's queue loses what waits in it.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Loss {
+    Purged,
+    Deleted,
+    /// And made again at once by somebody else, who does not bind it.
+    Recreated,
+    /// With everything else that the broker knew.
+    Wiped,
+}
 
-        level_after(pair, async || {
-            while_messages_wait(pair, &channel, async || {
-                let lost = channel.queue_purge(QUEUE.into(), QueuePurgeOptions { nowait: false }).await?;
-                ensure!(lost > 0, "nothing was lost");
-                Ok(())
-            })
-            .await
+impl Loss {
+    pub(super) const ALL: [Self; 4] = [Self::Purged, Self::Deleted, Self::Recreated, Self::Wiped];
+
+    /// Loses them; at least one message waits.
+    pub(super) async fn happen(self, pair: &Pair) -> Result<()> {
+        let (_connection, channel) = pair.broker.channel().await?;
+        while_messages_wait(pair, &channel, async || {
+            let lost = match self {
+                Self::Wiped => return pair.broker.wipe().await,
+                Self::Purged => {
+                    channel.queue_purge(QUEUE.into(), QueuePurgeOptions { nowait: false }).await?
+                }
+                Self::Deleted | Self::Recreated => {
+                    channel.queue_delete(QUEUE.into(), WHATEVER_IS_IN_IT).await?
+                }
+            };
+            ensure!(lost > 0, "nothing was lost");
+            if matches!(self, Self::Recreated) {
+                channel.queue_declare(QUEUE.into(), DURABLE, arguments_of_the_queue()).await?;
+            }
+            Ok(())
         })
         .await
-    })
+    }
+}
+
+const DURABLE: QueueDeclareOptions = QueueDeclareOptions {
+    passive: false,
+    durable: true,
+    exclusive: false,
+    auto_delete: false,
+    nowait: false,
+};
+
+fn arguments_of_the_queue() -> FieldTable {
+    let mut arguments = FieldTable::default();
+    arguments.insert("x-queue-type".into(), AMQPValue::LongString("quorum".into()));
+    arguments.insert("x-single-active-consumer".into(), AMQPValue::Boolean(true));
+    arguments.insert("x-delivery-limit".into(), AMQPValue::LongLongInt(1_000_000));
+    arguments
+}
+
+#[test]
+fn a_queue_purged_under_load_is_made_up_for() -> Result<()> {
+    with_pair(async |pair| level_after(pair, async || Loss::Purged.happen(pair).await).await)
 }
 
 #[test]
 fn a_queue_deleted_under_load_is_made_again_and_made_up_for() -> Result<()> {
-    with_pair(async |pair| {
-        let (_connection, channel) = pair.broker.channel().await?;
-
-        level_after(pair, async || {
-            while_messages_wait(pair, &channel, async || {
-                let lost = channel.queue_delete(QUEUE.into(), WHATEVER_IS_IN_IT).await?;
-                ensure!(lost > 0, "nothing was lost");
-                Ok(())
-            })
-            .await
-        })
-        .await
-    })
+    with_pair(async |pair| level_after(pair, async || Loss::Deleted.happen(pair).await).await)
 }
 
 #[test]
 fn a_queue_deleted_and_recreated_without_bindings_is_bound_again_and_made_up_for() -> Result<()> {
-    with_pair(async |pair| {
-        let (_connection, channel) = pair.broker.channel().await?;
-        let mut arguments = FieldTable::default();
-        arguments.insert("x-queue-type".into(), AMQPValue::LongString("quorum".into()));
-        arguments.insert("x-single-active-consumer".into(), AMQPValue::Boolean(true));
-        arguments.insert("x-delivery-limit".into(), AMQPValue::LongLongInt(1_000_000));
-        let durable = QueueDeclareOptions {
-            passive: false,
-            durable: true,
-            exclusive: false,
-            auto_delete: false,
-            nowait: false,
-        };
-
-        level_after(pair, async || {
-            while_messages_wait(pair, &channel, async || {
-                let lost = channel.queue_delete(QUEUE.into(), WHATEVER_IS_IN_IT).await?;
-                ensure!(lost > 0, "nothing was lost");
-                channel.queue_declare(QUEUE.into(), durable, arguments).await?;
-                Ok(())
-            })
-            .await
-        })
-        .await
-    })
+    with_pair(async |pair| level_after(pair, async || Loss::Recreated.happen(pair).await).await)
 }
 
 #[test]
@@ -181,12 +190,5 @@ fn an_exchange_deleted_under_load_is_made_again_with_all_its_bindings() -> Resul
 
 #[test]
 fn a_broker_whose_data_is_wiped_under_load_is_made_up_for() -> Result<()> {
-    with_pair(async |pair| {
-        let (_connection, channel) = pair.broker.channel().await?;
-
-        level_after(pair, async || {
-            while_messages_wait(pair, &channel, async || pair.broker.wipe().await).await
-        })
-        .await
-    })
+    with_pair(async |pair| level_after(pair, async || Loss::Wiped.happen(pair).await).await)
 }

@@ -2,12 +2,12 @@
 
 mod plan;
 mod losses;
+mod truth;
 mod requests;
 mod replicas;
 
 use anyhow::{Result, ensure};
 use lapin::Channel;
-use stack::Role;
 use system_tests::{Pair, RECOVERY, broker::waiting_in, eventually};
 
 const QUEUE: &str = "parking.replica.main";
@@ -28,11 +28,8 @@ async fn while_messages_wait(
     channel: &Channel,
     lose: impl AsyncFnOnce() -> Result<()>,
 ) -> Result<()> {
-    let mut holder = pair.replica.connect_as(Role::Superuser).await?;
-    // Whoever applies locks this row first.
-    let hold = holder.transaction().await?;
-    hold.query_one("SELECT 1 FROM replication_status FOR UPDATE", &[]).await?;
+    let hold = pair.replica.hold_status().await?;
     messages_wait(channel, 10).await?;
     lose().await?;
-    Ok(hold.rollback().await?)
+    hold.release().await
 }

@@ -228,3 +228,22 @@ fn what_lies_beyond_the_last_that_was_applied_may_be_on_its_way_while_something_
     assert_eq!(while_busy, []);
     assert_eq!(then, [Range { start: 5, end: 9 }]);
 }
+
+#[test]
+fn a_subscription_is_doubted_while_nothing_of_an_answer_comes_and_no_longer() {
+    let mut plan = Plan::default();
+    let start = Instant::now();
+    let missing = |first| Missing { between: std::iter::once(first..13).collect(), ..Missing::default() };
+    let mut doubted = |second, first| {
+        let now = start + Duration::from_secs(second);
+        plan.look(&missing(first), now);
+        plan.is_unanswered(now)
+    };
+
+    // Asked for at 2 s; of the answer, a part comes at 5 s.
+    let found: Vec<bool> = (0..5).map(|second| doubted(second, 10)).collect();
+    let then: Vec<bool> = (5..8).map(|second| doubted(second, 11)).collect();
+
+    assert_eq!(found, [false, false, false, false, true]);
+    assert_eq!(then, [false, false, true]);
+}

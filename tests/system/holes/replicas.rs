@@ -1,5 +1,7 @@
 //! A replica more: it asks for the whole log, and is level while writes go on.
 
+use std::time::{Duration, Instant};
+
 use anyhow::{Context, Result, ensure};
 use reqwest::Method;
 use serde_json::json;
@@ -8,17 +10,21 @@ use system_tests::{
     Pair, RECOVERY, blocking,
     database::Database,
     eventually,
-    level::Everything,
+    level::{Everything, rows},
     load::{Load, MIXED},
     random::seed,
+    scale,
     servers::servers,
     service::Service,
     with_pair,
 };
 
-/// More than one request asks for.
-const BATCHES: i64 = 12;
-const BATCH_SLOTS: i64 = 1_000;
+/// More slots than one request asks for.
+const BATCHES: usize = 12;
+const BATCH_SLOTS: usize = 1_000;
+
+/// How often its consumer is killed before it is level.
+const KILLS: usize = 3;
 
 /// An event-consumer with a replica of its own, beside the pair's.
 async fn second_replica(pair: &Pair) -> Result<(Database, Service)> {
@@ -39,39 +45,72 @@ async fn second_replica(pair: &Pair) -> Result<(Database, Service)> {
     Ok((database, Service::new("event-consumer of the second".to_owned(), program, environment, directory)))
 }
 
-async fn slots(replica: &Database) -> Result<i64> {
+async fn slots(replica: &Database) -> Result<usize> {
     let sql = replica.sql().await?;
-    Ok(sql.query_one("SELECT count(*) FROM parking_slots", &[]).await?.try_get(0)?)
+    let slots: i64 = sql.query_one("SELECT count(*) FROM parking_slots", &[]).await?.try_get(0)?;
+    Ok(usize::try_from(slots)?)
+}
+
+async fn applied_through(replica: &Database) -> Result<i64> {
+    Ok(rows::replication_status(replica.sql().await?.as_ref()).await?.applied_through)
+}
+
+/// A register that is older than the second replica; how many slots it has.
+async fn fill(pair: &Pair) -> Result<usize> {
+    let batches = BATCHES * scale();
+    for batch in 0..batches {
+        let slots: Vec<_> =
+            (0..BATCH_SLOTS).map(|number| json!({ "name": format!("Old {batch}.{number}") })).collect();
+        let reply = pair.client().call(Method::POST, "/parking-slots/batch", Some(json!(slots))).await?;
+        reply.expect(201)?;
+    }
+    Ok(batches * BATCH_SLOTS)
+}
+
+/// Kills the consumer whenever one more part of the log has arrived, and starts it again at once.
+async fn kill_again_and_again(consumer: &Service, replica: &Database, old: usize) -> Result<()> {
+    for kill in 1..=KILLS {
+        eventually(deadline(), "a part of the log has arrived", async || {
+            let slots = slots(replica).await?;
+            ensure!(slots > kill * old / (KILLS + 2), "{slots} slots");
+            Ok(())
+        })
+        .await?;
+        consumer.kill()?;
+        ensure!(slots(replica).await? < old, "it was killed too late to be killed within");
+        consumer.start().await?;
+    }
+    Ok(())
+}
+
+/// How long a replica of this size may take.
+fn deadline() -> Duration {
+    RECOVERY * u32::try_from(scale()).unwrap_or(u32::MAX)
 }
 
 #[test]
 fn a_second_replica_is_filled_while_writes_go_on_and_its_consumer_is_killed() -> Result<()> {
     with_pair(async |pair| {
-        let client = pair.client();
-        for batch in 0..BATCHES {
-            let slots: Vec<_> =
-                (0..BATCH_SLOTS).map(|number| json!({ "name": format!("Old {batch}.{number}") })).collect();
-            client.call(Method::POST, "/parking-slots/batch", Some(json!(slots))).await?.expect(201)?;
-        }
+        let old = fill(pair).await?;
         let (replica, consumer) = second_replica(pair).await?;
         let load = Load::start(&[pair.client()], 4, MIXED, seed());
         load.progress(20).await?;
 
+        let begun = Instant::now();
         consumer.start().await?;
-        eventually(RECOVERY, "a part of the log has arrived", async || {
-            let slots = slots(&replica).await?;
-            ensure!(slots > 2 * BATCH_SLOTS, "{slots} slots");
+        kill_again_and_again(&consumer, &replica, old).await?;
+        eventually(deadline(), "what is old has arrived", async || {
+            let (slots, applied) = (slots(&replica).await?, applied_through(&replica).await?);
+            ensure!(applied >= i64::try_from(old)?, "{slots} slots, applied through {applied}");
             Ok(())
         })
-        .await?;
-        consumer.kill()?;
-        let at_the_kill = slots(&replica).await?;
-        consumer.start().await?;
+        .await
+        .with_context(|| consumer.log_tail())?;
+        println!("{old} old events beside a load, {KILLS} kills: {:?}", begun.elapsed());
         load.progress(50).await?;
         let history = load.finish().await?;
 
-        ensure!(at_the_kill < BATCHES * BATCH_SLOTS, "it was killed too late to be killed within");
-        eventually(RECOVERY, "the second replica is level", async || {
+        eventually(deadline(), "the second replica is level", async || {
             Everything::read(&pair.primary, &replica).await?.check()
         })
         .await

@@ -4,7 +4,7 @@ use anyhow::{Context, Result, ensure};
 use command_service::{
     commands::{Answer, Ask, Commands, Done, IdempotencyKey, Refusal, Request},
     relay::wake::CommitSignal,
-    write_model::{committer::Committer, keys::claim_of, session::COMMIT_LOCK},
+    write_model::{committer::Committer, keys::claim_of},
 };
 use futures_util::future::{join_all, try_join_all};
 use serde_json::json;
@@ -250,20 +250,18 @@ fn a_request_is_refused_while_the_first_one_with_its_key_waits_for_its_slot() ->
     with_pair(async |pair| {
         let client = pair.client();
         let held = client.created("Held").await?;
-        let mut holder = pair.primary.connect_as(Role::Superuser).await?;
-        let hold = holder.transaction().await?;
-        hold.query_one("SELECT 1 FROM parking_slots WHERE uuid = $1 FOR UPDATE", &[&held.uuid]).await?;
+        let hold = pair.primary.hold_slot(held.uuid).await?;
         let send = async || change(&client, held.uuid, json!({ "name": "Changed" }), "key").await;
 
         // Whichever of the two comes second is the one that is refused.
         let (first, second) = (std::pin::pin!(send()), std::pin::pin!(send()));
         let (refused, first) = match futures_util::future::select(first, second).await {
             futures_util::future::Either::Left((refused, rest)) => {
-                hold.rollback().await?;
+                hold.release().await?;
                 (refused?, rest.await?)
             }
             futures_util::future::Either::Right((refused, rest)) => {
-                hold.rollback().await?;
+                hold.release().await?;
                 (refused?, rest.await?)
             }
         };
@@ -281,13 +279,11 @@ fn a_request_is_refused_while_the_first_one_with_its_key_waits_for_its_slot() ->
 fn nothing_is_made_while_the_commit_lock_is_held_and_one_slot_afterwards() -> Result<()> {
     two_instances().run(async |pair| {
         let [one, other] = &pair.command_services[..] else { anyhow::bail!("there are not two") };
-        let mut holder = pair.primary.connect_as(Role::Superuser).await?;
-        let hold = holder.transaction().await?;
-        hold.execute("SELECT pg_advisory_xact_lock($1)", &[&COMMIT_LOCK]).await?;
+        let hold = pair.primary.hold_commit_lock().await?;
 
         let (one, other) = (one.client(), other.client());
         let refused = tokio::try_join!(create(&one, "Slot", "key"), create(&other, "Slot", "key"))?;
-        hold.rollback().await?;
+        hold.release().await?;
         let created = create(&one, "Slot", "key").await?.expect(201)?;
         let again = create(&other, "Slot", "key").await?;
 
@@ -342,9 +338,7 @@ fn keys_beyond_those_that_a_batch_claims_wait_for_the_next_one() -> Result<()> {
     with_pair(async |pair| {
         let client = pair.client();
         let held = client.created("Held").await?;
-        let mut holder = pair.primary.connect_as(Role::Superuser).await?;
-        let hold = holder.transaction().await?;
-        hold.query_one("SELECT 1 FROM parking_slots WHERE uuid = $1 FOR UPDATE", &[&held.uuid]).await?;
+        let hold = pair.primary.hold_slot(held.uuid).await?;
         let waiting = (0..CLAIMS_MAX).map(|number| {
             let client = client.clone();
             let patch = json!({ "name": format!("Held {number}") });
@@ -363,7 +357,7 @@ fn keys_beyond_those_that_a_batch_claims_wait_for_the_next_one() -> Result<()> {
             let client = client.clone();
             async move { create(&client, "One more", "more").await }
         });
-        hold.rollback().await?;
+        hold.release().await?;
         let one_more = one_more.await??;
         let changed = waiting.await??;
 

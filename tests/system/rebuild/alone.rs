@@ -1,10 +1,7 @@
 //! A rebuild that cannot be, or is not to be: it says why, and the replica is as it was.
 
 use anyhow::{Context, Result, ensure};
-use stack::{
-    Role,
-    process::{Process, Signal},
-};
+use stack::process::{Process, Signal};
 use system_tests::{Pair, assert_level, program::Run, with_pair};
 
 use super::{assert_nothing_left, fill, hold_in_the_middle, last_of, rebuild, rebuilt};
@@ -120,8 +117,7 @@ fn a_rebuild_names_who_is_in_the_way_of_its_swap_and_holds_up_nobody_for_long() 
         let client = pair.client();
         client.created("Slot 1").await?;
         assert_level(pair).await?;
-        let reader = pair.replica.connect_as(Role::Superuser).await?;
-        reader.batch_execute("BEGIN; SELECT FROM parking_slots").await?;
+        let reader = pair.replica.hold("SELECT FROM parking_slots").await?;
         let running = Run::event_consumer(pair, &["rebuild", "--patience", "4"])?.start()?;
 
         // Reads and writes go on all the while.
@@ -144,7 +140,7 @@ fn a_rebuild_names_who_is_in_the_way_of_its_swap_and_holds_up_nobody_for_long() 
         // Who applies something just then may be named, too.
         ensure!(named.contains("test (pid "), "it says {:?}", ended.errors);
         ensure!(slowest < std::time::Duration::from_secs(2), "a read took {slowest:?}");
-        reader.batch_execute("ROLLBACK").await?;
+        reader.release().await?;
         assert_nothing_left(pair).await?;
         assert_level(pair).await?;
         pair.ready().await

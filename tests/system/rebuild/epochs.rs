@@ -3,7 +3,6 @@
 use anyhow::{Result, ensure};
 use reqwest::Method;
 use serde_json::json;
-use stack::Role;
 use system_tests::{
     Pair, RECOVERY, assert_level,
     broker::waiting_in,
@@ -32,8 +31,7 @@ fn a_replica_of_an_earlier_life_of_the_primary_is_level_after_a_rebuild_beside_i
         fill(pair).await?;
         let (_connection, channel) = pair.broker.channel().await?;
         // Events of the old life wait in the queue and in the consumer's hands.
-        let holder = pair.replica.connect_as(Role::Superuser).await?;
-        holder.batch_execute("BEGIN; SELECT FROM replication_status FOR UPDATE").await?;
+        let hold = pair.replica.hold_status().await?;
         let load = Load::start(&[pair.client()], 4, MIXED, seed());
         eventually(RECOVERY, "messages wait in the queue", async || {
             ensure!(waiting_in(&channel, QUEUE).await? >= 10, "too few");
@@ -43,7 +41,7 @@ fn a_replica_of_an_earlier_life_of_the_primary_is_level_after_a_rebuild_beside_i
         load.finish().await?;
         change_epoch(pair).await?;
         let after = client.created("Of the new life").await?;
-        holder.batch_execute("ROLLBACK").await?;
+        hold.release().await?;
 
         rebuilt(rebuild(pair)?.end().await?)?;
 

@@ -18,7 +18,7 @@ use super::{assert_nothing_left, rebuild, rebuilt};
 const FORM: &str = "
     SELECT format('relation %s %s', relname, relkind) AS what,
            format('%s %s %s', (SELECT array_agg(one::text ORDER BY one::text) 
-                                     FROM unnest(coalesce(relacl, acldefault(CASE relkind WHEN 'S' THEN 's' ELSE 'r' END::"char", relowner))) AS one), reloptions, obj_description(oid, 'pg_class')) AS how
+                                     FROM unnest(coalesce(relacl, acldefault(CASE relkind WHEN 'S' THEN 's' ELSE 'r' END::text::\"char\", relowner))) AS one), reloptions, obj_description(oid, 'pg_class')) AS how
     FROM pg_class WHERE relnamespace = 'public'::regnamespace
     UNION ALL
     SELECT format('column %s.%s', relname, attname),

@@ -1,9 +1,7 @@
 //! A rebuild killed anywhere: what was there works on, and the next rebuild succeeds.
 
 use anyhow::{Context, Result, ensure};
-use stack::Role;
-use system_tests::{Pair, assert_level, blocking, eventually, program::Running, with_pair};
-use tokio_postgres::Client;
+use system_tests::{Pair, assert_level, blocking, database::Hold, eventually, program::Running, with_pair};
 
 use super::{
     Kept, assert_no_queue_left, assert_nothing_left, fill, hold_in_the_middle, last_of, readers::Readers,
@@ -15,7 +13,7 @@ const READERS: usize = 10;
 /// Kills a rebuild when `reach` says so. What it returns stands in the way of the rebuild, and ends after the kill.
 async fn works_on_after_a_kill(
     pair: &Pair,
-    reach: impl AsyncFnOnce(&Pair, &[Kept], &mut Option<Running>) -> Result<Option<Client>>,
+    reach: impl AsyncFnOnce(&Pair, &[Kept], &mut Option<Running>) -> Result<Option<Hold>>,
 ) -> Result<()> {
     let kept = fill(pair).await?;
     let mut readers = Readers::start(pair, &kept, &[], READERS);
@@ -37,13 +35,6 @@ async fn works_on_after_a_kill(
     assert_level(pair).await?;
     assert_nothing_left(pair).await?;
     pair.ready().await
-}
-
-/// Somebody whose transaction has this lock.
-async fn locker(pair: &Pair, lock: &str) -> Result<Client> {
-    let client = pair.replica.connect_as(Role::Superuser).await?;
-    client.batch_execute(&format!("BEGIN; {lock}")).await?;
-    Ok(client)
 }
 
 /// Waits until the rebuild waits for a lock of this kind.
@@ -73,7 +64,7 @@ fn a_rebuild_killed_in_the_middle_leaves_the_replica_as_it_was() -> Result<()> {
     with_pair(async |pair| {
         works_on_after_a_kill(pair, async |pair, kept, running| {
             *running = Some(rebuild(pair)?.start()?);
-            Ok(Some(hold_in_the_middle(pair, last_of(kept)?).await?.0))
+            Ok(Some(hold_in_the_middle(pair, last_of(kept)?).await?))
         })
         .await
     })
@@ -84,10 +75,10 @@ fn a_rebuild_killed_when_it_is_level_leaves_the_replica_as_it_was() -> Result<()
     with_pair(async |pair| {
         works_on_after_a_kill(pair, async |pair, _, running| {
             // As housekeeping or an index that is being made has it.
-            let locker = locker(pair, "LOCK TABLE parking_slots IN SHARE UPDATE EXCLUSIVE MODE").await?;
+            let hold = pair.replica.hold("LOCK TABLE parking_slots IN SHARE UPDATE EXCLUSIVE MODE").await?;
             *running = Some(rebuild(pair)?.start()?);
             rebuild_waits_for(pair, "ShareUpdateExclusiveLock").await?;
-            Ok(Some(locker))
+            Ok(Some(hold))
         })
         .await
     })
@@ -98,10 +89,10 @@ fn a_rebuild_killed_within_the_swap_leaves_the_replica_as_it_was() -> Result<()>
     with_pair(async |pair| {
         works_on_after_a_kill(pair, async |pair, _, running| {
             // As a long read has it.
-            let locker = locker(pair, "LOCK TABLE parking_slots IN ACCESS SHARE MODE").await?;
+            let hold = pair.replica.hold("LOCK TABLE parking_slots IN ACCESS SHARE MODE").await?;
             *running = Some(rebuild(pair)?.start()?);
             rebuild_waits_for(pair, "AccessExclusiveLock").await?;
-            Ok(Some(locker))
+            Ok(Some(hold))
         })
         .await
     })
@@ -122,13 +113,13 @@ fn a_rebuild_killed_after_the_swap_leaves_the_new_replica() -> Result<()> {
             .await?;
             let old = "SELECT 'parking_slots'::regclass::oid::bigint";
             let before: i64 = sql.query_one(old, &[]).await?.try_get(0)?;
-            let locker = locker(pair, "SELECT pg_advisory_xact_lock(4711)").await?;
+            let hold = pair.replica.hold("SELECT pg_advisory_xact_lock(4711)").await?;
             *running = Some(rebuild(pair)?.start()?);
             rebuild_waits_for(pair, "ExclusiveLock").await?;
             let after: i64 = sql.query_one(old, &[]).await?.try_get(0)?;
             ensure!(before != after, "the swap has not been yet");
             sql.batch_execute("DROP EVENT TRIGGER hold_drop").await?;
-            Ok(Some(locker))
+            Ok(Some(hold))
         })
         .await
     })

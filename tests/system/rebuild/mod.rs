@@ -14,13 +14,13 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use reqwest::Method;
 use serde_json::json;
-use stack::Role;
 use system_tests::{
-    Pair, RECOVERY, Slot, eventually,
+    Pair, RECOVERY, Slot,
+    database::Hold,
+    eventually,
     program::{Ended, Run},
     scale::{scale, scaled},
 };
-use tokio_postgres::Client;
 use uuid::Uuid;
 
 /// How many slots are created at a time.
@@ -33,7 +33,7 @@ fn stage_deadline() -> Duration {
 
 /// How many slots there are before a rebuild.
 fn slots() -> usize {
-    3 * BATCH * scale() as usize
+    3 * BATCH * scale()
 }
 
 /// Slots that were created together, and their receipt.
@@ -83,33 +83,23 @@ async fn until(pair: &Pair, what: &str, query: &str) -> Result<()> {
     .await
 }
 
-/// Keeps a rebuild from becoming level as long as it is there: the copy cannot have this slot.
-struct Hold(Client);
-
-/// Lets the copy take part of what is there, and waits until it has that; `last` is the slot that it does not get.
+/// Keeps a rebuild from becoming level as long as it is held. Lets the copy take part of what is there, and waits until it has that; `last` is the slot that it does not get.
 async fn hold_in_the_middle(pair: &Pair, last: Uuid) -> Result<Hold> {
     // The last that is done to the tables before they are filled.
     let made = "SELECT tgenabled = 'D' FROM pg_trigger
                 WHERE tgrelid = to_regclass('rebuild.replication_status') AND tgname = 'push_status'";
     until(pair, "the copy's tables are made", made).await?;
-    let holder = pair.replica.connect_as(Role::Superuser).await?;
     // Without triggers, so that nothing but this row is held.
-    let hold = format!(
-        "BEGIN; SET LOCAL session_replication_role = replica;
+    let insert = format!(
+        "SET LOCAL session_replication_role = replica;
          INSERT INTO rebuild.parking_slots (uuid, version, created_at, updated_at, status, name)
          VALUES ('{last}', 1, now(), now(), 'available', 'Held')"
     );
-    holder.batch_execute(&hold).await?;
+    let hold = pair.replica.hold(&insert).await?;
     let third = slots() / 3;
     until(pair, "the copy has a third", &format!("SELECT count(*) >= {third} FROM rebuild.parking_slots"))
         .await?;
-    Ok(Hold(holder))
-}
-
-impl Hold {
-    async fn release(self) -> Result<()> {
-        Ok(self.0.batch_execute("ROLLBACK").await?)
-    }
+    Ok(hold)
 }
 
 /// The slot that is copied last.

@@ -1,11 +1,15 @@
 //! One database of a test, open to the superuser whatever the proxies do.
 
+mod obstacles;
+
 use std::{str::FromStr, sync::Arc};
 
 use anyhow::{Context, Result};
 use stack::{Postgres, Role};
 use tokio::sync::Mutex;
 use tokio_postgres::{Client, Config, NoTls};
+
+pub use self::obstacles::Hold;
 
 /// A database and the server it is on.
 #[derive(Debug)]

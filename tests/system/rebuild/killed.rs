@@ -37,12 +37,12 @@ async fn works_on_after_a_kill(
     pair.ready().await
 }
 
-/// Waits until the rebuild waits for a lock of this kind.
-async fn rebuild_waits_for(pair: &Pair, mode: &str) -> Result<()> {
+/// Waits until the rebuild waits for such a lock.
+async fn rebuild_waits_for(pair: &Pair, locktype: &str, mode: &str) -> Result<()> {
     let waits = format!(
         "SELECT EXISTS (SELECT FROM pg_locks JOIN pg_stat_activity USING (pid)
                         WHERE application_name = 'rebuild' AND datname = current_database()
-                          AND mode = '{mode}' AND NOT granted)"
+                          AND locktype = '{locktype}' AND mode = '{mode}' AND NOT granted)"
     );
     until(pair, &format!("the rebuild waits for {mode}"), &waits).await
 }
@@ -77,7 +77,7 @@ fn a_rebuild_killed_when_it_is_level_leaves_the_replica_as_it_was() -> Result<()
             // As housekeeping or an index that is being made has it.
             let hold = pair.replica.hold("LOCK TABLE parking_slots IN SHARE UPDATE EXCLUSIVE MODE").await?;
             *running = Some(rebuild(pair)?.start()?);
-            rebuild_waits_for(pair, "ShareUpdateExclusiveLock").await?;
+            rebuild_waits_for(pair, "relation", "ShareUpdateExclusiveLock").await?;
             Ok(Some(hold))
         })
         .await
@@ -91,7 +91,7 @@ fn a_rebuild_killed_within_the_swap_leaves_the_replica_as_it_was() -> Result<()>
             // As a long read has it.
             let hold = pair.replica.hold("LOCK TABLE parking_slots IN ACCESS SHARE MODE").await?;
             *running = Some(rebuild(pair)?.start()?);
-            rebuild_waits_for(pair, "AccessExclusiveLock").await?;
+            rebuild_waits_for(pair, "relation", "AccessExclusiveLock").await?;
             Ok(Some(hold))
         })
         .await
@@ -115,7 +115,7 @@ fn a_rebuild_killed_after_the_swap_leaves_the_new_replica() -> Result<()> {
             let before: i64 = sql.query_one(old, &[]).await?.try_get(0)?;
             let hold = pair.replica.hold("SELECT pg_advisory_xact_lock(4711)").await?;
             *running = Some(rebuild(pair)?.start()?);
-            rebuild_waits_for(pair, "ExclusiveLock").await?;
+            rebuild_waits_for(pair, "advisory", "ExclusiveLock").await?;
             let after: i64 = sql.query_one(old, &[]).await?.try_get(0)?;
             ensure!(before != after, "the swap has not been yet");
             sql.batch_execute("DROP EVENT TRIGGER hold_drop").await?;

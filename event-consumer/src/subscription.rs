@@ -235,7 +235,7 @@ impl Subscription {
                 feeds.bind_again_at = Instant::now() + BIND_INTERVAL;
                 Ok(())
             }
-            Arrival::Unanswered if feeds.may_be_deaf() => Err(SubscriptionError::Unanswered),
+            Arrival::Unanswered if self.may_be_deaf(feeds) => Err(SubscriptionError::Unanswered),
             Arrival::Unanswered => Ok(()),
             Arrival::Events(first) => {
                 feeds.last_heard = Some(Instant::now());
@@ -248,6 +248,11 @@ impl Subscription {
                 acknowledge(&[delivery]).await
             }
         }
+    }
+
+    /// A queue of this connection's own cannot be deleted and made anew by somebody else; it would be lost with its answers.
+    fn may_be_deaf(&self, feeds: &Feeds) -> bool {
+        matches!(self.recipient, Recipient::Replica(_)) && feeds.may_be_deaf()
     }
 
     /// Notes a watermark. One that cannot be read or applied is passed over: the next says more.

@@ -6,6 +6,7 @@
 //! | read the messages | [`batch`] |
 //! | apply | [`projection`] |
 //! | ask for what is missing | [`holes`] |
+//! | all of it beside the replica, which is then replaced | [`rebuild`] |
 //!
 //! [`startup`] puts them together with [`probes`]; [`settings`] says with what; [`cli`] is the command line.
 
@@ -17,3 +18,4 @@ pub mod subscription;
 pub mod batch;
 pub mod projection;
 pub mod holes;
+pub mod rebuild;

@@ -4,6 +4,7 @@ use std::{net::SocketAddr, sync::Arc};
 
 use actix_web::{App, HttpServer, dev::Server, web};
 use anyhow::Context;
+use shared::topology::Recipient;
 use tokio::{
     sync::{Notify, watch},
     task::JoinHandle,
@@ -39,17 +40,18 @@ impl Application {
         let subscription = Subscription {
             broker: settings.broker.clone(),
             replica: settings.replica.clone(),
-            replica_name: settings.replica_name.clone(),
+            recipient: Recipient::Replica(settings.replica_name.clone()),
             broker_part: parts.broker.clone(),
             replica_part: parts.replica.clone(),
             epoch_part: parts.epoch.clone(),
             watermarks,
             unanswered: Arc::clone(&unanswered),
+            foreign: Arc::new(Notify::new()),
         };
         let holes = Holes {
             broker: settings.broker.clone(),
             replica: settings.replica.clone(),
-            replica_name: settings.replica_name.clone(),
+            recipient: Recipient::Replica(settings.replica_name.clone()),
             watermarks: newest_watermark,
             unanswered,
             log_part: parts.log.clone(),

@@ -12,7 +12,7 @@ use shared::{
     postgres::DatabaseUrl,
     retry::Pauses,
     topology::{
-        ReplicaName, bind_watermark_queue, declare_events_exchange, declare_replica_queue,
+        Recipient, bind_watermark_queue, declare_events_exchange, declare_events_queue,
         declare_watermark_queue,
     },
     watermark::Watermark,
@@ -33,6 +33,10 @@ use crate::{
 /// How long a batch is held while the replica is away. Then the channel is closed and opened again when the replica
 /// is back: a broker stops a queue whose messages are held for half an hour.
 const HOLD_MAX: Duration = Duration::from_secs(60);
+
+/// How long a batch of another epoch is held. Only a rebuild makes it fit, or makes it something to be forgotten: then the
+/// consumer must be free soon.
+const FOREIGN_HOLD_MAX: Duration = Duration::from_secs(5);
 
 /// How often the queue is bound again, and looked at. Nobody says that a binding, or the exchange, was removed by hand;
 /// and when a queue is deleted and made anew at once, the broker does not say that it is another one, without us.
@@ -61,6 +65,9 @@ pub enum SubscriptionError {
     /// The replica was away for longer than messages are held.
     #[error("the replica was away for too long to hold messages")]
     HeldTooLong,
+    /// The replica is still of another epoch than what came.
+    #[error("what came is of another epoch than the replica")]
+    ForeignEpoch,
 }
 
 impl From<lapin::Error> for SubscriptionError {
@@ -77,7 +84,7 @@ pub struct Subscription {
     /// Where they are applied.
     pub replica: DatabaseUrl,
     /// Whose queue is consumed.
-    pub replica_name: ReplicaName,
+    pub recipient: Recipient,
     /// Reports whether the broker answers.
     pub broker_part: Part,
     /// Reports whether the replica answers.
@@ -88,6 +95,8 @@ pub struct Subscription {
     pub watermarks: watch::Sender<Option<Watermark>>,
     /// Poked while something that was asked for does not come.
     pub unanswered: Arc<Notify>,
+    /// Poked when something came that is of another epoch than the replica.
+    pub foreign: Arc<Notify>,
 }
 
 /// What is consumed, on one connection.
@@ -128,13 +137,18 @@ impl Subscription {
     pub async fn run(self, shutdown: CancellationToken) {
         let mut replica = None;
         let mut pauses = Pauses::new();
+        let mut is_foreign = false;
         while !shutdown.is_cancelled() {
             if replica.is_none() {
                 replica = self.open_replica().await;
             }
             if replica.is_some() {
-                self.replica_part.up();
+                // Of a replica of another epoch that is said by the first thing that it takes.
+                if !is_foreign {
+                    self.replica_part.up();
+                }
                 let result = self.consume(&mut replica, &mut pauses, &shutdown).await;
+                is_foreign = matches!(result, Err(SubscriptionError::ForeignEpoch));
                 if let Err(error) = result {
                     self.report(&error);
                 }
@@ -164,10 +178,10 @@ impl Subscription {
     }
 
     async fn subscribe(&self) -> Result<Feeds, SubscriptionError> {
-        let connection = self.broker.connect("consumer").await?;
+        let connection = self.broker.connect(&self.recipient.step("consumer")).await?;
         let channel = within_deadline(connection.create_channel()).await?;
         self.bind(&channel).await?;
-        let queue = self.replica_name.queue().into();
+        let queue = self.recipient.queue().into();
         let events = consume_queue(&channel, queue, "event-consumer", PREFETCH_MESSAGES).await?;
         // A channel of its own: what is acknowledged on one says nothing of the other.
         let second = within_deadline(connection.create_channel()).await?;
@@ -189,7 +203,7 @@ impl Subscription {
     /// Declares and binds the queue, which changes nothing if it is as it should be. Returns how many consume it.
     async fn bind(&self, channel: &Channel) -> Result<u32, SubscriptionError> {
         within_deadline(declare_events_exchange(channel)).await?;
-        Ok(within_deadline(declare_replica_queue(channel, &self.replica_name)).await?)
+        Ok(within_deadline(declare_events_queue(channel, &self.recipient)).await?)
     }
 
     /// Waits for messages, applies what is ready, acknowledges it.
@@ -227,7 +241,7 @@ impl Subscription {
                 feeds.bind_again_at = Instant::now() + BIND_INTERVAL;
                 Ok(())
             }
-            Arrival::Unanswered if feeds.may_be_deaf() => Err(SubscriptionError::Unanswered),
+            Arrival::Unanswered if self.may_be_deaf(feeds) => Err(SubscriptionError::Unanswered),
             Arrival::Unanswered => Ok(()),
             Arrival::Events(first) => {
                 feeds.last_heard = Some(Instant::now());
@@ -242,6 +256,11 @@ impl Subscription {
         }
     }
 
+    /// A queue of this connection's own cannot be deleted and made anew by somebody else; it would be lost with its answers.
+    fn may_be_deaf(&self, feeds: &Feeds) -> bool {
+        matches!(self.recipient, Recipient::Replica(_)) && feeds.may_be_deaf()
+    }
+
     /// Notes a watermark. One that cannot be read or applied is passed over: the next says more.
     async fn note_watermark(&self, replica: &mut Replica, body: &[u8]) {
         let watermark = match Watermark::decode(body) {
@@ -254,7 +273,10 @@ impl Subscription {
         self.watermarks.send_replace(Some(watermark));
         let Some(session) = replica else { return };
         match apply_watermark(session, &watermark).await {
-            Ok(()) => self.epoch_part.up(),
+            Ok(()) => {
+                self.epoch_part.up();
+                self.replica_part.up();
+            }
             Err(error) => {
                 if !matches!(error, ApplyError::ForeignEpoch { .. }) {
                     *replica = None;
@@ -273,6 +295,7 @@ impl Subscription {
     ) -> Result<(), SubscriptionError> {
         let held_since = Instant::now();
         let mut pauses = Pauses::new();
+        let mut is_foreign = false;
         loop {
             if let Some(session) = replica {
                 match apply_batch(session, batch).await {
@@ -286,10 +309,14 @@ impl Subscription {
                         return Ok(());
                     }
                     Err(error) => {
+                        is_foreign = matches!(error, ApplyError::ForeignEpoch { .. });
                         *replica = None;
                         self.report_apply(&error);
                     }
                 }
+            }
+            if is_foreign && held_since.elapsed() > FOREIGN_HOLD_MAX {
+                return Err(SubscriptionError::ForeignEpoch);
             }
             if held_since.elapsed() > HOLD_MAX || shutdown.is_cancelled() {
                 return Err(SubscriptionError::HeldTooLong);
@@ -340,7 +367,10 @@ impl Subscription {
             ApplyError::Replica(_) | ApplyError::Deadline => {
                 self.replica_part.away("not connected, or not able to write", error);
             }
-            ApplyError::ForeignEpoch { .. } => self.epoch_part.away(FOREIGN_EPOCH, error),
+            ApplyError::ForeignEpoch { .. } => {
+                self.foreign.notify_one();
+                self.epoch_part.away(FOREIGN_EPOCH, error);
+            }
         }
     }
 
@@ -350,6 +380,9 @@ impl Subscription {
                 tracing::warn!("subscribing anew: what was asked for does not come")
             }
             SubscriptionError::HeldTooLong => tracing::warn!("messages are given back: the replica is away"),
+            SubscriptionError::ForeignEpoch => {
+                tracing::debug!("messages are given back: the replica is of another epoch");
+            }
             SubscriptionError::Broker(_) | SubscriptionError::Ended | SubscriptionError::ChannelClosed => {
                 self.broker_part.away("not connected, or not consuming", error);
             }

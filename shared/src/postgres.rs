@@ -22,7 +22,10 @@ pub const CONNECT_DEADLINE: Duration = Duration::from_millis(800);
 
 /// Where a database is, password included; `Debug` hides the password.
 #[derive(Clone)]
-pub struct DatabaseUrl(Config);
+pub struct DatabaseUrl {
+    config: Config,
+    schema: Option<&'static str>,
+}
 
 impl fmt::Debug for DatabaseUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -54,18 +57,31 @@ impl DatabaseUrl {
     /// Takes the URL (or key-value string) if PostgreSQL's client understands it.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
-        Config::from_str(text).ok().filter(|config| !config.get_hosts().is_empty()).map(Self)
+        let config = Config::from_str(text).ok().filter(|config| !config.get_hosts().is_empty())?;
+        Some(Self { config, schema: None })
+    }
+
+    /// The same database, for sessions to which names mean what this schema holds, and nothing else. Their steps show
+    /// under its name.
+    #[must_use]
+    pub fn in_schema(&self, schema: &'static str) -> Self {
+        Self { config: self.config.clone(), schema: Some(schema) }
     }
 
     /// The client's settings for sessions of this kind.
     #[must_use]
     pub fn config(&self, kind: SessionKind) -> Config {
-        let mut config = self.0.clone();
+        let mut config = self.config.clone();
+        // Compiling a statement costs more than running any of ours, and wrong guesses at the size of a table of one
+        // row are enough for the server to do it.
+        let options = format!("{} -c jit=off", kind.options);
+        match self.schema {
+            None => config.application_name(kind.step).options(options),
+            Some(schema) => config
+                .application_name(format!("{schema} {}", kind.step))
+                .options(format!("{options} -c search_path={schema}")),
+        };
         config
-            .application_name(kind.step)
-            // Compiling a statement costs more than running any of ours, and wrong guesses at the size of a table of one
-            // row are enough for the server to do it.
-            .options(format!("{} -c jit=off", kind.options))
             .connect_timeout(CONNECT_DEADLINE)
             .keepalives_idle(Duration::from_secs(10))
             .tcp_user_timeout(Duration::from_secs(10));

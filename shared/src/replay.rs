@@ -4,7 +4,7 @@ use std::ops::RangeInclusive;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{event::Position, topology::ReplicaName};
+use crate::{event::Position, topology::Recipient};
 
 /// The durable queue into which replicas put their requests.
 pub const REPLAY_QUEUE: &str = "parking.replay";
@@ -19,7 +19,7 @@ pub const REPLAY_CONTENT_TYPE: &str = "application/json";
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReplayRequest {
     /// Whose queue the events are to be sent to.
-    pub replica: ReplicaName,
+    pub replica: Recipient,
     /// The first position that is asked for.
     pub from: Position,
     /// The last one: at most [`REPLAY_MAX_POSITIONS`] in all.
@@ -47,7 +47,7 @@ struct Wire {
 impl ReplayRequest {
     /// A request for these positions, if it is one: not empty, not too many.
     #[must_use]
-    pub fn new(replica: ReplicaName, positions: RangeInclusive<i64>) -> Option<Self> {
+    pub fn new(replica: Recipient, positions: RangeInclusive<i64>) -> Option<Self> {
         let (from, to) = (Position::new(*positions.start())?, Position::new(*positions.end())?);
         (from <= to && to.get() - from.get() < REPLAY_MAX_POSITIONS).then_some(Self { replica, from, to })
     }

@@ -4,7 +4,7 @@ use std::{fmt, str::FromStr};
 
 use lapin::{
     Channel, ExchangeKind,
-    options::{ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions},
+    options::{ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions, QueueDeleteOptions},
     types::{AMQPValue, FieldTable, ShortString},
 };
 
@@ -17,6 +17,9 @@ pub const EVENTS_EXCHANGE: &str = "parking.events";
 /// when nothing is said, and each crash of a consumer counts for every message it held. A message that cannot be
 /// applied is set aside by the consumer, so this bound is only there to be one.
 const DELIVERY_LIMIT: i64 = 1_000_000;
+
+/// What waits for a rebuild at most, in bytes: three times what it may have asked for and what comes meanwhile.
+const REBUILD_QUEUE_MAX_BYTES: i64 = 64 * 1024 * 1024;
 
 /// The name of a replica: `[a-z0-9_-]{1,40}`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,6 +60,55 @@ impl ReplicaName {
     }
 }
 
+/// Who gets events in a queue of its own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Recipient {
+    /// A replica.
+    Replica(ReplicaName),
+    /// The copy that a rebuild of this replica makes beside it.
+    Rebuild(ReplicaName),
+}
+
+/// What follows the name of a replica for the copy beside it. A name has no dot, so the two cannot be mistaken.
+const REBUILD_SUFFIX: &str = ".rebuild";
+
+impl FromStr for Recipient {
+    type Err = ReplicaNameError;
+
+    fn from_str(text: &str) -> Result<Self, ReplicaNameError> {
+        match text.strip_suffix(REBUILD_SUFFIX) {
+            Some(name) => name.parse().map(Self::Rebuild),
+            None => text.parse().map(Self::Replica),
+        }
+    }
+}
+
+impl fmt::Display for Recipient {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Replica(name) => name.fmt(f),
+            Self::Rebuild(name) => write!(f, "{name}{REBUILD_SUFFIX}"),
+        }
+    }
+}
+
+impl Recipient {
+    /// Its queue.
+    #[must_use]
+    pub fn queue(&self) -> String {
+        format!("parking.replica.{self}")
+    }
+
+    /// The name under which a step of its flow shows in the broker's list.
+    #[must_use]
+    pub fn step(&self, step: &str) -> String {
+        match self {
+            Self::Replica(_) => step.to_owned(),
+            Self::Rebuild(_) => format!("rebuild {step}"),
+        }
+    }
+}
+
 /// Declares the exchange. Both services do, so that either may start first.
 ///
 /// # Errors
@@ -74,11 +126,33 @@ pub async fn declare_events_exchange(channel: &Channel) -> lapin::Result<()> {
         .await
 }
 
-/// Declares the replica's queue and binds it to every type of event. Returns how many consume it.
+/// Declares the recipient's queue and binds it to every type of event. Returns how many consume it.
 ///
 /// # Errors
-/// The broker is away, or has a queue of this name with other arguments (406, which names the argument).
-pub async fn declare_replica_queue(channel: &Channel, replica: &ReplicaName) -> lapin::Result<u32> {
+/// The broker is away, or has a queue of this name with other arguments (406, which names the argument), or one of
+/// another connection's own (405).
+pub async fn declare_events_queue(channel: &Channel, recipient: &Recipient) -> lapin::Result<u32> {
+    let (options, arguments) = match recipient {
+        Recipient::Replica(_) => replica_queue(),
+        Recipient::Rebuild(_) => rebuild_queue(),
+    };
+    let name: ShortString = recipient.queue().into();
+    let queue = channel.queue_declare(name.clone(), options, arguments).await?;
+    for kind in EventType::ALL {
+        channel
+            .queue_bind(
+                name.clone(),
+                EVENTS_EXCHANGE.into(),
+                kind.as_str().into(),
+                QueueBindOptions { nowait: false },
+                FieldTable::default(),
+            )
+            .await?;
+    }
+    Ok(queue.consumer_count())
+}
+
+fn replica_queue() -> (QueueDeclareOptions, FieldTable) {
     let options = QueueDeclareOptions {
         passive: false,
         durable: true,      // events wait in it while the consumer is away
@@ -92,19 +166,33 @@ pub async fn declare_replica_queue(channel: &Channel, replica: &ReplicaName) -> 
     // One consumer at a time keeps the order nearly right, which saves work; nothing rests on it.
     arguments.insert("x-single-active-consumer".into(), AMQPValue::Boolean(true));
     arguments.insert("x-delivery-limit".into(), AMQPValue::LongLongInt(DELIVERY_LIMIT));
-    let queue = channel.queue_declare(replica.queue().into(), options, arguments).await?;
-    for kind in EventType::ALL {
-        channel
-            .queue_bind(
-                replica.queue().into(),
-                EVENTS_EXCHANGE.into(),
-                kind.as_str().into(),
-                QueueBindOptions { nowait: false },
-                FieldTable::default(),
-            )
-            .await?;
-    }
-    Ok(queue.consumer_count())
+    (options, arguments)
+}
+
+/// A queue that goes with its connection: a rebuild that is killed must not leave one that nobody empties.
+fn rebuild_queue() -> (QueueDeclareOptions, FieldTable) {
+    let options = QueueDeclareOptions {
+        passive: false,
+        durable: false,    // what is lost with the broker is asked for again
+        exclusive: true,   // one rebuild at a time
+        auto_delete: true, // nobody else would empty it
+        nowait: false,     // one that another rebuild holds must be noticed here
+    };
+    let mut arguments = FieldTable::default();
+    // Reached only if the process stands still. What is dropped is a hole, and asked for again.
+    arguments.insert("x-max-length-bytes".into(), AMQPValue::LongLongInt(REBUILD_QUEUE_MAX_BYTES));
+    arguments.insert("x-overflow".into(), AMQPValue::LongString("drop-head".into()));
+    (options, arguments)
+}
+
+/// Deletes the replica's queue with everything in it. Its consumer makes another one, and what was in this one is asked
+/// for again, as far as the log has it.
+///
+/// # Errors
+/// The broker is away. That there is no such queue is none.
+pub async fn delete_replica_queue(channel: &Channel, replica: &ReplicaName) -> lapin::Result<()> {
+    let options = QueueDeleteOptions { if_unused: false, if_empty: false, nowait: false };
+    channel.queue_delete(replica.queue().into(), options).await.map(|_| ())
 }
 
 /// The most requests for a replay that wait. What is dropped is asked for again.

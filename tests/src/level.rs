@@ -16,6 +16,7 @@ use crate::{
     database::Database,
     load::History,
     pair::Pair,
+    scale::scaled,
     wait::{RECOVERY, eventually},
 };
 
@@ -51,7 +52,9 @@ pub struct Everything {
 /// # Errors
 /// What is different, or unsound.
 pub async fn assert_level(pair: &Pair) -> Result<Everything> {
-    eventually(RECOVERY, "the replica is level with the primary", async || {
+    // Everything of both is read for each look.
+    let deadline = scaled(RECOVERY, RECOVERY / 10);
+    eventually(deadline, "the replica is level with the primary", async || {
         let everything = Everything::read(&pair.primary, &pair.replica).await?;
         everything.check()?;
         Ok(everything)

@@ -11,10 +11,13 @@ use std::{
 
 use anyhow::{Context, Result, anyhow, ensure};
 
-use crate::{Pair, eventually, servers::servers};
+use crate::{Pair, eventually, scale::scaled, servers::servers};
 
 /// A command that runs longer hangs; none waits longer than the deadline of a command.
 const DEADLINE: Duration = Duration::from_secs(30);
+
+/// How much longer for each step of the scale.
+const DEADLINE_PER_SCALE: Duration = Duration::from_secs(3);
 
 /// What is run, and how. Its environment is exactly the pair's settings.
 #[derive(Clone, Debug)]
@@ -216,7 +219,7 @@ impl Running {
     /// # Errors
     /// It does not end within the deadline; it is killed then.
     pub async fn end(mut self) -> Result<Ended> {
-        let status = eventually(DEADLINE, "the command ends", async || {
+        let status = eventually(scaled(DEADLINE, DEADLINE_PER_SCALE), "the command ends", async || {
             self.child.try_wait()?.context("it still runs")
         })
         .await?;

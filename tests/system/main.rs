@@ -28,6 +28,7 @@ mod instances;
 mod deliveries;
 mod dead_letters;
 mod holes;
+mod rebuild;
 mod freshness;
 mod crashes;
 mod outages;

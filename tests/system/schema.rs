@@ -1,6 +1,7 @@
 //! The schemas: every statement of the services fits them, everything in them is described, and who may do what.
 
 use anyhow::{Context, Result, ensure};
+use shared::postgres::DatabaseUrl;
 use stack::Role;
 use system_tests::{
     Pair,
@@ -9,6 +10,7 @@ use system_tests::{
     with_pair,
 };
 use tokio_postgres::error::SqlState;
+use uuid::Uuid;
 
 /// Runs `test` on a migrated primary and a migrated replica without any service.
 fn with_databases(test: impl AsyncFnOnce(Database, Database) -> Result<()>) -> Result<()> {
@@ -42,6 +44,20 @@ fn every_statement_of_the_services_fits_the_schema() -> Result<()> {
         assert_prepares(&primary, Role::CommandService, "freshness", &freshness::log_end::STATEMENTS).await?;
         assert_prepares(&replica, Role::CommandServiceReader, "queries", &queries::STATEMENTS).await?;
         assert_prepares(&replica, Role::EventConsumer, "projection", &projection::session::STATEMENTS).await
+    })
+}
+
+#[test]
+fn every_statement_of_a_rebuild_fits_the_replica_and_the_copy_beside_it() -> Result<()> {
+    with_databases(async |_, replica| {
+        use event_consumer::projection::rebuild::{Director, STATEMENTS};
+
+        let url = replica.server.url(Role::EventConsumer, &replica.name);
+        let url = DatabaseUrl::parse(&url).context("no address")?;
+        let director = Director::open(&url, Uuid::now_v7()).await?;
+        director.build(&url).await?;
+
+        assert_prepares(&replica, Role::EventConsumer, "rebuild", &STATEMENTS).await
     })
 }
 

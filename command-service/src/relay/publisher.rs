@@ -12,7 +12,7 @@ use lapin::{
 use shared::{
     broker::{BrokerError, BrokerUrl, within_deadline},
     event::BATCH_CONTENT_TYPE,
-    topology::{EVENTS_EXCHANGE, ReplicaName, declare_events_exchange},
+    topology::{EVENTS_EXCHANGE, Recipient, declare_events_exchange},
     watermark::{WATERMARK_CONTENT_TYPE, WATERMARK_KEY, Watermark},
 };
 use tokio::time::timeout;
@@ -50,8 +50,8 @@ pub enum PublishError {
 pub enum Destination {
     /// Every replica that has a queue.
     EveryReplica,
-    /// One replica, which has asked.
-    Replica(ReplicaName),
+    /// One of them, which has asked.
+    One(Recipient),
 }
 
 /// A connection with a channel in confirm mode.
@@ -113,7 +113,7 @@ impl Publisher {
             .with_app_id(APP_ID.into());
         let (exchange, key): (ShortString, ShortString) = match to {
             Destination::EveryReplica => (EVENTS_EXCHANGE.into(), message.kind.as_str().into()),
-            Destination::Replica(replica) => ("".into(), replica.queue().into()),
+            Destination::One(recipient) => ("".into(), recipient.queue().into()),
         };
         self.channel.basic_publish(exchange, key, options, &message.body, properties).await
     }

@@ -14,7 +14,7 @@ use shared::{
     postgres::{Session, SessionKind},
     replay::{REPLAY_MAX_POSITIONS, REPLAY_QUEUE, ReplayRequest},
     retry::Pauses,
-    topology::{ReplicaName, declare_replay_queue},
+    topology::{Recipient, ReplicaName, declare_replay_queue},
 };
 use tokio::time::{Duration, sleep};
 use tokio_postgres::Statement;
@@ -100,7 +100,7 @@ impl Replayer {
     /// # Errors
     /// [`ReplayError`]; a part of it may have been sent.
     pub async fn answer(&self, request: &ReplayRequest) -> Result<usize, ReplayError> {
-        let to = Destination::Replica(request.replica.clone());
+        let to = Destination::One(request.replica.clone());
         let (mut first, last) = (request.from.get(), request.to.get());
         let mut sent = 0;
         while first <= last {
@@ -133,7 +133,9 @@ pub async fn replay_range(
     let mut sent = 0;
     while first <= last {
         let end = last.min(first.saturating_add(REPLAY_MAX_POSITIONS - 1));
-        let Some(request) = ReplayRequest::new(replica.clone(), first..=end) else { break };
+        let Some(request) = ReplayRequest::new(Recipient::Replica(replica.clone()), first..=end) else {
+            break;
+        };
         let events = replayer.answer(&request).await?;
         if events == 0 {
             break;

@@ -3,10 +3,12 @@
 //! | module | holds |
 //! |---|---|
 //! | `dead_letters` | list, show, retry, discard |
+//! | `rebuild` | rebuild |
 //!
 //! Data goes to standard output, all else to standard error. Exit status: 0 done, 1 refused, 2 usage, 3 a part is away.
 
 mod dead_letters;
+mod rebuild;
 
 use std::{
     io::{self, Write},
@@ -23,7 +25,10 @@ use shared::{
     shutdown, telemetry,
 };
 
-use self::dead_letters::DeadLetters;
+use self::{
+    dead_letters::DeadLetters,
+    rebuild::{RebuildArguments, rebuild},
+};
 use crate::{
     projection::{self, ApplyError, session::OpenError},
     settings::Settings,
@@ -48,6 +53,11 @@ enum Subcommands {
     /// Look at what could not be applied, and settle it
     #[command(subcommand)]
     DeadLetters(DeadLetters),
+    /// Make the replica anew from the log, beside the old one, which is read until the new one takes its place
+    ///
+    /// The consumer may run meanwhile, or not. Cut off anywhere, the replica is as it was or whole; what is left is
+    /// removed by the next rebuild.
+    Rebuild(RebuildArguments),
     /// Bring the replica's schema up to date
     Migrate {
         /// Print one JSON object
@@ -148,6 +158,7 @@ impl Cli {
         match command {
             Subcommands::Run => run(&settings).await,
             Subcommands::DeadLetters(command) => command.carry_out(&settings).await,
+            Subcommands::Rebuild(arguments) => rebuild(&settings, arguments).await,
             Subcommands::Migrate { json } => migrate_replica(&settings, json).await,
             Subcommands::Healthcheck { json } => healthcheck(&settings, json).await,
             Subcommands::Settings { json } => print_settings(&settings, json),

@@ -15,7 +15,7 @@ use shared::{
     postgres::DatabaseUrl,
     replay::{REPLAY_CONTENT_TYPE, REPLAY_QUEUE, ReplayRequest},
     retry::Pauses,
-    topology::{ReplicaName, declare_replay_queue},
+    topology::{Recipient, declare_replay_queue},
     watermark::Watermark,
 };
 use tokio::{
@@ -59,7 +59,7 @@ pub struct Holes {
     /// Where is looked.
     pub replica: DatabaseUrl,
     /// Who asks.
-    pub replica_name: ReplicaName,
+    pub recipient: Recipient,
     /// The newest watermark: how far the log is.
     pub watermarks: watch::Receiver<Option<Watermark>>,
     /// Poked while an answer makes no progress: it may have come to a queue that is not heard.
@@ -95,7 +95,7 @@ impl Holes {
     }
 
     async fn seek(&self, pauses: &mut Pauses) -> Result<(), HolesError> {
-        let Some(session) = SeekerSession::open(&self.replica).await? else {
+        let Some(session) = SeekerSession::open(&self.replica, &self.recipient).await? else {
             return Ok(());
         };
         let (mut plan, mut requests) = (Plan::default(), None);
@@ -107,7 +107,7 @@ impl Holes {
                 tracing::info!(from, to, requests = count, "asking for missing positions");
                 let open = match requests.take() {
                     Some(open) => open,
-                    None => Requests::open(&self.broker).await?,
+                    None => Requests::open(&self.broker, &self.recipient.step("holes")).await?,
                 };
                 for range in asks {
                     self.ask(&open, range).await?;
@@ -131,7 +131,7 @@ impl Holes {
 
     async fn ask(&self, requests: &Requests, range: std::ops::Range<i64>) -> Result<(), HolesError> {
         let positions = range.start..=range.end - 1;
-        match ReplayRequest::new(self.replica_name.clone(), positions) {
+        match ReplayRequest::new(self.recipient.clone(), positions) {
             Some(request) => Ok(requests.send(&request).await?),
             None => Ok(()),
         }
@@ -150,8 +150,8 @@ impl Holes {
 }
 
 impl Requests {
-    async fn open(broker: &BrokerUrl) -> Result<Self, BrokerError> {
-        let connection = broker.connect("holes").await?;
+    async fn open(broker: &BrokerUrl, step: &str) -> Result<Self, BrokerError> {
+        let connection = broker.connect(step).await?;
         let channel = within_deadline(connection.create_channel()).await?;
         within_deadline(declare_replay_queue(&channel)).await?;
         within_deadline(channel.confirm_select(ConfirmSelectOptions { nowait: false })).await?;

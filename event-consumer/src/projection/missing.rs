@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use rangemap::RangeSet;
-use shared::postgres::{ConnectError, DatabaseUrl, Session, SessionKind};
+use shared::{
+    postgres::{ConnectError, DatabaseUrl, Session, SessionKind},
+    topology::Recipient,
+};
 use tokio::time::timeout;
 use tokio_postgres::Statement;
 use uuid::Uuid;
@@ -16,6 +19,9 @@ const DEADLINE: Duration = Duration::from_secs(5);
 
 /// One process per replica asks for what is missing.
 const SEEKER_LOCK: i64 = 0x7061_726b_686f_6c65;
+
+/// And one for the copy that a rebuild makes in the same database.
+const REBUILD_SEEKER_LOCK: i64 = SEEKER_LOCK + 1;
 
 pub(super) const TRY_TO_SEEK: &str = "SELECT pg_try_advisory_lock($1)";
 
@@ -67,13 +73,17 @@ pub struct SeekerSession {
 }
 
 impl SeekerSession {
-    /// Connects, if no other process seeks for this replica.
+    /// Connects, if no other process seeks for this recipient.
     ///
     /// # Errors
     /// [`SeekError`].
-    pub async fn open(replica: &DatabaseUrl) -> Result<Option<Self>, SeekError> {
+    pub async fn open(replica: &DatabaseUrl, recipient: &Recipient) -> Result<Option<Self>, SeekError> {
+        let lock = match recipient {
+            Recipient::Replica(_) => SEEKER_LOCK,
+            Recipient::Rebuild(_) => REBUILD_SEEKER_LOCK,
+        };
         let session = replica.connect(KIND).await?;
-        let seeks: bool = session.query_one(TRY_TO_SEEK, &[&SEEKER_LOCK]).await?.try_get(0)?;
+        let seeks: bool = session.query_one(TRY_TO_SEEK, &[&lock]).await?.try_get(0)?;
         if !seeks {
             return Ok(None);
         }

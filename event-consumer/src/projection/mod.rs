@@ -11,6 +11,7 @@
 //! | [`dead_letters`] | what cannot be applied, set aside |
 //! | [`open_letters`] | what was set aside, shown and discarded |
 //! | [`mod@retry`] | the step: one dead letter, applied after all |
+//! | [`rebuild`] | a new copy of the replica, made beside it and put in its place |
 //!
 //! Nothing rests on the order in which events come, nor on each coming once: a row is replaced only by a higher
 //! version, deletes leave tombstones, and `applied` is a set.
@@ -24,6 +25,7 @@ pub mod watermark;
 pub mod dead_letters;
 pub mod open_letters;
 pub mod retry;
+pub mod rebuild;
 
 pub use apply::{Applied, ApplyError, apply_batch};
 pub use missing::{Missing, SeekerSession};

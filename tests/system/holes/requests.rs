@@ -14,12 +14,13 @@ const REQUESTS: &str = "parking.replay";
 
 #[test]
 fn requests_that_make_no_sense_are_passed_over_and_hold_up_nobody() -> Result<()> {
-    let nonsense: [(&[u8], &str); 10] = [
+    let nonsense: [(&[u8], &str); 11] = [
         (b"", "nothing"),
         (b"\xff", "no text"),
         (b"[]", "no object"),
         (b"{\"replica\":\"main\"}", "no range"),
         (b"{\"replica\":\"Main!\",\"from\":1,\"to\":1}", "no name of a replica"),
+        (b"{\"replica\":\"main.rebuild.rebuild\",\"from\":1,\"to\":1}", "no copy of a replica"),
         (b"{\"replica\":\"main\",\"from\":2,\"to\":1}", "from beyond to"),
         (b"{\"replica\":\"main\",\"from\":0,\"to\":1}", "no position"),
         (b"{\"replica\":\"main\",\"from\":-9223372036854775808,\"to\":1}", "far from a position"),

@@ -1,0 +1,125 @@
+//! Rebuilds the replica beside the running consumer.
+
+use std::{
+    io::{self, IsTerminal},
+    time::{Duration, Instant},
+};
+
+use clap::Args;
+use indicatif::{ProgressBar, ProgressFinish, ProgressStyle};
+use serde_json::json;
+use shared::shutdown;
+use tokio::{sync::watch, time::interval};
+
+use super::{CliError, print_text};
+use crate::{
+    projection::rebuild::StepError,
+    rebuild::{Progress, Rebuild, RebuildError, Rebuilt},
+    settings::Settings,
+};
+
+/// How often progress is told where there is no terminal.
+const TELL_INTERVAL: Duration = Duration::from_secs(5);
+
+/// How often the bar on a terminal moves.
+const BAR_INTERVAL: Duration = Duration::from_millis(200);
+
+/// How a rebuild is to be done.
+#[derive(Clone, Copy, Debug, Args)]
+pub(super) struct RebuildArguments {
+    /// How long to wait while nothing moves, because a part is away
+    #[arg(long, value_name = "SECONDS", default_value_t = 300,
+          value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    patience: u64,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) async fn rebuild(settings: &Settings, arguments: RebuildArguments) -> Result<(), CliError> {
+    let stop = shutdown::on_signal().map_err(anyhow::Error::from)?;
+    let begun = Instant::now();
+    let rebuild = Rebuild {
+        broker: settings.broker.clone(),
+        replica: settings.replica.clone(),
+        replica_name: settings.replica_name.clone(),
+        patience: Duration::from_secs(arguments.patience),
+    };
+    let (progress, seen) = watch::channel(Progress::default());
+    let rebuilt = tokio::select! {
+        rebuilt = rebuild.run(&progress, &stop) => rebuilt,
+        never = tell(seen) => never,
+    };
+    let Rebuilt { counts, is_cleared } = rebuilt.map_err(refusal)?;
+    if !is_cleared {
+        eprintln!(
+            "event-consumer: what was replaced is still there, in the schema `replaced`: the next rebuild removes it"
+        );
+    }
+    let (name, took) = (&settings.replica_name, begun.elapsed());
+    if arguments.json {
+        let object = json!({
+            "replica": name.to_string(),
+            "applied_through": counts.applied_through,
+            "slots": counts.slots,
+            "dead_letters": counts.dead_letters,
+            "duration_ms": u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
+        });
+        return print_text(&object.to_string());
+    }
+    let dead_letters = match counts.dead_letters {
+        0 => "no dead letters".to_owned(),
+        letters => counted(letters, "dead letter"),
+    };
+    let (slots, events) = (counted(counts.slots, "slot"), counted(counts.applied_through, "event"));
+    let secs = took.as_secs_f64();
+    print_text(&format!("replica {name} was rebuilt in {secs:.1} s: {slots} from {events}; {dead_letters}"))
+}
+
+fn counted(count: i64, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
+}
+
+/// A bar on a terminal, a line now and then elsewhere.
+async fn tell<T>(mut seen: watch::Receiver<Progress>) -> T {
+    let on_terminal = io::stderr().is_terminal();
+    let bar = if on_terminal { bar() } else { ProgressBar::hidden() };
+    let mut turn = interval(if on_terminal { BAR_INTERVAL } else { TELL_INTERVAL });
+    // The first one is at once, before there is anything to tell.
+    turn.tick().await;
+    loop {
+        turn.tick().await;
+        let Progress { settled, end, is_level } = *seen.borrow_and_update();
+        if on_terminal {
+            bar.set_length(end.unsigned_abs());
+            bar.set_position(settled.unsigned_abs());
+        } else if is_level {
+            eprintln!("event-consumer: the copy is level with {end} events and takes the replica's place");
+        } else {
+            eprintln!("event-consumer: {settled} of {end} events");
+        }
+    }
+}
+
+fn bar() -> ProgressBar {
+    let bar = ProgressBar::new(0).with_finish(ProgressFinish::AndClear);
+    match ProgressStyle::with_template("{bar:40} {pos} of {len} events, {eta} left") {
+        Ok(style) => bar.with_style(style),
+        Err(_) => bar,
+    }
+}
+
+/// In every case the replica is as it was.
+fn refusal(error: RebuildError) -> CliError {
+    match error {
+        RebuildError::Away(part) => CliError::Away(part),
+        RebuildError::Step(StepError::Connect(_)) => CliError::Away("the replica"),
+        RebuildError::Step(StepError::Sql(error)) => error.into(),
+        RebuildError::Step(StepError::Migrate(_)) => CliError::Other(anyhow::Error::from(error)),
+        RebuildError::Step(_)
+        | RebuildError::ForeignEpoch
+        | RebuildError::BeyondLog { .. }
+        | RebuildError::InTheWay(_)
+        | RebuildError::Interrupted => CliError::Refused(format!("{error}; the replica is as it was")),
+    }
+}

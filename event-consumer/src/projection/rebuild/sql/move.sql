@@ -1,0 +1,21 @@
+-- Puts the tables and functions of the new copy in the place of the replica's, which go to `replaced`. Indexes,
+-- triggers and sequences go with their tables; the domains are the same and stay.
+DO $$
+DECLARE
+    one record;
+BEGIN
+    FOR one IN
+        SELECT format('TABLE %%I.%I', relname) AS object, to_regclass(format('public.%I', relname)) IS NOT NULL AS is_held
+        FROM pg_class WHERE relnamespace = 'rebuild'::regnamespace AND relkind = 'r'
+        UNION ALL
+        SELECT format('FUNCTION %%I.%I(%s)', proname, pg_get_function_identity_arguments(oid)),
+               to_regprocedure(format('public.%I(%s)', proname, pg_get_function_identity_arguments(oid))) IS NOT NULL
+        FROM pg_proc WHERE pronamespace = 'rebuild'::regnamespace
+    LOOP
+        IF one.is_held THEN
+            EXECUTE format('ALTER ' || one.object || ' SET SCHEMA replaced', 'public');
+        END IF;
+        EXECUTE format('ALTER ' || one.object || ' SET SCHEMA public', 'rebuild');
+    END LOOP;
+END
+$$

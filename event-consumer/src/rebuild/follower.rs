@@ -1,0 +1,91 @@
+//! What fills the new copy: the same subscription and the same search for holes as of a replica, with a queue of its own.
+
+use std::{sync::Arc, time::Duration};
+
+use futures_util::FutureExt;
+use shared::{parts::Part, topology::Recipient, watermark::Watermark};
+use tokio::{
+    sync::{Notify, watch},
+    task::JoinHandle,
+    time::timeout,
+};
+use tokio_util::sync::CancellationToken;
+
+use super::Rebuild;
+use crate::{holes::Holes, projection::rebuild::SCHEMA, subscription::Subscription};
+
+/// How long it may take to end: longer than a batch may.
+const END_DEADLINE: Duration = Duration::from_secs(20);
+
+/// The tasks that fill the copy.
+pub(super) struct Follower {
+    stop: CancellationToken,
+    tasks: [JoinHandle<()>; 2],
+    newest: watch::Receiver<Option<Watermark>>,
+    foreign: Arc<Notify>,
+    broker: Part,
+    replica: Part,
+}
+
+impl Follower {
+    /// Binds the queue, and asks for everything.
+    pub(super) fn start(rebuild: &Rebuild) -> Self {
+        let stop = CancellationToken::new();
+        let (watermarks, newest) = watch::channel(None);
+        let (unanswered, foreign) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+        let (broker, replica) = (Part::new("broker"), Part::new("replica"));
+        let recipient = Recipient::Rebuild(rebuild.replica_name.clone());
+        let subscription = Subscription {
+            broker: rebuild.broker.clone(),
+            replica: rebuild.replica.in_schema(SCHEMA),
+            recipient: recipient.clone(),
+            broker_part: broker.clone(),
+            replica_part: replica.clone(),
+            epoch_part: Part::new("epoch"),
+            watermarks,
+            unanswered: Arc::clone(&unanswered),
+            foreign: Arc::clone(&foreign),
+        };
+        let holes = Holes {
+            broker: rebuild.broker.clone(),
+            replica: rebuild.replica.in_schema(SCHEMA),
+            recipient,
+            watermarks: newest.clone(),
+            unanswered,
+            log_part: Part::new("log"),
+        };
+        let tasks = [tokio::spawn(subscription.run(stop.clone())), tokio::spawn(holes.run(stop.clone()))];
+        Self { stop, tasks, newest, foreign, broker, replica }
+    }
+
+    /// The newest watermark that was heard.
+    pub(super) fn newest_watermark(&self) -> Option<Watermark> {
+        *self.newest.borrow()
+    }
+
+    /// Whether something of another epoch has come than what came first.
+    pub(super) fn has_met_another_epoch(&self) -> bool {
+        self.foreign.notified().now_or_never().is_some()
+    }
+
+    /// The part for which it waits while nothing comes.
+    pub(super) fn part_away(&self) -> &'static str {
+        if !self.broker.is_up() {
+            "the broker"
+        } else if !self.replica.is_up() {
+            "the replica"
+        } else {
+            "command-service, or its primary,"
+        }
+    }
+
+    /// Finishes the batch in hand. The queue goes with the connection.
+    pub(super) async fn end(self) {
+        self.stop.cancel();
+        for mut task in self.tasks {
+            if timeout(END_DEADLINE, &mut task).await.is_err() {
+                task.abort();
+            }
+        }
+    }
+}

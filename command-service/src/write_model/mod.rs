@@ -1,4 +1,4 @@
-//! Group commit: everything that writes the primary.
+//! Group commit: everything that writes the primary; and what it has written, looked at again.
 //!
 //! | module | holds |
 //! |---|---|
@@ -8,6 +8,7 @@
 //! | [`committer`] | the loop: takes what waits, has it committed, answers |
 //! | [`session`] | the committer's connection with its statements |
 //! | [`forget`] | deletes old idempotency keys |
+//! | [`inspect`] | the log and the write model, looked at by who compares them |
 //!
 //! Whoever appends to the log first takes the commit lock, as a statement of its own, and holds it until the commit.
 //! So positions have no gap and rise in commit order. Order of locks everywhere: slots, idempotency keys,
@@ -19,6 +20,7 @@ pub mod session;
 pub mod commit;
 pub mod committer;
 pub mod forget;
+pub mod inspect;
 
 /// The primary's migrations.
 #[must_use]

@@ -6,6 +6,7 @@ use tokio_postgres::Statement;
 
 use super::{
     forget::FORGET_KEYS,
+    inspect::{CHUNK, DUE, END, FLAWS},
     keys::{CLAIM_FREE_KEYS, CLAIM_KEYS, KEEP_KEYS, KEPT_KEYS},
 };
 
@@ -45,7 +46,7 @@ const FIND_EVENTS: &str = "
          USING (slot_uuid, version, id)";
 
 /// Every statement of the write model, for the test that prepares them against the schema.
-pub const STATEMENTS: [&str; 10] = [
+pub const STATEMENTS: [&str; 14] = [
     LOCK_FREE_SLOTS,
     EXISTING_SLOTS,
     LOCK_SLOTS,
@@ -56,6 +57,10 @@ pub const STATEMENTS: [&str; 10] = [
     KEEP_KEYS,
     FIND_EVENTS,
     FORGET_KEYS,
+    END,
+    CHUNK,
+    FLAWS,
+    DUE,
 ];
 
 /// Bounds, from the inside out: a lock is waited for 2 s, a statement runs 3 s, and a transaction whose client says

@@ -1,4 +1,4 @@
-//! Group commit: everything that writes the primary.
+//! Group commit: everything that writes the primary; and what it has written, looked at again.
 //!
 //! | module | holds |
 //! |---|---|
@@ -11,6 +11,7 @@
 //! | [`primary`] | the way to the primary: no session is used before the epoch is known to hold |
 //! | [`epoch`] | the life of the primary: noted, compared, given anew |
 //! | [`forget`] | deletes old idempotency keys |
+//! | [`inspect`] | the log and the write model, looked at by who compares them |
 //!
 //! Whoever appends to the log first takes the commit lock, as a statement of its own, and holds it until the commit.
 //! So positions have no gap and rise in commit order. Order of locks everywhere: slots, idempotency keys,
@@ -25,6 +26,7 @@ pub mod committer;
 pub mod primary;
 pub mod epoch;
 pub mod forget;
+pub mod inspect;
 
 /// The primary's migrations.
 #[must_use]

@@ -7,6 +7,7 @@ use tokio_postgres::Statement;
 use super::{
     epoch,
     forget::FORGET_KEYS,
+    inspect::{CHUNK, DUE, END, FLAWS},
     keys::{CLAIM_FREE_KEYS, CLAIM_KEYS, KEEP_KEYS, KEPT_KEYS},
     primary::{OpenError, Primary},
 };
@@ -48,7 +49,7 @@ const FIND_EVENTS: &str = "
          USING (slot_uuid, version, id)";
 
 /// Every statement of the write model, for the test that prepares them against the schema.
-pub const STATEMENTS: [&str; 13] = [
+pub const STATEMENTS: [&str; 17] = [
     LOCK_FREE_SLOTS,
     EXISTING_SLOTS,
     LOCK_SLOTS,
@@ -62,6 +63,10 @@ pub const STATEMENTS: [&str; 13] = [
     epoch::STATE,
     epoch::NOTE,
     epoch::RENEW,
+    END,
+    CHUNK,
+    FLAWS,
+    DUE,
 ];
 
 /// Bounds, from the inside out: a lock is waited for 2 s, a statement runs 3 s, and a transaction whose client says

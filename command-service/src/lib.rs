@@ -10,6 +10,7 @@
 //! | relay | [`relay`] |
 //! | query | [`queries`] |
 //! | freshness | [`freshness`] |
+//! | is the copy right | [`verify`] |
 //!
 //! [`startup`] puts them together; [`settings`] says with what.
 
@@ -22,4 +23,5 @@ pub mod write_model;
 pub mod relay;
 pub mod queries;
 pub mod freshness;
+pub mod verify;
 pub mod record;

@@ -8,7 +8,7 @@ use shared::{
     settings::{self, Effective, LevelFilter, LogFormat, SettingError},
 };
 
-use crate::commands::RESERVED_FOR_COMMIT;
+use crate::{commands::RESERVED_FOR_COMMIT, write_model::primary::Primary};
 
 /// Where the service listens.
 #[derive(Clone, Debug)]
@@ -47,6 +47,12 @@ pub struct Settings {
 }
 
 impl Settings {
+    /// The way to the primary, for everything in this process that works with it.
+    #[must_use]
+    pub fn primary(&self) -> Primary {
+        Primary::new(self.primary.clone(), self.replica.clone())
+    }
+
     /// Takes the settings from what was set. `log_level` is the default of this one setting: a command that ends says
     /// itself what went wrong.
     ///

@@ -12,10 +12,13 @@ use crate::{
     commands::Commands,
     freshness::{gate::Gate, log_end::LogLook, waiting::Waiting},
     http::{envelope, probes::Parts, routes},
-    queries::{Replica, watch},
+    queries::{
+        Replica,
+        watch::{self, Listeners},
+    },
     relay::{Relay, replay::Replay, wake::CommitSignal},
     settings::{HttpSettings, Settings},
-    write_model::{committer::Committer, forget},
+    write_model::{committer::Committer, forget, primary::Primary},
 };
 
 /// How long requests that are under way may take to finish after a signal, in seconds.
@@ -44,26 +47,27 @@ impl Application {
         let committed = CommitSignal::default();
         let (commands, submissions) =
             Commands::channel(settings.commit_queue_limit, settings.command_deadline);
+        let primary = settings.primary();
         let committer =
-            Committer::new(settings.primary.clone(), parts.primary.clone(), submissions, committed.clone());
+            Committer::new(primary.clone(), parts.primary.clone(), submissions, committed.clone());
         let replica = Replica::new(&settings.replica, parts.replica.clone())?;
         let (tasks, stop_tasks) = (TaskTracker::new(), CancellationToken::new());
-        let gate = open_gate(settings, &parts.replica, &tasks, &stop_tasks, shutdown.clone());
+        let gate = open_gate(settings, &primary, &parts.replica, &tasks, &stop_tasks, shutdown.clone());
         let (server, address) =
             listen(&settings.http, Served { commands, replica, gate, parts: parts.clone() }, shutdown)?;
 
         let committer = tokio::spawn(committer.run());
         let relay = Relay {
-            primary: settings.primary.clone(),
+            primary: primary.clone(),
             broker: settings.broker.clone(),
             committed,
             broker_part: parts.broker,
             relay_part: parts.relay,
         };
         tasks.spawn(relay.run(stop_tasks.clone()));
-        let replay = Replay { primary: settings.primary.clone(), broker: settings.broker.clone() };
+        let replay = Replay { primary: primary.clone(), broker: settings.broker.clone() };
         tasks.spawn(replay.run(stop_tasks.clone()));
-        tasks.spawn(forget::run(settings.primary.clone(), stop_tasks.clone()));
+        tasks.spawn(forget::run(primary, stop_tasks.clone()));
         Ok(Self { server, address, committer, tasks, stop_tasks })
     }
 
@@ -97,6 +101,7 @@ impl Application {
 /// replica and reports to `part`. They end when `stop_tasks` is cancelled; those who wait, when `shutdown` is.
 pub(crate) fn open_gate(
     settings: &Settings,
+    primary: &Primary,
     part: &Part,
     tasks: &TaskTracker,
     stop_tasks: &CancellationToken,
@@ -104,9 +109,10 @@ pub(crate) fn open_gate(
 ) -> Gate {
     let waiting = Waiting::default();
     let waiters_max = settings.freshness_max_waiters;
-    let (log, looker) = LogLook::channel(settings.primary.clone(), waiters_max);
+    let (log, looker) = LogLook::channel(primary.clone(), waiters_max);
     tasks.spawn(looker.run(stop_tasks.clone()));
-    let watching = watch::run(settings.replica.clone(), part.clone(), waiting.clone(), stop_tasks.clone());
+    let listeners = Listeners { waiting: waiting.clone(), primary: primary.clone() };
+    let watching = watch::run(settings.replica.clone(), part.clone(), listeners, stop_tasks.clone());
     tasks.spawn(watching);
     Gate::new(log, waiting, waiters_max, shutdown)
 }

@@ -1,8 +1,11 @@
-//! Messages read into a batch of events. What cannot be read is kept as it came, with the reason: it must not hide
-//! the events beside it.
+//! Messages read into a batch of events and repairs. What cannot be read is kept as it came, with the reason: it must
+//! not hide what is beside it.
 
 use lapin::{message::Delivery, protocol::basic::AMQPProperties};
-use shared::event::{BATCH_CONTENT_TYPE, LoggedEvent, Position, split_batch};
+use shared::{
+    event::{BATCH_CONTENT_TYPE, LoggedEvent, Position, split_batch},
+    repair::{REPAIR_CONTENT_TYPE, REPAIR_TYPE, Repair},
+};
 
 /// A larger body is not read: no producer of ours makes one, and reading it would cost memory without a bound.
 pub const BODY_MAX_BYTES: usize = 1024 * 1024;
@@ -17,6 +20,17 @@ pub struct Received<'d> {
     pub event: LoggedEvent,
     /// Its JSON, to the letter.
     pub json: &'d str,
+    /// The properties of its message.
+    pub properties: &'d AMQPProperties,
+}
+
+/// A repair as it came.
+#[derive(Clone, Debug)]
+pub struct ReceivedRepair<'d> {
+    /// What is to be repaired.
+    pub repair: Repair,
+    /// The body of its message.
+    pub body: &'d [u8],
     /// The properties of its message.
     pub properties: &'d AMQPProperties,
 }
@@ -40,6 +54,8 @@ pub struct Unreadable<'d> {
 pub struct Batch<'d> {
     /// The events, in the order in which they came.
     pub events: Vec<Received<'d>>,
+    /// The repairs, in the order in which they came.
+    pub repairs: Vec<ReceivedRepair<'d>>,
     /// The rest.
     pub unreadable: Vec<Unreadable<'d>>,
 }
@@ -82,6 +98,9 @@ impl<'d> Batch<'d> {
     }
 
     fn read_message(&mut self, body: &'d [u8], properties: &'d AMQPProperties, position: Option<Position>) {
+        if properties.kind().as_ref().is_some_and(|kind| kind.as_str() == REPAIR_TYPE) {
+            return self.read_repair(body, properties);
+        }
         if content_type(properties) != BATCH_CONTENT_TYPE {
             return self.pass_over(
                 body,
@@ -113,6 +132,19 @@ impl<'d> Batch<'d> {
         match LoggedEvent::decode(json) {
             Ok(event) => self.events.push(Received { event, json, properties }),
             Err(error) => self.pass_over(json.as_bytes(), &error.to_string(), position, properties),
+        }
+    }
+
+    fn read_repair(&mut self, body: &'d [u8], properties: &'d AMQPProperties) {
+        if content_type(properties) != REPAIR_CONTENT_TYPE {
+            return self.pass_over(body, "the content type is not that of a repair", None, properties);
+        }
+        if body.len() > BODY_MAX_BYTES {
+            return self.pass_over(body, "the body is larger than any repair", None, properties);
+        }
+        match Repair::decode(body) {
+            Ok(repair) => self.repairs.push(ReceivedRepair { repair, body, properties }),
+            Err(error) => self.pass_over(body, &error.to_string(), None, properties),
         }
     }
 

@@ -20,21 +20,27 @@ pub struct Parts {
     pub replica: Part,
     /// Whether what is missing comes when it is asked for.
     pub log: Part,
+    /// Whether the replica is of the life of the primary from which events come.
+    pub epoch: Part,
     /// Cancelled when the service is about to end.
     pub shutdown: CancellationToken,
 }
 
 impl Parts {
-    /// Parts that have not been reached yet.
+    /// Parts that have not been reached yet. The epoch is taken for right until something of another one comes.
     #[must_use]
     pub fn new(shutdown: CancellationToken) -> Self {
-        Self { broker: Part::new("broker"), replica: Part::new("replica"), log: Part::new("log"), shutdown }
+        let (broker, replica) = (Part::new("broker"), Part::new("replica"));
+        let (log, epoch) = (Part::new("log"), Part::new("epoch"));
+        epoch.up();
+        Self { broker, replica, log, epoch, shutdown }
     }
 
-    /// Without either part nothing can be applied.
+    /// Without these parts nothing can be applied.
     fn readiness(&self) -> Readiness {
-        let useful = self.broker.is_up() && self.replica.is_up();
-        Readiness::of(&[&self.broker, &self.replica, &self.log], useful, self.shutdown.is_cancelled())
+        let useful = self.broker.is_up() && self.replica.is_up() && self.epoch.is_up();
+        let parts = [&self.broker, &self.replica, &self.log, &self.epoch];
+        Readiness::of(&parts, useful, self.shutdown.is_cancelled())
     }
 }
 

@@ -43,6 +43,7 @@ impl Application {
             recipient: Recipient::Replica(settings.replica_name.clone()),
             broker_part: parts.broker.clone(),
             replica_part: parts.replica.clone(),
+            epoch_part: parts.epoch.clone(),
             watermarks,
             unanswered: Arc::clone(&unanswered),
             foreign: Arc::new(Notify::new()),

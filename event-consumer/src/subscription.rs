@@ -42,6 +42,10 @@ const FOREIGN_HOLD_MAX: Duration = Duration::from_secs(5);
 /// and when a queue is deleted and made anew at once, the broker does not say that it is another one, without us.
 const BIND_INTERVAL: Duration = Duration::from_secs(2);
 
+/// What is to be done when the replica is of another life of the primary.
+const FOREIGN_EPOCH: &str = "the primary was restored or replaced, and the replica is of its former life: \
+                             run event-consumer rebuild";
+
 /// Why the subscription has to start again.
 #[derive(Debug, thiserror::Error)]
 pub enum SubscriptionError {
@@ -85,6 +89,8 @@ pub struct Subscription {
     pub broker_part: Part,
     /// Reports whether the replica answers.
     pub replica_part: Part,
+    /// Reports whether the replica is of the life of the primary from which events come.
+    pub epoch_part: Part,
     /// Gets every watermark.
     pub watermarks: watch::Sender<Option<Watermark>>,
     /// Poked while something that was asked for does not come.
@@ -267,9 +273,14 @@ impl Subscription {
         self.watermarks.send_replace(Some(watermark));
         let Some(session) = replica else { return };
         match apply_watermark(session, &watermark).await {
-            Ok(()) => self.replica_part.up(),
+            Ok(()) => {
+                self.epoch_part.up();
+                self.replica_part.up();
+            }
             Err(error) => {
-                *replica = None;
+                if !matches!(error, ApplyError::ForeignEpoch { .. }) {
+                    *replica = None;
+                }
                 self.report_apply(&error);
             }
         }
@@ -292,6 +303,9 @@ impl Subscription {
                         let events = batch.events.len();
                         tracing::debug!(events, applied_through, set_aside, "batch applied");
                         self.replica_part.up();
+                        if !batch.events.is_empty() {
+                            self.epoch_part.up();
+                        }
                         return Ok(());
                     }
                     Err(error) => {
@@ -349,14 +363,15 @@ impl Subscription {
     }
 
     fn report_apply(&self, error: &ApplyError) {
-        let detail = match error {
-            ApplyError::Replica(_) | ApplyError::Deadline => "not connected, or not able to write",
+        match error {
+            ApplyError::Replica(_) | ApplyError::Deadline => {
+                self.replica_part.away("not connected, or not able to write", error);
+            }
             ApplyError::ForeignEpoch { .. } => {
                 self.foreign.notify_one();
-                "holds another epoch of the primary than the events are of"
+                self.epoch_part.away(FOREIGN_EPOCH, error);
             }
-        };
-        self.replica_part.away(detail, error);
+        }
     }
 
     fn report(&self, error: &SubscriptionError) {

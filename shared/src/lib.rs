@@ -6,6 +6,7 @@
 //! | [`event`] | an event as it stands in the log, and its JSON form on the wire |
 //! | [`watermark`] | how complete the log is while nothing happens |
 //! | [`replay`] | how a replica asks for what it is missing |
+//! | [`repair`] | how a replica is repaired |
 //! | [`topology`] | the broker's exchange and queues, every option with its reason |
 //! | [`runtime`] | the runtime on which connections live |
 //! | [`retry`] | the pauses between two attempts to reach a part |
@@ -23,6 +24,7 @@ pub mod slot;
 pub mod event;
 pub mod watermark;
 pub mod replay;
+pub mod repair;
 pub mod topology;
 pub mod runtime;
 pub mod retry;

@@ -5,6 +5,7 @@
 //! |---|---|
 //! | [`servers`] | the databases and the broker of a test run, and the programs under test |
 //! | [`database`] | one database of a test, open to the superuser |
+//! | [`backup`] | copies of a server's files, and dumps |
 //! | [`broker`] | one virtual host of a test |
 //! | [`detour`] | a way on which messages overtake each other and are repeated |
 //! | [`proxy`] | a link that can be cut, held, and cut at one exact message |
@@ -13,7 +14,7 @@
 //! | [`pair`] | all of it together |
 //! | [`cargo_stack`] | `cargo stack` on the servers of this run |
 //! | [`shape`] | what a test starts with, and how it is run |
-//! | [`scale`] | how large it is |
+//! | [`mod@scale`] | how large it is |
 //! | [`random`] | random choices that a seed repeats |
 //! | [`wait`] | waiting for a condition |
 //! | [`client`] | the calls of the HTTP interface |
@@ -28,6 +29,7 @@
 pub mod wait;
 pub mod servers;
 pub mod database;
+pub mod backup;
 pub mod broker;
 pub mod detour;
 pub mod proxy;

@@ -16,10 +16,11 @@ use uuid::Uuid;
 
 /// The sections whose first block is a transcript, and how far the replica is let come before each command: whoever
 /// types gives it more time than a test does.
-const SECTIONS: [(&str, Awaited); 2] = [
+const SECTIONS: [(&str, Awaited); 3] = [
     ("## What one sees", CargoStack::level),
     // There, the consumer is stopped.
     ("## How fresh is a read", CargoStack::published),
+    ("## Is the copy right?", CargoStack::level),
 ];
 
 type Awaited = fn(&CargoStack) -> Result<()>;

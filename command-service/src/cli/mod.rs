@@ -5,6 +5,7 @@
 //! | `write` | create, update, delete |
 //! | `read` | list, details |
 //! | `exchange` | import and export of CSV |
+//! | `verify` | is the copy right, and make it so |
 //! | `operate` | serve, replay, migrate, healthcheck, settings |
 //!
 //! Data goes to standard output, all else to standard error. Exit status: 0 done, 1 refused, 2 usage, 3 a part is away.
@@ -12,9 +13,10 @@
 mod write;
 mod read;
 mod exchange;
+mod verify;
 mod operate;
 
-use std::{io::Write, path::PathBuf, process::ExitCode};
+use std::{io::Write, path::PathBuf, process::ExitCode, time::Duration};
 
 use clap::{Parser, Subcommand};
 use shared::{
@@ -150,8 +152,29 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Compare log, write model, read model and summary, while writes go on
+    ///
+    /// Exit status 0: no difference is left. What verify finds in the write model or the log, no repair can heal.
+    Verify {
+        /// Heal the replica: repairs go to its queue, and its event-consumer applies them
+        #[arg(long)]
+        repair: bool,
+        /// Whose queue gets the repairs: that of the replica to which REPLICA_DATABASE_URL leads
+        #[arg(long, default_value_t = ReplicaName::main())]
+        replica: ReplicaName,
+        /// How many milliseconds the replica may take to have everything that is in the log at the beginning
+        #[arg(long, default_value_t = 30_000, value_parser = clap::value_parser!(u64).range(..=3_600_000))]
+        wait_ms: u64,
+        /// Print one JSON object a line
+        #[arg(long)]
+        json: bool,
+    },
     /// Bring the primary's schema up to date
     Migrate {
+        /// Give the primary a new epoch, as after files were put back from a copy: receipts of before are refused, and
+        /// replicas have to be rebuilt
+        #[arg(long)]
+        new_epoch: bool,
         /// Print one JSON object
         #[arg(long)]
         json: bool,
@@ -304,7 +327,12 @@ impl Cli {
             Command::Replay { from, to, replica, json } => {
                 operate::replay(&settings, &replica, from, to, json).await
             }
-            Command::Migrate { json } => operate::migrate_primary(&settings, json).await,
+            Command::Verify { repair, replica, wait_ms, json } => {
+                verify::run(&settings, repair, &replica, Duration::from_millis(wait_ms), json).await
+            }
+            Command::Migrate { new_epoch, json } => {
+                operate::migrate_primary(&settings, new_epoch, json).await
+            }
             Command::Healthcheck { json } => operate::healthcheck(&settings, json).await,
             Command::Settings { json } => operate::print_settings(&settings, json),
         }

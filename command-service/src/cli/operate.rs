@@ -7,6 +7,7 @@ use shared::{
     probe, shutdown,
     topology::ReplicaName,
 };
+use uuid::Uuid;
 
 use super::{CliError, print_json, print_text};
 use crate::{
@@ -17,7 +18,10 @@ use crate::{
     },
     settings::Settings,
     startup::Application,
-    write_model,
+    write_model::{
+        self,
+        primary::{OpenError, give_new_epoch},
+    },
 };
 
 pub(super) async fn serve(settings: &Settings) -> Result<(), CliError> {
@@ -27,16 +31,38 @@ pub(super) async fn serve(settings: &Settings) -> Result<(), CliError> {
     Ok(application.run_until_stopped().await?)
 }
 
-pub(super) async fn migrate_primary(settings: &Settings, json: bool) -> Result<(), CliError> {
+pub(super) async fn migrate_primary(
+    settings: &Settings,
+    new_epoch: bool,
+    json: bool,
+) -> Result<(), CliError> {
     let applied =
         migrate(&settings.primary, write_model::migrations()).await.map_err(|error| match error {
             MigrateError::Connect(_) => CliError::Away("the primary"),
             MigrateError::Start(_) | MigrateError::Failed(_) => CliError::Other(error.into()),
         })?;
+    let epoch = if new_epoch { Some(renew_epoch(settings).await?) } else { None };
     if json {
-        return print_json(&json!({ "migrations_applied": applied }));
+        let mut answer = json!({ "migrations_applied": applied });
+        if let Some(epoch) = epoch {
+            answer["epoch"] = json!(epoch);
+        }
+        return print_json(&answer);
     }
-    print_text(&format!("the primary's schema is up to date; migrations applied now: {applied}"))
+    print_text(&format!("the primary's schema is up to date; migrations applied now: {applied}"))?;
+    match epoch {
+        Some(epoch) => {
+            print_text(&format!("the primary's new epoch: {epoch}; now run event-consumer rebuild"))
+        }
+        None => Ok(()),
+    }
+}
+
+async fn renew_epoch(settings: &Settings) -> Result<Uuid, CliError> {
+    give_new_epoch(&settings.primary).await.map_err(|error| match error {
+        OpenError::Connect(_) | OpenError::Lost(_) | OpenError::Deadline => CliError::Away("the primary"),
+        OpenError::Schema(_) | OpenError::Standby => CliError::Other(error.into()),
+    })
 }
 
 pub(super) async fn replay(
@@ -47,11 +73,13 @@ pub(super) async fn replay(
     json: bool,
 ) -> Result<(), CliError> {
     let sending = async {
-        let replayer = Replayer::open(&settings.primary, &settings.broker).await?;
+        let replayer = Replayer::open(&settings.primary(), &settings.broker).await?;
         replay_range(&replayer, replica, from, to).await
     };
     let events = sending.await.map_err(|error| match error {
-        ReplayError::Log(LogError::Connect(_)) => CliError::Away("the primary"),
+        ReplayError::Log(LogError::Open(OpenError::Connect(_) | OpenError::Deadline)) => {
+            CliError::Away("the primary")
+        }
         ReplayError::Publish(PublishError::Unroutable) => {
             CliError::BadInput(format!("replica {replica} has no queue: start its event-consumer first"))
         }

@@ -100,7 +100,7 @@ pub(super) async fn when_visible(
 ) -> Result<Result<SlotRecord, Unmet>, CliError> {
     let (replica, part) = (replica(settings)?, Part::new("replica"));
     let (tasks, stop_tasks) = (TaskTracker::new(), CancellationToken::new());
-    let gate = open_gate(settings, &part, &tasks, &stop_tasks, stop_tasks.child_token());
+    let gate = open_gate(settings, &settings.primary(), &part, &tasks, &stop_tasks, stop_tasks.child_token());
     let demand = Demand {
         receipts: vec![Receipt::Write(write)],
         wait: Duration::from_millis(WAIT_MS_MAX),

@@ -29,7 +29,7 @@ impl WriteSide {
         let (commands, submissions) =
             Commands::channel(settings.commit_queue_limit, settings.command_deadline);
         let part = Part::new("primary");
-        let committer = Committer::new(settings.primary.clone(), part, submissions, CommitSignal::default());
+        let committer = Committer::new(settings.primary(), part, submissions, CommitSignal::default());
         Self { commands, committer: tokio::spawn(committer.run()) }
     }
 

@@ -8,6 +8,7 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 
 use super::{
     demand::{Bounded, Demand, Lack, Level, Need, OnTimeout},
@@ -176,8 +177,11 @@ impl Gate {
         let known = self.log.known_end();
         let doubtful = demand.receipts.iter().any(|receipt| known.is_none_or(|end| !reaches(&end, receipt)));
         let end = if demand.strong || doubtful { self.log.end().await } else { Err(LookError::Away) };
-        if let Ok(end) = &end {
-            judge(&demand.receipts, end)?;
+        match &end {
+            Ok(end) => judge(&demand.receipts, end)?,
+            // Whether such a receipt is of a life that is over, or of one not heard of yet, only the primary can say.
+            Err(away) if self.is_foreign(&demand.receipts) => return Err((*away).into()),
+            Err(_) => {}
         }
         let mut up_to: Vec<_> = demand.receipts.iter().filter_map(position_of).collect();
         if demand.strong {
@@ -192,7 +196,17 @@ impl Gate {
         Ok(Need { up_to, bounded })
     }
 
+    /// Whether a receipt is of another life of the primary than the one last heard of.
+    fn is_foreign(&self, receipts: &[Receipt]) -> bool {
+        let known = self.log.known_epoch();
+        receipts.iter().any(|receipt| is_another(known, receipt.epoch()))
+    }
+
     fn lack(&self, standing: &Standing, level: &Level) -> Option<Lack> {
+        // Times of another life say nothing, however fresh.
+        if standing.need.bounded.is_some() && is_another(self.log.known_epoch(), level.epoch) {
+            return Some(Lack::Epoch);
+        }
         let latest = self.log.clock().map(|clock| clock.latest_at(Instant::now()));
         standing.need.lack(level, latest)
     }
@@ -272,6 +286,10 @@ impl Standing {
 
 fn level(status: &ReplicaStatus) -> Level {
     Level { applied_through: status.applied_through, as_of: status.as_of, epoch: status.epoch }
+}
+
+fn is_another(known: Option<Uuid>, met: Option<Uuid>) -> bool {
+    known.zip(met).is_some_and(|(known, met)| known != met)
 }
 
 /// Whether the log is known to reach the receipt's position.

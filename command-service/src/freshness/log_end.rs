@@ -2,7 +2,6 @@
 //! them asked.
 
 use std::{
-    mem,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -10,18 +9,19 @@ use std::{
 use jiff::Timestamp;
 use shared::{
     event::Position,
-    postgres::{DatabaseUrl, Session, SessionKind},
+    postgres::{Session, SessionKind},
     slot::Version,
 };
 use tokio::{
     sync::{mpsc, oneshot},
-    time::{Instant, timeout},
+    time::{Instant, sleep, timeout},
 };
 use tokio_postgres::Statement;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::{demand::PrimaryClock, receipt::WriteReceipt};
+use crate::write_model::{epoch::Sighting, primary::Primary};
 
 /// How long a look may take, connecting included.
 pub const LOOK_DEADLINE: Duration = Duration::from_secs(1);
@@ -40,7 +40,7 @@ const KIND: SessionKind = SessionKind {
 
 /// A clock that is behind the log was set back; commit times then do not tell how old something is.
 const END: &str = "
-    SELECT (SELECT epoch FROM epoch) AS epoch, coalesce(last.position, 0) AS position, clock_timestamp() AS clock,
+    SELECT (SELECT epoch FROM epoch) AS epoch, last.position, last.committed_at, clock_timestamp() AS clock,
            clock_timestamp() < greatest(last.committed_at, (SELECT as_of FROM log_watermark)) AS clock_is_behind
     FROM (VALUES (1)) AS one
     LEFT JOIN LATERAL (
@@ -89,11 +89,14 @@ pub enum LookError {
 
 enum Question {
     End(oneshot::Sender<LogEnd>),
-    LastEvent(Position, oneshot::Sender<Option<LoggedWrite>>),
+    LastEvent(Position, oneshot::Sender<(LogEnd, Option<LoggedWrite>)>),
 }
 
 #[derive(Clone, Copy, Debug, Default)]
 struct Known {
+    /// The life of the primary, as it said last.
+    epoch: Option<Uuid>,
+    /// Where the log ends at least; forgotten with the connection: the next may lead to a log that was cut.
     end: Option<LogEnd>,
     clock: Option<PrimaryClock>,
 }
@@ -108,7 +111,7 @@ pub struct LogLook {
 /// The one who asks the primary.
 #[derive(Debug)]
 pub struct Looker {
-    primary: DatabaseUrl,
+    primary: Primary,
     questions: mpsc::Receiver<Question>,
     known: Arc<Mutex<Known>>,
 }
@@ -122,7 +125,7 @@ struct LogSession {
 impl LogLook {
     /// A way to ask, and who answers. At most `limit` reads ask at a time.
     #[must_use]
-    pub fn channel(primary: DatabaseUrl, limit: usize) -> (Self, Looker) {
+    pub fn channel(primary: Primary, limit: usize) -> (Self, Looker) {
         let (sender, questions) = mpsc::channel(limit);
         let known = Arc::new(Mutex::new(Known::default()));
         (Self { questions: sender, known: Arc::clone(&known) }, Looker { primary, questions, known })
@@ -136,11 +139,11 @@ impl LogLook {
         self.ask(Question::End).await
     }
 
-    /// What the log says of a write; `None` if it ends before.
+    /// Where the log ends, and what it says of a write; `None` if it ends before.
     ///
     /// # Errors
     /// [`LookError`], at the latest after [`LOOK_DEADLINE`].
-    pub async fn last_event(&self, write: &WriteReceipt) -> Result<Option<LoggedWrite>, LookError> {
+    pub async fn last_event(&self, write: &WriteReceipt) -> Result<(LogEnd, Option<LoggedWrite>), LookError> {
         self.ask(|reply| Question::LastEvent(write.last, reply)).await
     }
 
@@ -153,10 +156,16 @@ impl LogLook {
         timeout(LOOK_DEADLINE, answer).await.ok().and_then(Result::ok).ok_or(LookError::Away)
     }
 
-    /// Where the log ended when this process last heard of it; it may be longer now.
+    /// Where the log ended when this process last heard of it on the connection that it has; it may be longer now.
     #[must_use]
     pub fn known_end(&self) -> Option<LogEnd> {
         lock(&self.known).end
+    }
+
+    /// The life of the primary when this process last heard of it.
+    #[must_use]
+    pub fn known_epoch(&self) -> Option<Uuid> {
+        lock(&self.known).epoch
     }
 
     /// The primary's clock; `None` while it has not been asked yet.
@@ -165,18 +174,35 @@ impl LogLook {
         lock(&self.known).clock
     }
 
-    /// Takes note of a write of this process: the log does not end before it.
+    /// Takes note of a write of this process: the log does not end before it. What was forgotten is not known again
+    /// thereby, and what is of another epoch shows that it must be asked for.
     pub fn note(&self, write: &WriteReceipt) {
-        lock(&self.known).extend(LogEnd { epoch: write.epoch, position: write.last.get() });
+        let mut known = lock(&self.known);
+        known.end = known.end.filter(|end| end.epoch == write.epoch);
+        if let Some(end) = &mut known.end {
+            end.position = end.position.max(write.last.get());
+        }
     }
+}
+
+/// What the primary said, when it was asked.
+struct Look {
+    end: LogEnd,
+    last: Option<Sighting>,
+    /// `None` if it is behind the log.
+    clock: Option<PrimaryClock>,
 }
 
 impl Known {
     /// A log grows; only another epoch may be shorter.
-    fn extend(&mut self, end: LogEnd) {
+    fn learn(&mut self, look: &Look) {
+        self.epoch = Some(look.end.epoch);
+        self.clock = look.clock.or(self.clock);
         match &mut self.end {
-            Some(known) if known.epoch == end.epoch => known.position = known.position.max(end.position),
-            known => *known = Some(end),
+            Some(known) if known.epoch == look.end.epoch => {
+                known.position = known.position.max(look.end.position);
+            }
+            known => *known = Some(look.end),
         }
     }
 }
@@ -192,10 +218,14 @@ impl Looker {
             let mut session = self.answer(None, None).await;
             loop {
                 let interval = if session.is_some() { REFRESH_INTERVAL } else { RETRY_INTERVAL };
-                let first = match timeout(interval, self.questions.recv()).await {
-                    Ok(None) => return,
-                    Ok(question) => question,
-                    Err(_) => None,
+                let first = tokio::select! {
+                    question = self.questions.recv() => match question {
+                        Some(question) => Some(question),
+                        None => return,
+                    },
+                    () = lost(session.as_ref()) => None,
+                    () = self.primary.doubted() => None,
+                    () = sleep(interval) => None,
                 };
                 session = self.answer(first, session).await;
             }
@@ -209,55 +239,92 @@ impl Looker {
         while let Ok(question) = self.questions.try_recv() {
             questions.push(question);
         }
+        let session = session.filter(|session| !session.session.is_closed());
+        if session.is_none() {
+            lock(&self.known).end = None;
+        }
         let answered = timeout(LOOK_DEADLINE, async {
             let session = match session {
-                Some(session) if !session.session.is_closed() => session,
-                _ => LogSession::open(&self.primary).await?,
+                Some(session) => session,
+                None => LogSession::open(&self.primary).await?,
             };
-            self.look(&session, &mut questions).await.ok()?;
+            let (session, look) = self.look(session).await?;
+            lock(&self.known).learn(&look);
+            tell(&session, look.end, questions).await.ok()?;
             Some(session)
         });
-        answered.await.ok().flatten()
+        let session = answered.await.ok().flatten();
+        if session.is_none() {
+            lock(&self.known).end = None;
+        }
+        session
     }
 
-    async fn look(
-        &self,
-        session: &LogSession,
-        questions: &mut Vec<Question>,
-    ) -> Result<(), tokio_postgres::Error> {
-        let asked_at = Instant::now();
-        let row = session.session.query_one(&session.end, &[]).await?;
-        let end = LogEnd { epoch: row.try_get("epoch")?, position: row.try_get("position")? };
-        {
-            let mut known = lock(&self.known);
-            if known.end.is_some_and(|known| known.epoch != end.epoch) {
-                known.end = None;
+    /// A look at the log. If it is shorter than it is said to have been, a new session has to tell whether this is still
+    /// the same log, before anybody hears of it.
+    async fn look(&self, session: LogSession) -> Option<(LogSession, Look)> {
+        let applied = self.primary.said_to_be_applied();
+        let look = session.look().await.ok()?;
+        let (session, look) = match applied {
+            Some(applied) if applied.epoch == look.end.epoch && applied.position > look.end.position => {
+                drop(session);
+                let session = LogSession::open(&self.primary).await?;
+                let look = session.look().await.ok()?;
+                (session, look)
             }
-            known.extend(end);
-            if !row.try_get::<_, Option<bool>>("clock_is_behind")?.unwrap_or(false) {
-                known.clock = Some(PrimaryClock { said: row.try_get("clock")?, asked_at });
-            }
-        }
-        for question in mem::take(questions) {
-            // Who has gone away meanwhile does not mind.
-            match question {
-                Question::End(reply) => {
-                    let _ = reply.send(end);
-                }
-                Question::LastEvent(position, reply) => {
-                    let _ = reply.send(session.last_event(position).await?);
-                }
-            }
-        }
-        Ok(())
+            _ => (session, look),
+        };
+        look.last.into_iter().for_each(|last| self.primary.saw(last));
+        Some((session, look))
     }
 }
 
+/// Waits until the session is lost; for ever if there is none.
+async fn lost(session: Option<&LogSession>) {
+    match session {
+        Some(session) => session.session.lost().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Who has gone away meanwhile does not mind.
+async fn tell(
+    session: &LogSession,
+    end: LogEnd,
+    questions: Vec<Question>,
+) -> Result<(), tokio_postgres::Error> {
+    for question in questions {
+        match question {
+            Question::End(reply) => {
+                let _ = reply.send(end);
+            }
+            Question::LastEvent(position, reply) => {
+                let _ = reply.send((end, session.last_event(position).await?));
+            }
+        }
+    }
+    Ok(())
+}
+
 impl LogSession {
-    async fn open(primary: &DatabaseUrl) -> Option<Self> {
+    async fn open(primary: &Primary) -> Option<Self> {
         let session = primary.connect(KIND).await.ok()?;
         let (end, last_event) = tokio::try_join!(session.prepare(END), session.prepare(LAST_EVENT)).ok()?;
         Some(Self { session, end, last_event })
+    }
+
+    async fn look(&self) -> Result<Look, tokio_postgres::Error> {
+        let asked_at = Instant::now();
+        let row = self.session.query_one(&self.end, &[]).await?;
+        let epoch = row.try_get("epoch")?;
+        let last = row.try_get::<_, Option<i64>>("position")?.zip(row.try_get("committed_at")?);
+        let is_behind = row.try_get::<_, Option<bool>>("clock_is_behind")?.unwrap_or(false);
+        let clock = PrimaryClock { said: row.try_get("clock")?, asked_at };
+        Ok(Look {
+            end: LogEnd { epoch, position: last.map_or(0, |(position, _)| position) },
+            last: last.map(|(position, committed_at)| Sighting { epoch, position, committed_at }),
+            clock: (!is_behind).then_some(clock),
+        })
     }
 
     async fn last_event(&self, position: Position) -> Result<Option<LoggedWrite>, tokio_postgres::Error> {

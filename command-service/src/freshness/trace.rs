@@ -56,11 +56,11 @@ fn number<S: Serializer>(version: &Option<Version>, serializer: S) -> Result<S::
 /// # Errors
 /// [`Unmet`]: either database is away, or the receipt is not of this log.
 pub async fn trace(log: &LogLook, replica: &Replica, write: &WriteReceipt) -> Result<Trace, Unmet> {
-    let end = log.end().await?;
+    let (end, logged) = log.last_event(write).await?;
     if end.epoch != write.epoch {
         return Err(Unmet::ForeignReceipt);
     }
-    let logged = log.last_event(write).await?.ok_or(Unmet::BeyondLog)?;
+    let logged = logged.ok_or(Unmet::BeyondLog)?;
     let settled = replica.settled(write).await?.found;
     let events = write.last.get() - write.first.get() + 1;
     let is_single = events == 1;

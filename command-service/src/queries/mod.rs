@@ -9,6 +9,7 @@
 //! | [`settled`] | what became of a write on the replica |
 //! | [`status`] | what the replica holds, in the snapshot of the query |
 //! | [`watch`] | whether the replica answers, and what it has settled |
+//! | [`inspect`] | the replica, looked at by who compares it with the log |
 
 pub mod cursor;
 pub mod list;
@@ -17,6 +18,7 @@ pub mod summary;
 pub mod settled;
 pub mod status;
 pub mod watch;
+pub mod inspect;
 
 use std::time::Duration;
 
@@ -53,8 +55,20 @@ const KIND: SessionKind = SessionKind {
 };
 
 /// Every statement that reads the replica, for the test that prepares them against the schema.
-pub const STATEMENTS: [&str; 6] =
-    [list::PAGE, one::BY_UUID, summary::BY_STATUS, settled::SETTLED, watch::PROBE, watch::STATUS];
+pub const STATEMENTS: [&str; 12] = [
+    list::PAGE,
+    one::BY_UUID,
+    summary::BY_STATUS,
+    settled::SETTLED,
+    watch::PROBE,
+    watch::STATUS,
+    inspect::LEVEL,
+    inspect::SLOTS,
+    inspect::TOMBSTONES,
+    inspect::EXACTLY,
+    inspect::LETTERS,
+    inspect::SUMMARY,
+];
 
 /// Why a read brought nothing.
 #[derive(Debug, thiserror::Error)]

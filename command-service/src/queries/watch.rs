@@ -11,7 +11,13 @@ use shared::{
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
-use crate::freshness::waiting::Waiting;
+use crate::{
+    freshness::{
+        log_end::LogEnd,
+        waiting::{Pushed, Waiting},
+    },
+    write_model::primary::Primary,
+};
 
 const KIND: SessionKind = SessionKind { step: "replica watch", options: "-c statement_timeout=1s" };
 
@@ -35,17 +41,28 @@ const PROBE_INTERVAL: Duration = Duration::from_secs(5);
 
 const PROBE_DEADLINE: Duration = Duration::from_secs(1);
 
-/// Keeps a connection to the replica, reports to `part`, and hands on to `waiting` what the replica pushes; until
+/// Who hears what the replica has settled.
+#[derive(Clone, Debug)]
+pub struct Listeners {
+    /// Those who wait for it.
+    pub waiting: Waiting,
+    /// What is known of the log, which cannot be shorter.
+    pub primary: Primary,
+}
+
+/// Keeps a connection to the replica, reports to `part`, and hands on to `listeners` what the replica pushes; until
 /// `shutdown` is cancelled.
-pub async fn run(replica: DatabaseUrl, part: Part, waiting: Waiting, shutdown: CancellationToken) {
+pub async fn run(replica: DatabaseUrl, part: Part, listeners: Listeners, shutdown: CancellationToken) {
     let watching = async {
         let mut pauses = Pauses::new();
         loop {
             if let Some((session, status)) = reach(&replica, &part).await {
                 pauses = Pauses::new();
-                hand_on(&waiting, &status);
-                while answers(&session, &waiting).await {}
-                waiting.lose();
+                if let Some(applied) = listeners.hand_on(&status) {
+                    listeners.primary.told_anew(applied);
+                }
+                while answers(&session, &listeners).await {}
+                listeners.waiting.lose();
             }
             pauses.wait().await;
         }
@@ -77,12 +94,14 @@ async fn reach(replica: &DatabaseUrl, part: &Part) -> Option<(Session, String)> 
 }
 
 /// Waits until the connection is lost (false), until the replica tells something, or until it is time to ask.
-async fn answers(session: &Session, waiting: &Waiting) -> bool {
+async fn answers(session: &Session, listeners: &Listeners) -> bool {
     let notified = session.notified();
     tokio::select! {
         () = session.lost() => false,
         () = notified.notified() => {
-            hand_on(waiting, &session.newest_payload());
+            if let Some(applied) = listeners.hand_on(&session.newest_payload()) {
+                listeners.primary.told(applied);
+            }
             true
         }
         () = sleep(PROBE_INTERVAL) => {
@@ -91,13 +110,36 @@ async fn answers(session: &Session, waiting: &Waiting) -> bool {
     }
 }
 
-fn hand_on(waiting: &Waiting, status: &str) {
-    match serde_json::from_str(status) {
-        Ok(pushed) => waiting.push(pushed),
-        // Whoever waits looks for himself.
-        Err(error) => {
-            tracing::warn!(error = &error as &dyn std::error::Error, "the replica's status cannot be read");
-            waiting.lose();
+impl Listeners {
+    /// Wakes those who wait. Up to where the log is said to be applied, if that was said.
+    fn hand_on(&self, status: &str) -> Option<LogEnd> {
+        match serde_json::from_str::<Pushed>(status) {
+            Ok(pushed) => {
+                self.waiting.push(pushed);
+                applied_in(&pushed)
+            }
+            // Whoever waits looks for himself.
+            Err(error) => {
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "the replica's status cannot be read"
+                );
+                self.waiting.lose();
+                None
+            }
         }
     }
+}
+
+fn applied_in(status: &Pushed) -> Option<LogEnd> {
+    status.epoch.map(|epoch| LogEnd { epoch, position: status.applied_through })
+}
+
+/// Up to where the replica has applied the log, as it says after this was called. `None` if it has applied nothing, is
+/// away, or says nothing that can be read.
+pub async fn applied(replica: &DatabaseUrl) -> Option<LogEnd> {
+    let session = replica.connect(KIND).await.ok()?;
+    let row = session.query_one(STATUS, &[]).await.ok()?;
+    let status: Pushed = serde_json::from_str(row.try_get(0).ok()?).ok()?;
+    applied_in(&status)
 }

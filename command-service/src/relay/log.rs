@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use shared::{
     event::{EventType, LoggedEvent, Position},
-    postgres::{ConnectError, DatabaseUrl, Session, SessionKind},
+    postgres::{Session, SessionKind},
     slot::{Slot, SlotEvent},
     watermark::Watermark,
 };
@@ -13,6 +13,10 @@ use tokio::sync::Notify;
 use tokio_postgres::{Row, Statement};
 
 use super::watermark;
+use crate::write_model::{
+    epoch::Sighting,
+    primary::{OpenError, Primary},
+};
 
 /// The session-level advisory lock of the process that relays.
 const LEADER_LOCK: i64 = 0x7061_726b_7265_6c61;
@@ -20,6 +24,13 @@ const LEADER_LOCK: i64 = 0x7061_726b_7265_6c61;
 const TRY_TO_LEAD: &str = "SELECT pg_try_advisory_lock($1)";
 
 const START: &str = "SELECT confirmed_position FROM relay_cursor";
+
+/// A cursor beyond the end of the log, as after a recovery by hand, would pass over what comes next. No leader moves it
+/// beyond what it has read.
+const REWIND: &str = "
+    UPDATE relay_cursor SET confirmed_position = log.position
+    FROM (SELECT coalesce(max(position), 0) AS position FROM parking_slot_events) AS log
+    WHERE confirmed_position > log.position RETURNING confirmed_position";
 
 const AFTER_CURSOR: &str = "
     SELECT position, version, committed_at, created_at, id, slot_uuid, type, status, name, changed, traceparent,
@@ -31,11 +42,12 @@ pub(super) const BETWEEN: &str = "
            (SELECT epoch FROM epoch) AS epoch
     FROM parking_slot_events WHERE position BETWEEN $1 AND $2 ORDER BY position";
 
-/// The cursor only rises.
+/// The cursor only rises, as long as one leads.
 const ADVANCE: &str = "UPDATE relay_cursor SET confirmed_position = $1 WHERE confirmed_position < $1";
 
 /// Every statement of the relay, for the test that prepares them against the schema.
-pub const STATEMENTS: [&str; 6] = [TRY_TO_LEAD, START, AFTER_CURSOR, BETWEEN, ADVANCE, watermark::TAKE];
+pub const STATEMENTS: [&str; 7] =
+    [TRY_TO_LEAD, START, REWIND, AFTER_CURSOR, BETWEEN, ADVANCE, watermark::TAKE];
 
 /// A lost move of the cursor only makes the relay publish again, so its commits do not wait for the disk. A leader
 /// that says nothing for 10 s (a paused process) loses the session and thereby the lead.
@@ -50,7 +62,7 @@ const KIND: SessionKind = SessionKind {
 pub enum LogError {
     /// The primary is away.
     #[error(transparent)]
-    Connect(#[from] ConnectError),
+    Open(#[from] OpenError),
     /// The primary refused, or the connection was lost.
     #[error("the log could not be read")]
     Sql(#[from] tokio_postgres::Error),
@@ -70,10 +82,12 @@ pub enum LogError {
 /// The session of a process that leads, or stands by to lead.
 #[derive(Debug)]
 pub struct RelaySession {
+    primary: Primary,
     session: Session,
     after_cursor: Statement,
     advance: Statement,
     start: Statement,
+    rewind: Statement,
     take_watermark: Statement,
     lead: Option<Lead>,
 }
@@ -89,16 +103,18 @@ impl RelaySession {
     ///
     /// # Errors
     /// [`LogError`].
-    pub async fn open(primary: &DatabaseUrl) -> Result<Self, LogError> {
+    pub async fn open(primary: &Primary) -> Result<Self, LogError> {
         let session = primary.connect(KIND).await?;
         session.batch_execute("LISTEN parking_slot_events").await?;
-        let (start, after_cursor, advance, take_watermark) = tokio::try_join!(
+        let (start, rewind, after_cursor, advance, take_watermark) = tokio::try_join!(
             session.prepare(START),
+            session.prepare(REWIND),
             session.prepare(AFTER_CURSOR),
             session.prepare(ADVANCE),
             session.prepare(watermark::TAKE),
         )?;
-        Ok(Self { session, start, after_cursor, advance, take_watermark, lead: None })
+        let primary = primary.clone();
+        Ok(Self { primary, session, start, rewind, after_cursor, advance, take_watermark, lead: None })
     }
 
     /// Takes the lead unless it has it already. False: another process leads.
@@ -109,6 +125,10 @@ impl RelaySession {
         if self.lead.is_none() {
             let leads: bool = self.session.query_one(TRY_TO_LEAD, &[&LEADER_LOCK]).await?.try_get(0)?;
             if leads {
+                if let Some(end) = self.session.query_opt(&self.rewind, &[]).await? {
+                    let position: i64 = end.try_get("confirmed_position")?;
+                    tracing::warn!(position, "the cursor was beyond the end of the log and is put back");
+                }
                 let row = self.session.query_one(&self.start, &[]).await?;
                 self.lead = Some(Lead { confirmed: row.try_get("confirmed_position")? });
             }
@@ -142,6 +162,10 @@ impl RelaySession {
                 return Err(LogError::Gap { expected, found });
             }
             events.push(event);
+        }
+        if let Some(LoggedEvent { epoch, position, committed_at, .. }) = events.last() {
+            let (epoch, position, committed_at) = (*epoch, position.get(), *committed_at);
+            self.primary.saw(Sighting { epoch, position, committed_at });
         }
         Ok(events)
     }

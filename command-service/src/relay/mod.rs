@@ -22,7 +22,7 @@ pub mod wake;
 use std::time::Duration;
 
 use futures_util::FutureExt;
-use shared::{broker::BrokerUrl, parts::Part, postgres::DatabaseUrl, retry::Pauses};
+use shared::{broker::BrokerUrl, parts::Part, retry::Pauses};
 use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
@@ -31,6 +31,7 @@ use self::{
     publisher::{Destination, PublishError, Publisher},
     wake::CommitSignal,
 };
+use crate::write_model::primary::Primary;
 
 /// The most events taken from the log in one go; also bounds what is unconfirmed at any time.
 pub const TAKE_MAX_EVENTS: i64 = 1024;
@@ -100,7 +101,7 @@ async fn send_watermark(log: &RelaySession, publisher: &Publisher) -> Result<(),
 #[derive(Debug)]
 pub struct Relay {
     /// Where the log is.
-    pub primary: DatabaseUrl,
+    pub primary: Primary,
     /// Where the events go.
     pub broker: BrokerUrl,
     /// Poked by the committer of this process.

@@ -12,7 +12,8 @@ use lapin::{
 use shared::{
     broker::{BrokerError, BrokerUrl, within_deadline},
     event::BATCH_CONTENT_TYPE,
-    topology::{EVENTS_EXCHANGE, Recipient, declare_events_exchange},
+    repair::{REPAIR_CONTENT_TYPE, REPAIR_TYPE},
+    topology::{EVENTS_EXCHANGE, Recipient, ReplicaName, declare_events_exchange},
     watermark::{WATERMARK_CONTENT_TYPE, WATERMARK_KEY, Watermark},
 };
 use tokio::time::timeout;
@@ -116,6 +117,34 @@ impl Publisher {
             Destination::One(recipient) => ("".into(), recipient.queue().into()),
         };
         self.channel.basic_publish(exchange, key, options, &message.body, properties).await
+    }
+
+    /// Publishes repairs to one replica and awaits the confirm of each.
+    ///
+    /// # Errors
+    /// [`PublishError`]: at least one was not confirmed. Sending it again does no harm.
+    pub async fn publish_repairs(&self, bodies: &[Vec<u8>], to: &ReplicaName) -> Result<(), PublishError> {
+        let options = BasicPublishOptions {
+            mandatory: true,  // who sends it must know that there is no such replica
+            immediate: false, // RabbitMQ does not know it
+        };
+        let properties = BasicProperties::default()
+            .with_delivery_mode(PERSISTENT)
+            .with_content_type(REPAIR_CONTENT_TYPE.into())
+            .with_type(REPAIR_TYPE.into())
+            .with_app_id(APP_ID.into());
+        let send = |body| {
+            let (queue, properties) = (to.queue().into(), properties.clone());
+            self.channel.basic_publish("".into(), queue, options, body, properties)
+        };
+        let confirmations = timeout(CONFIRM_DEADLINE, async {
+            let sent = try_join_all(bodies.iter().map(|body| send(body))).await?;
+            try_join_all(sent).await
+        })
+        .await
+        .map_err(|_| PublishError::Deadline)?
+        .map_err(BrokerError::from)?;
+        confirmations.into_iter().try_for_each(check)
     }
 
     /// Publishes a watermark and awaits its confirm. Nobody need be there to hear it.

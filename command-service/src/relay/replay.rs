@@ -11,7 +11,7 @@ use lapin::{
 use shared::{
     broker::{BrokerError, BrokerUrl, within_deadline},
     event::Position,
-    postgres::{DatabaseUrl, Session, SessionKind},
+    postgres::{Session, SessionKind},
     replay::{REPLAY_MAX_POSITIONS, REPLAY_QUEUE, ReplayRequest},
     retry::Pauses,
     topology::{Recipient, ReplicaName, declare_replay_queue},
@@ -25,6 +25,7 @@ use super::{
     messages,
     publisher::{Destination, PublishError, Publisher},
 };
+use crate::write_model::primary::Primary;
 
 /// One request at a time, which bounds what is unconfirmed.
 const PREFETCH_REQUESTS: u16 = 1;
@@ -88,7 +89,7 @@ impl Replayer {
     ///
     /// # Errors
     /// Either is away.
-    pub async fn open(primary: &DatabaseUrl, broker: &BrokerUrl) -> Result<Self, ReplayError> {
+    pub async fn open(primary: &Primary, broker: &BrokerUrl) -> Result<Self, ReplayError> {
         let session = primary.connect(KIND).await.map_err(LogError::from)?;
         let between = session.prepare(BETWEEN).await?;
         Ok(Self { session, between, publisher: Publisher::open(broker, "replay").await? })
@@ -149,7 +150,7 @@ pub async fn replay_range(
 #[derive(Debug)]
 pub struct Replay {
     /// Where the log is.
-    pub primary: DatabaseUrl,
+    pub primary: Primary,
     /// Where requests come from and answers go.
     pub broker: BrokerUrl,
 }

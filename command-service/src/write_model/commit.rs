@@ -1,36 +1,27 @@
 //! The step: one batch of commands, one transaction.
 
-use std::time::Duration;
+use std::collections::BTreeMap;
 
 use futures_util::future::join4;
 use shared::{
     event::EventType,
-    postgres::Fault,
     slot::{Slot, SlotEvent, evolve},
 };
-use tokio::time::timeout;
-use tokio_postgres::{
-    Row,
-    error::{DbError, SqlState},
-    types::ToSql,
-};
+use tokio_postgres::{Row, error::SqlState, types::ToSql};
 use uuid::Uuid;
 
 use super::{
-    draft::{Draft, Slots, Stamps, StoredSlot, Verdict},
-    keys::{Claims, KEYS_CONSTRAINT, KeyColumns, Keys, Wanted},
+    draft::{Base, Draft, Slots, Stamps, StoredSlot, Verdict},
+    exchange::{Progress, WriteFault, exchange, exchange_with},
+    keys::{Claims, KeyColumns, Keys, Wanted},
     session::{PrimarySession, begin_with_commit_lock, take_commit_lock},
 };
 use crate::{commands::Ask, freshness::receipt::WriteReceipt, record::SlotRecord, relay::wake::Wake};
 
-/// How long one exchange with the primary may take before the connection is given up: longer than the server's own
-/// bounds, which end it first unless the server hangs.
-const EXCHANGE_DEADLINE: Duration = Duration::from_millis(3_500);
-
 /// Why a batch was not committed.
 #[derive(Debug)]
 pub enum Failure {
-    /// The connection was lost before the write was sent: nothing happened.
+    /// The connection was lost before the write was sent, or before its commit was reached: nothing happened.
     Interrupted,
     /// The connection was lost after the write was sent: it may have been committed, or may yet be.
     Unsettled(Box<Draft>),
@@ -84,74 +75,32 @@ pub async fn commit_batch(
 /// Runs an unsettled batch again, identical, on a new connection. A slot has each version once in the log, and each
 /// key is kept once, so it waits for the first attempt if that still runs, and exactly one of the two commits.
 ///
+/// If a slot is not as it was when the batch was decided, the batch is looked for instead. Either it is in the log, or it
+/// never will be: somebody else has made the version that it would make; or the primary was restored meanwhile, and the
+/// first attempt has ended with the former server.
+///
 /// # Errors
 /// Still unsettled: the primary is away again, or somebody holds a lock. To be run again.
 pub async fn rerun(primary: &PrimarySession, draft: &Draft, wake: Wake) -> Result<Settled, Failure> {
-    let (slots, claims) = (draft.changed_slots(), Claims::of(&draft.keys));
+    let (slots, claims) = (draft.bases.keys().collect::<Vec<_>>(), Claims::of(&draft.keys));
+    let progress = Progress::begin();
     let locking = async {
-        primary.session.batch_execute("BEGIN").await?;
-        primary.session.query(&primary.lock_slots, &[&slots]).await?;
-        primary.session.query(&primary.claim_keys, &[&claims.classes, &claims.objects]).await
+        progress.note(primary.session.batch_execute("BEGIN")).await?;
+        let rows = progress.note(primary.session.query(&primary.lock_slots, &[&slots])).await?;
+        primary.session.query(&primary.claim_keys, &[&claims.classes, &claims.objects]).await?;
+        bases(&rows)
     };
-    let locked = exchange(primary, locking).await;
-    locked.map_err(|fault| fault.before_write())?;
+    let bases = exchange_with(primary, &progress, locking).await.map_err(WriteFault::before_write)?;
+    if bases != draft.bases {
+        rollback(primary).await?;
+        return find(primary, draft).await;
+    }
     match write(primary, &take_commit_lock(), draft, wake).await {
         Ok(stamps) => Ok(Settled::Committed(stamps)),
         Err(WriteFault::RolledBack(error)) if error.code() == Some(&SqlState::UNIQUE_VIOLATION) => {
             find(primary, draft).await
         }
         Err(fault) => Err(fault.before_answer(draft.clone())),
-    }
-}
-
-/// Why an exchange with the primary brought no result.
-#[derive(Debug)]
-enum WriteFault {
-    ConnectionLost,
-    RolledBack(tokio_postgres::Error),
-}
-
-impl WriteFault {
-    fn before_write(self) -> Failure {
-        match self {
-            Self::ConnectionLost => Failure::Interrupted,
-            Self::RolledBack(error) => Failure::of_rollback(error),
-        }
-    }
-
-    fn before_answer(self, draft: Draft) -> Failure {
-        match self {
-            Self::ConnectionLost => Failure::Unsettled(Box::new(draft)),
-            Self::RolledBack(error) => Failure::of_rollback(error),
-        }
-    }
-}
-
-impl Failure {
-    fn of_rollback(error: tokio_postgres::Error) -> Self {
-        // A key that was kept without being claimed is there when the batch is decided anew.
-        if error.as_db_error().and_then(DbError::constraint) == Some(KEYS_CONSTRAINT) {
-            return Self::Retryable(error);
-        }
-        match Fault::of_rollback(&error) {
-            Fault::Retryable => Self::Retryable(error),
-            Fault::Unable => Self::Unable(error),
-            Fault::ConnectionLost | Fault::Data | Fault::Other => Self::Culprit(error),
-        }
-    }
-}
-
-/// Bounds an exchange and tells a lost connection from a rolled-back transaction.
-async fn exchange<T>(
-    primary: &PrimarySession,
-    work: impl Future<Output = Result<T, tokio_postgres::Error>>,
-) -> Result<T, WriteFault> {
-    match timeout(EXCHANGE_DEADLINE, work).await {
-        Ok(Ok(done)) => Ok(done),
-        Ok(Err(error)) if Fault::of(&error, &primary.session) != Fault::ConnectionLost => {
-            Err(WriteFault::RolledBack(error))
-        }
-        Ok(Err(_)) | Err(_) => Err(WriteFault::ConnectionLost),
     }
 }
 
@@ -177,9 +126,9 @@ async fn begin_with_locks(
         begun?;
         Ok((slots?, keys?))
     };
-    match exchange(primary, work).await {
+    match exchange(primary, Box::pin(work)).await {
         Ok(locked) => Ok(locked),
-        Err(WriteFault::ConnectionLost) => Err(Failure::Interrupted),
+        Err(WriteFault::ConnectionLost | WriteFault::Undone) => Err(Failure::Interrupted),
         Err(WriteFault::RolledBack(error)) => {
             rollback(primary).await?;
             Err(Failure::of_rollback(error))
@@ -244,27 +193,33 @@ async fn write(
     wake: Wake,
 ) -> Result<Stamps, WriteFault> {
     let session = &primary.session;
+    if session.is_closed() {
+        return Err(WriteFault::Undone);
+    }
     let columns = Columns::of(draft);
     let notify = wake == Wake::EveryRelay;
+    let progress = Progress::begin();
     let work = async {
         let params = columns.params(&notify);
         // Requests leave in the order in which these futures are polled first, which is the order written here.
         let (locked, appended, kept, committed) = join4(
-            session.batch_execute(lock),
-            session.query_one(&primary.append, &params),
-            keep_keys(primary, draft),
+            progress.note(session.batch_execute(lock)),
+            progress.note(session.query_one(&primary.append, &params)),
+            progress.note(keep_keys(primary, draft)),
             session.batch_execute("COMMIT"),
         )
         .await;
-        locked?;
-        let row = appended?;
-        kept?;
-        committed?;
+        locked.map_err(WriteFault::before_commit)?;
+        let row = appended.map_err(WriteFault::before_commit)?;
+        kept.map_err(WriteFault::before_commit)?;
+        committed.map_err(WriteFault::at_commit)?;
         Ok(row)
     };
-    let row = exchange(primary, work).await?;
+    let row = progress.bound(work).await?;
     // A result that cannot be read is as good as none: running the batch again will tell.
-    stamps(&row).map_err(|_| WriteFault::ConnectionLost)
+    let stamps = stamps(&row).map_err(|_| WriteFault::ConnectionLost)?;
+    draft.last_event(stamps).into_iter().for_each(|event| primary.primary.saw(event));
+    Ok(stamps)
 }
 
 /// Looks for a batch whose versions turned out to be taken: by itself, then it is in the log as a whole, or by others.
@@ -286,6 +241,14 @@ fn stamps(row: &Row) -> Result<Stamps, tokio_postgres::Error> {
         time: row.try_get("first_time")?,
         epoch: row.try_get("epoch")?,
     })
+}
+
+fn bases(rows: &[Row]) -> Result<BTreeMap<Uuid, Base>, tokio_postgres::Error> {
+    let base = |row: &Row| {
+        let base = Base { version: row.try_get("version")?, position: row.try_get("position")? };
+        Ok((row.try_get("uuid")?, base))
+    };
+    rows.iter().map(base).collect()
 }
 
 fn stored_slot(row: &Row) -> Result<StoredSlot, tokio_postgres::Error> {

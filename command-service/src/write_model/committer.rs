@@ -3,7 +3,7 @@
 
 use std::{mem, time::Duration};
 
-use shared::{parts::Part, postgres::DatabaseUrl, retry::Pauses};
+use shared::{parts::Part, retry::Pauses};
 use tokio::{
     sync::mpsc,
     time::{Instant, sleep, timeout},
@@ -12,7 +12,8 @@ use tokio::{
 use super::{
     commit::{Failure, Settled, commit_batch, rerun},
     draft::{Draft, Verdict},
-    session::{OpenError, PrimarySession},
+    primary::Primary,
+    session::PrimarySession,
 };
 use crate::{
     commands::{Answer, Refusal, Submission, Taken},
@@ -39,7 +40,7 @@ const TRIES_MAX: u8 = 2;
 /// The one who commits. One per process; it owns the connection to the primary.
 #[derive(Debug)]
 pub struct Committer {
-    primary: DatabaseUrl,
+    primary: Primary,
     part: Part,
     queue: mpsc::Receiver<Submission>,
     committed: CommitSignal,
@@ -52,7 +53,7 @@ impl Committer {
     /// after each commit.
     #[must_use]
     pub fn new(
-        primary: DatabaseUrl,
+        primary: Primary,
         part: Part,
         queue: mpsc::Receiver<Submission>,
         committed: CommitSignal,
@@ -262,11 +263,7 @@ impl Committer {
                 true
             }
             Err(error) => {
-                let detail = match error {
-                    OpenError::Connect(_) | OpenError::Lost(_) => "not connected",
-                    OpenError::Schema(_) => "not migrated: run command-service migrate",
-                };
-                self.part.away(detail, &error);
+                self.part.away(error.detail(), &error);
                 false
             }
         }

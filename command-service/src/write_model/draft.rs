@@ -4,7 +4,7 @@
 mod joining;
 mod verdict;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use jiff::{SignedDuration, Timestamp};
 use shared::{
@@ -15,7 +15,7 @@ use uuid::Uuid;
 
 use self::joining::Joining;
 pub use self::verdict::Verdict;
-use super::keys::Keys;
+use super::{epoch::Sighting, keys::Keys};
 use crate::{
     commands::{Ask, IdempotencyKey, Outcome, Refusal, Request},
     freshness::receipt::WriteReceipt,
@@ -157,7 +157,18 @@ pub struct Draft {
     pub events: Vec<DraftEvent>,
     /// The keys to be kept with it.
     pub keys: Vec<DraftKey>,
+    /// On which versions of slots that rests; run again on others, it would be another batch.
+    pub bases: BTreeMap<Uuid, Base>,
     decided: Vec<Decided>,
+}
+
+/// The version of a slot on which something was decided, and where in the log it was made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Base {
+    /// The slot's version.
+    pub version: Version,
+    /// The position of the event that made it.
+    pub position: Position,
 }
 
 impl Draft {
@@ -175,13 +186,23 @@ impl Draft {
                 if let Some(key) = &ask.key {
                     joining.note(key, number);
                     draft.keys.extend(decided.kept_at().map(|at| DraftKey { key: key.clone(), at }));
+                    draft.rest_on(ask.request.existing_slot(), slots);
                 }
                 decided
             });
             draft.decided.push(decided);
         }
         draft.mark_last_events();
+        let changed: Vec<Uuid> = draft.events.iter().map(|event| event.event.uuid()).collect();
+        changed.into_iter().for_each(|uuid| draft.rest_on(Some(uuid), slots));
         draft
+    }
+
+    fn rest_on(&mut self, uuid: Option<Uuid>, slots: &Slots) {
+        if let Some((uuid, stored)) = uuid.and_then(|uuid| slots.locked.get_key_value(&uuid)) {
+            let base = Base { version: stored.record.slot.version, position: stored.receipt.last };
+            self.bases.insert(*uuid, base);
+        }
     }
 
     /// Whether there is nothing to commit.
@@ -269,11 +290,12 @@ impl Draft {
         }
     }
 
-    /// The slots that the batch changes or removes.
+    /// The last of its events, once they stand in the log from `stamps` on.
     #[must_use]
-    pub fn changed_slots(&self) -> Vec<Uuid> {
-        let existing = self.events.iter().filter(|event| !matches!(event.event, SlotEvent::Created(_)));
-        existing.map(|event| event.event.uuid()).collect()
+    pub fn last_event(&self, stamps: Stamps) -> Option<Sighting> {
+        let last = self.events.len().checked_sub(1)?;
+        let (position, committed_at) = (stamps.position_of(last).get(), stamps.time_of(last));
+        Some(Sighting { epoch: stamps.epoch, position, committed_at })
     }
 
     /// What became of each command, once the events stand in the log from `stamps` on; `None` if there were none.

@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
-use shared::postgres::{ConnectError, DatabaseUrl, SessionKind};
+use shared::postgres::SessionKind;
 use tokio::time::sleep;
 use tokio_postgres::Client;
 use tokio_util::sync::CancellationToken;
+
+use super::primary::{OpenError, Primary};
 
 /// Forgets a few keys that are old enough. It is an hour more than the 24 that are promised: a key's time is taken
 /// just before its commit, and clocks are set. Several processes may do so at once.
@@ -33,7 +35,7 @@ const KIND: SessionKind = SessionKind {
 pub enum ForgetError {
     /// The primary is away.
     #[error(transparent)]
-    Connect(#[from] ConnectError),
+    Open(#[from] OpenError),
     /// The primary refused, or the connection was lost.
     #[error("old keys could not be deleted")]
     Sql(#[from] tokio_postgres::Error),
@@ -48,7 +50,7 @@ pub async fn forget_step(primary: &Client, limit: i64) -> Result<u64, tokio_post
 }
 
 /// Forgets old keys every minute until `stop` is cancelled.
-pub async fn run(primary: DatabaseUrl, stop: CancellationToken) {
+pub async fn run(primary: Primary, stop: CancellationToken) {
     let forgetting = async {
         loop {
             match forget_all(&primary).await {
@@ -66,7 +68,7 @@ pub async fn run(primary: DatabaseUrl, stop: CancellationToken) {
     stop.run_until_cancelled(forgetting).await;
 }
 
-async fn forget_all(primary: &DatabaseUrl) -> Result<u64, ForgetError> {
+async fn forget_all(primary: &Primary) -> Result<u64, ForgetError> {
     let session = primary.connect(KIND).await?;
     let mut forgotten = 0;
     loop {

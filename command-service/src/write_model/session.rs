@@ -1,12 +1,15 @@
 //! The committer's connection to the primary, with its statements prepared.
 
 use futures_util::future::try_join3;
-use shared::postgres::{ConnectError, DatabaseUrl, Fault, Session, SessionKind};
+use shared::postgres::{Session, SessionKind};
 use tokio_postgres::Statement;
 
 use super::{
+    epoch,
     forget::FORGET_KEYS,
+    inspect::{CHUNK, DUE, END, FLAWS},
     keys::{CLAIM_FREE_KEYS, CLAIM_KEYS, KEEP_KEYS, KEPT_KEYS},
+    primary::{OpenError, Primary},
 };
 
 /// The transaction-level advisory lock that makes commits serial.
@@ -31,8 +34,9 @@ const LOCK_FREE_SLOTS: &str = "
 /// Which of the slots exist, held by somebody or not.
 const EXISTING_SLOTS: &str = "SELECT uuid FROM parking_slots WHERE uuid = ANY($1)";
 
-/// Locks the slots, waiting for whoever holds them.
-const LOCK_SLOTS: &str = "SELECT uuid FROM parking_slots WHERE uuid = ANY($1) ORDER BY uuid FOR UPDATE";
+/// Locks the slots, waiting for whoever holds them, and says at which versions they are.
+const LOCK_SLOTS: &str =
+    "SELECT uuid, version, position FROM parking_slots WHERE uuid = ANY($1) ORDER BY uuid FOR UPDATE";
 
 const APPEND: &str = include_str!("sql/append.sql");
 
@@ -45,7 +49,7 @@ const FIND_EVENTS: &str = "
          USING (slot_uuid, version, id)";
 
 /// Every statement of the write model, for the test that prepares them against the schema.
-pub const STATEMENTS: [&str; 10] = [
+pub const STATEMENTS: [&str; 17] = [
     LOCK_FREE_SLOTS,
     EXISTING_SLOTS,
     LOCK_SLOTS,
@@ -56,6 +60,13 @@ pub const STATEMENTS: [&str; 10] = [
     KEEP_KEYS,
     FIND_EVENTS,
     FORGET_KEYS,
+    epoch::STATE,
+    epoch::NOTE,
+    epoch::RENEW,
+    END,
+    CHUNK,
+    FLAWS,
+    DUE,
 ];
 
 /// Bounds, from the inside out: a lock is waited for 2 s, a statement runs 3 s, and a transaction whose client says
@@ -68,32 +79,11 @@ const KIND: SessionKind = SessionKind {
               -c synchronous_commit=on",
 };
 
-/// Why there is no session.
-#[derive(Debug, thiserror::Error)]
-pub enum OpenError {
-    /// The primary is away.
-    #[error(transparent)]
-    Connect(#[from] ConnectError),
-    /// The primary went away again.
-    #[error("the connection to the primary was lost")]
-    Lost(#[source] tokio_postgres::Error),
-    /// The primary answers, but does not know our tables, or not like this.
-    #[error("the primary's schema is not the one expected")]
-    Schema(#[source] tokio_postgres::Error),
-}
-
-impl OpenError {
-    fn preparing(error: tokio_postgres::Error, session: &Session) -> Self {
-        match Fault::of(&error, session) {
-            Fault::Unable | Fault::Data | Fault::Other => Self::Schema(error),
-            Fault::ConnectionLost | Fault::Retryable => Self::Lost(error),
-        }
-    }
-}
-
 /// A connection on which batches are committed, one at a time.
 #[derive(Debug)]
 pub struct PrimarySession {
+    /// Told what is committed on this session.
+    pub(super) primary: Primary,
     pub(super) session: Session,
     pub(super) lock_free_slots: Statement,
     pub(super) existing_slots: Statement,
@@ -111,7 +101,7 @@ impl PrimarySession {
     ///
     /// # Errors
     /// [`OpenError`].
-    pub async fn open(primary: &DatabaseUrl) -> Result<Self, OpenError> {
+    pub async fn open(primary: &Primary) -> Result<Self, OpenError> {
         let session = primary.connect(KIND).await?;
         let prepared = tokio::try_join!(
             try_join3(
@@ -126,11 +116,12 @@ impl PrimarySession {
             ),
             try_join3(session.prepare(APPEND), session.prepare(KEEP_KEYS), session.prepare(FIND_EVENTS)),
         );
-        let (slots, keys, log) = prepared.map_err(|error| OpenError::preparing(error, &session))?;
+        let (slots, keys, log) = prepared.map_err(|error| OpenError::of(error, &session))?;
         let (lock_free_slots, existing_slots, lock_slots) = slots;
         let (claim_free_keys, claim_keys, kept_keys) = keys;
         let (append, keep_keys, find_events) = log;
         Ok(Self {
+            primary: primary.clone(),
             session,
             lock_free_slots,
             existing_slots,

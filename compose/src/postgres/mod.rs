@@ -139,7 +139,18 @@ impl Postgres {
 
     /// The `psql` beside the server's programs, set to connect as `role`; `arguments` follow.
     pub fn psql(&self, role: Role, database: &str, arguments: impl IntoIterator<Item = OsString>) -> Command {
-        let mut command = Command::new(self.programs.join("psql"));
+        self.client("psql", role, database, arguments)
+    }
+
+    /// A client program beside the server's, set to connect as `role`; `arguments` follow.
+    pub fn client(
+        &self,
+        program: &str,
+        role: Role,
+        database: &str,
+        arguments: impl IntoIterator<Item = OsString>,
+    ) -> Command {
+        let mut command = Command::new(self.programs.join(program));
         for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("PG")) {
             command.env_remove(name);
         }
@@ -169,7 +180,8 @@ impl Postgres {
         Ok(String::from_utf8_lossy(&output.stdout).trim_end().to_owned())
     }
 
-    fn data(&self) -> PathBuf {
+    /// The server's files. Copy them only while it is stopped.
+    pub fn data(&self) -> PathBuf {
         self.directory.join("data")
     }
 

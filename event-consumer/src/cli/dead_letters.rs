@@ -47,8 +47,8 @@ pub(super) enum DeadLetters {
     /// Give them up for good
     ///
     /// A letter with a position is an event that this replica will never have: the position stays settled, its receipt
-    /// counts as applied, and reads no longer say that it is missing. Only a later event of the same slot, or a replay
-    /// of that position, brings the replica level again. A letter without a position settled nothing: the events that
+    /// counts as applied, and reads no longer say that it is missing. Only a later event of the same slot, a replay of
+    /// that position, or `command-service verify --repair`, brings the replica level again. A letter without a position settled nothing: the events that
     /// it may have held are sent again by themselves.
     Discard {
         /// Their numbers

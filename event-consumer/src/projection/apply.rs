@@ -11,6 +11,7 @@ use uuid::Uuid;
 use super::{
     dead_letters::{Letter, LetterColumns},
     ranges::Ranges,
+    repair::{mend_slots, mend_summary},
     session::{ReplicaSession, Statements},
     winners::Winners,
 };
@@ -41,12 +42,12 @@ pub enum ApplyError {
     /// The replica did not finish in time.
     #[error("the replica did not finish in time")]
     Deadline,
-    /// The events are of another life of the primary than the rows.
-    #[error("the replica holds epoch {held}, the events are of epoch {met}")]
+    /// The events, or a watermark, are of another life of the primary than the rows.
+    #[error("the replica holds epoch {held}, what comes is of epoch {met}")]
     ForeignEpoch {
         /// The replica's epoch.
         held: Uuid,
-        /// The events' epoch.
+        /// The epoch of what came.
         met: Uuid,
     },
 }
@@ -57,14 +58,18 @@ impl From<Error> for ApplyError {
     }
 }
 
-/// Applies a batch in one transaction: rows, summary, dead letters and the note of what is settled. Events that the
-/// replica refuses because of their content are set aside and do not hold up the others.
+/// Applies a batch in one transaction: rows, summary, dead letters and the note of what is settled; then its repairs.
+/// What the replica refuses because of its content is set aside and does not hold up the rest.
 ///
 /// # Errors
 /// [`ApplyError`]; nothing of the batch has been applied, or (the connection was lost around the commit) all of it,
 /// which applying it again does not change.
 pub async fn apply_batch(replica: &mut ReplicaSession, batch: &Batch<'_>) -> Result<Applied, ApplyError> {
     let applying = async {
+        // They are rare, and each may be refused by itself.
+        if !batch.repairs.is_empty() {
+            return apply_separately(replica, batch).await;
+        }
         match apply_together(replica, batch).await {
             Err(ApplyError::Replica(error)) if Fault::of(&error, &replica.session) == Fault::Data => {
                 apply_separately(replica, batch).await
@@ -75,7 +80,7 @@ pub async fn apply_batch(replica: &mut ReplicaSession, batch: &Batch<'_>) -> Res
     timeout(APPLY_DEADLINE, applying).await.unwrap_or(Err(ApplyError::Deadline))
 }
 
-/// The usual case: every event can be applied. All statements are sent at once, in this order; what they say is read
+/// The usual case: events only, and every one can be applied. All statements are sent at once, in this order; what they say is read
 /// before the commit is sent.
 async fn apply_together(replica: &mut ReplicaSession, batch: &Batch<'_>) -> Result<Applied, ApplyError> {
     let ReplicaSession { session, statements } = replica;
@@ -96,8 +101,8 @@ async fn apply_together(replica: &mut ReplicaSession, batch: &Batch<'_>) -> Resu
     Ok(Applied { applied_through, set_aside: letters.len() })
 }
 
-/// The same when some event is refused: halves the batch until the culprits stand alone. Bounded by the number of
-/// events: n events make at most 2n-1 groups.
+/// The same when some event is refused, or there are repairs: halves the batch until the culprits stand alone. Bounded
+/// by the number of events: n events make at most 2n-1 groups.
 async fn apply_separately(replica: &mut ReplicaSession, batch: &Batch<'_>) -> Result<Applied, ApplyError> {
     let ReplicaSession { session, statements } = replica;
     let mut transaction = session.transaction().await?;
@@ -126,8 +131,10 @@ async fn apply_separately(replica: &mut ReplicaSession, batch: &Batch<'_>) -> Re
             }
         }
     }
+    mend_slots(&mut transaction, statements, batch, &mut letters).await?;
     set_aside(&transaction, statements, &letters).await?;
     let applied_through = settle(&transaction, statements, batch).await?;
+    mend_summary(&mut transaction, statements, batch).await?;
     transaction.commit().await?;
     Ok(Applied { applied_through, set_aside: letters.len() })
 }

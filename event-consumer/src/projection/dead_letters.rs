@@ -3,7 +3,7 @@
 use lapin::protocol::basic::AMQPProperties;
 use shared::event::Position;
 
-use crate::batch::{Received, Unreadable, storable};
+use crate::batch::{Received, ReceivedRepair, Unreadable, storable};
 
 /// A dead letter to be written.
 #[derive(Clone, Debug)]
@@ -35,6 +35,17 @@ impl<'d> Letter<'d> {
             position: Some(received.event.position),
             reason: reason_of(error),
             body: received.json.as_bytes(),
+            properties: received.properties,
+        }
+    }
+
+    /// For a repair that the replica refuses. It settles no position: none came with it.
+    #[must_use]
+    pub fn refused_repair(received: &ReceivedRepair<'d>, error: &tokio_postgres::Error) -> Self {
+        Self {
+            position: None,
+            reason: reason_of(error),
+            body: received.body,
             properties: received.properties,
         }
     }

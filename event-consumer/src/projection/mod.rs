@@ -6,6 +6,7 @@
 //! | [`winners`] | one winner per slot |
 //! | [`ranges`] | positions as ranges |
 //! | [`apply`] | the step: one batch, one transaction |
+//! | [`repair`] | rows made as somebody says who has compared them with the log |
 //! | [`missing`] | which positions are missing |
 //! | [`watermark`] | how complete the replica is while no events come |
 //! | [`dead_letters`] | what cannot be applied, set aside |
@@ -20,6 +21,7 @@ pub mod session;
 pub mod winners;
 pub mod ranges;
 pub mod apply;
+pub mod repair;
 pub mod missing;
 pub mod watermark;
 pub mod dead_letters;

@@ -8,6 +8,7 @@ use super::{
     apply::{APPLY_DEADLINE, ApplyError, Param, lock_status, project, settle},
     dead_letters::{properties_of, reason_of},
     open_letters::FORGET,
+    repair::{Mended, mend, recount},
     session::{ReplicaSession, Statements},
 };
 use crate::batch::{Batch, storable};
@@ -91,8 +92,12 @@ async fn refused(
         };
     }
     let savepoint = transaction.transaction().await?;
-    match project(&savepoint, statements, &batch.events).await {
-        Ok(()) => savepoint.commit().await?,
+    match apply_all(&savepoint, statements, batch).await {
+        Ok(Mended::Done) => savepoint.commit().await?,
+        Ok(Mended::ForeignEpoch) => {
+            savepoint.rollback().await?;
+            return Ok(Some("it is a repair of another epoch than the replica holds".to_owned()));
+        }
         Err(error) if Fault::of_rollback(&error) == Fault::Data => {
             savepoint.rollback().await?;
             return Ok(Some(reason_of(&error)));
@@ -101,4 +106,22 @@ async fn refused(
     }
     settle(transaction, statements, batch).await?;
     Ok(None)
+}
+
+/// Events or a repair: a letter is one of the two. A repair that comes so late changes only what nobody has written since.
+async fn apply_all(
+    transaction: &Transaction<'_>,
+    statements: &Statements,
+    batch: &Batch<'_>,
+) -> Result<Mended, tokio_postgres::Error> {
+    project(transaction, statements, &batch.events).await?;
+    for received in &batch.repairs {
+        if mend(transaction, statements, &received.repair).await? == Mended::ForeignEpoch {
+            return Ok(Mended::ForeignEpoch);
+        }
+        if received.repair.summary {
+            recount(transaction, statements, &received.repair).await?;
+        }
+    }
+    Ok(Mended::Done)
 }

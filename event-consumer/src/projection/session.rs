@@ -3,7 +3,7 @@
 use shared::postgres::{ConnectError, DatabaseUrl, Fault, Session, SessionKind};
 use tokio_postgres::Statement;
 
-use super::{missing, open_letters, retry};
+use super::{missing, open_letters, repair, retry};
 
 /// Whoever applies locks the status row first: without it two appliers at once give a wrong summary, and bring a
 /// deleted slot back.
@@ -25,20 +25,27 @@ const SET_ASIDE: &str = "
     WHERE dead_letters.position IS NULL AND excluded.position IS NOT NULL";
 
 /// A replica that has applied everything up to `$1` is complete as of `$2`; one that has not, learns nothing from it. A
-/// watermark never makes `as_of` earlier. It locks the row as every transaction that applies does.
+/// watermark never makes `as_of` earlier. It locks the row as every transaction that applies does. Says which epoch the
+/// replica is of.
 const ADVANCE_AS_OF: &str = "
-    UPDATE replication_status
-    SET as_of = $2, epoch = $3, applied_at = clock_timestamp()
-    WHERE applied_through >= $1 AND (as_of IS NULL OR as_of < $2) AND (epoch IS NULL OR epoch = $3)";
+    WITH advanced AS (
+        UPDATE replication_status
+        SET as_of = $2, epoch = $3, applied_at = clock_timestamp()
+        WHERE applied_through >= $1 AND (as_of IS NULL OR as_of < $2) AND (epoch IS NULL OR epoch = $3)
+    )
+    SELECT epoch FROM replication_status";
 
 /// Every statement of the projection, for the test that prepares them against the schema.
-pub const STATEMENTS: [&str; 14] = [
+pub const STATEMENTS: [&str; 17] = [
     LOCK_STATUS,
     UPSERT,
     BURY,
     SETTLE,
     SET_ASIDE,
     ADVANCE_AS_OF,
+    repair::MEND,
+    repair::RECOUNT,
+    repair::BOUND_RECOUNT,
     missing::TRY_TO_SEEK,
     missing::MISSING,
     open_letters::PAGE,
@@ -95,6 +102,8 @@ pub(super) struct Statements {
     pub(super) settle: Statement,
     pub(super) set_aside: Statement,
     pub(super) advance_as_of: Statement,
+    pub(super) mend: Statement,
+    pub(super) recount: Statement,
 }
 
 impl ReplicaSession {
@@ -104,16 +113,19 @@ impl ReplicaSession {
     /// [`OpenError`].
     pub async fn open(replica: &DatabaseUrl) -> Result<Self, OpenError> {
         let session = replica.connect(KIND).await?;
-        let (lock_status, upsert, bury, settle, set_aside, advance_as_of) = tokio::try_join!(
+        let (lock_status, upsert, bury, settle, set_aside, advance_as_of, mend, recount) = tokio::try_join!(
             session.prepare(LOCK_STATUS),
             session.prepare(UPSERT),
             session.prepare(BURY),
             session.prepare(SETTLE),
             session.prepare(SET_ASIDE),
             session.prepare(ADVANCE_AS_OF),
+            session.prepare(repair::MEND),
+            session.prepare(repair::RECOUNT),
         )
         .map_err(|error| OpenError::preparing(error, &session))?;
-        let statements = Statements { lock_status, upsert, bury, settle, set_aside, advance_as_of };
+        let statements =
+            Statements { lock_status, upsert, bury, settle, set_aside, advance_as_of, mend, recount };
         Ok(Self { session, statements })
     }
 

@@ -2,6 +2,7 @@
 
 use shared::watermark::Watermark;
 use tokio::time::timeout;
+use uuid::Uuid;
 
 use super::{
     apply::{APPLY_DEADLINE, ApplyError},
@@ -9,15 +10,20 @@ use super::{
 };
 
 /// Takes note of a watermark. One that comes before the events it speaks of says nothing yet, and is passed over: the
-/// next comes within half a second. So is one of another epoch than the replica's.
+/// next comes within half a second.
 ///
 /// # Errors
-/// [`ApplyError`]; the replica's freshness may or may not have been noted, which the next watermark makes up for.
+/// [`ApplyError`]; the replica's freshness may or may not have been noted, which the next watermark makes up for. That of
+/// another epoch is not.
 pub async fn apply_watermark(replica: &ReplicaSession, watermark: &Watermark) -> Result<(), ApplyError> {
     let ReplicaSession { session, statements } = replica;
     let Watermark { epoch, position, as_of } = watermark;
-    timeout(APPLY_DEADLINE, session.execute(&statements.advance_as_of, &[position, as_of, epoch]))
-        .await
-        .map_err(|_| ApplyError::Deadline)??;
-    Ok(())
+    let row =
+        timeout(APPLY_DEADLINE, session.query_one(&statements.advance_as_of, &[position, as_of, epoch]))
+            .await
+            .map_err(|_| ApplyError::Deadline)??;
+    match row.try_get::<_, Option<Uuid>>("epoch")? {
+        Some(held) if held != *epoch => Err(ApplyError::ForeignEpoch { held, met: *epoch }),
+        _ => Ok(()),
+    }
 }

@@ -41,6 +41,7 @@ impl Follower {
             recipient: recipient.clone(),
             broker_part: broker.clone(),
             replica_part: replica.clone(),
+            epoch_part: Part::new("epoch"),
             watermarks,
             unanswered: Arc::clone(&unanswered),
             foreign: Arc::clone(&foreign),

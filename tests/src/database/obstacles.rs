@@ -1,4 +1,4 @@
-//! What a test puts in the way of the services: locks that somebody holds, and rows that the database refuses.
+//! What a test puts in the way of the services: locks that somebody holds, rows that the database refuses, slowness.
 
 use anyhow::{Context, Result};
 use command_service::write_model::session::COMMIT_LOCK;
@@ -83,5 +83,25 @@ impl Database {
     /// The server is away, or nothing was refused.
     pub async fn accept_culprits(&self) -> Result<()> {
         Ok(self.sql().await?.batch_execute("DROP FUNCTION refuse_culprits() CASCADE").await?)
+    }
+
+    /// Makes every statement that appends to the log, and every commit of one, take this long.
+    ///
+    /// # Errors
+    /// The server is away.
+    pub async fn slow_down_the_log(&self, seconds: f64) -> Result<()> {
+        let sql = format!(
+            "CREATE FUNCTION take_long() RETURNS trigger LANGUAGE plpgsql AS $$
+             BEGIN
+                 PERFORM pg_sleep({seconds});
+                 RETURN NULL;
+             END
+             $$;
+             CREATE TRIGGER take_long AFTER INSERT ON parking_slot_events
+                 FOR EACH STATEMENT EXECUTE FUNCTION take_long();
+             CREATE CONSTRAINT TRIGGER take_long_at_commit AFTER INSERT ON parking_slot_events
+                 DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION take_long();"
+        );
+        Ok(self.sql().await?.batch_execute(&sql).await?)
     }
 }

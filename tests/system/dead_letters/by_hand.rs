@@ -11,18 +11,18 @@ use system_tests::{
 
 use super::{BATCH, letters, publish_as_stranger};
 
-pub(super) async fn run(pair: &Pair, arguments: &[&str]) -> Result<Ended> {
+pub(crate) async fn run(pair: &Pair, arguments: &[&str]) -> Result<Ended> {
     let arguments: Vec<&str> = ["dead-letters"].iter().chain(arguments).copied().collect();
     Run::event_consumer(pair, &arguments)?.end().await
 }
 
 /// The open letters, one object each.
-pub(super) async fn listed(pair: &Pair) -> Result<Vec<Value>> {
+pub(crate) async fn listed(pair: &Pair) -> Result<Vec<Value>> {
     let ended = run(pair, &["list", "--json"]).await?.expect(0)?;
     ended.text()?.lines().map(|line| serde_json::from_str(line).context("a line is no JSON")).collect()
 }
 
-pub(super) async fn letters_are(pair: &Pair, expected: i64) -> Result<()> {
+pub(crate) async fn letters_are(pair: &Pair, expected: i64) -> Result<()> {
     eventually(RECOVERY, "letters are set aside", async || {
         let letters = letters(pair).await?;
         ensure!(letters == expected, "{letters} of {expected}");

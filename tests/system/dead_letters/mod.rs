@@ -2,7 +2,7 @@
 
 mod poison;
 mod flood;
-mod by_hand;
+pub(crate) mod by_hand;
 mod retries;
 
 use anyhow::{Context, Result, ensure};

@@ -4,7 +4,7 @@ use anyhow::{Context, Result, ensure};
 use command_service::{
     commands::{Answer, Ask, Commands, Done, IdempotencyKey, Refusal, Request},
     relay::wake::CommitSignal,
-    write_model::{committer::Committer, keys::claim_of},
+    write_model::{committer::Committer, keys::claim_of, primary::Primary},
 };
 use futures_util::future::{join_all, try_join_all};
 use serde_json::json;
@@ -161,6 +161,8 @@ fn requests_with_one_key_in_one_batch_are_carried_out_once() -> Result<()> {
     with_pair(async |pair| {
         let url = pair.primary.server.url(Role::CommandService, &pair.primary.name);
         let primary = DatabaseUrl::parse(&url).context("not a URL")?;
+        let url = pair.replica.server.url(Role::CommandServiceReader, &pair.replica.name);
+        let primary = Primary::new(primary, DatabaseUrl::parse(&url).context("not a URL")?);
         let (commands, submissions) = Commands::channel(100, Duration::from_secs(10));
         let committer = Committer::new(primary, Part::new("primary"), submissions, CommitSignal::default());
         let missing = Request::One(Command::Delete(DeleteSlot {

@@ -26,18 +26,18 @@ use system_tests::{database::Database, level::EventRow, servers::servers};
 use tokio::{runtime::Runtime, sync::Mutex};
 use uuid::Uuid;
 
-const EPOCH: Uuid = Uuid::from_u128(0xe90c);
+pub(crate) const EPOCH: Uuid = Uuid::from_u128(0xe90c);
 
 /// A replica of its own and connections on which events are applied to it.
-struct Stand {
-    runtime: Runtime,
-    replica: Database,
+pub(crate) struct Stand {
+    pub(crate) runtime: Runtime,
+    pub(crate) replica: Database,
     url: DatabaseUrl,
-    session: Mutex<ReplicaSession>,
+    pub(crate) session: Mutex<ReplicaSession>,
 }
 
 impl Stand {
-    fn new() -> Result<Self> {
+    pub(crate) fn new() -> Result<Self> {
         let servers = servers()?;
         let server = servers.replica().clone();
         let replica = Database::new(server.clone(), servers.new_replica_database(&server)?);
@@ -49,13 +49,13 @@ impl Stand {
     }
 
     /// The replica's address for command-service.
-    fn reader_url(&self) -> Result<DatabaseUrl> {
+    pub(crate) fn reader_url(&self) -> Result<DatabaseUrl> {
         let url = self.replica.server.url(stack::Role::CommandServiceReader, &self.replica.name);
         DatabaseUrl::parse(&url).context("no URL")
     }
 
     /// Runs `test` on an empty replica for each of `cases` values.
-    fn for_each<S: Strategy>(
+    pub(crate) fn for_each<S: Strategy>(
         &self,
         cases: u32,
         strategy: &S,
@@ -82,7 +82,7 @@ impl Stand {
     }
 
     /// Applies a batch on the stand's connection.
-    async fn apply(&self, events: &[LoggedEvent]) -> Result<Applied> {
+    pub(crate) async fn apply(&self, events: &[LoggedEvent]) -> Result<Applied> {
         apply(&mut *self.session.lock().await, events).await
     }
 }
@@ -103,18 +103,18 @@ async fn apply(session: &mut ReplicaSession, events: &[LoggedEvent]) -> Result<A
         events: received
             .map(|(event, json)| Received { event: event.clone(), json, properties: &properties })
             .collect(),
-        unreadable: Vec::new(),
+        ..Batch::default()
     };
     Ok(apply_batch(session, &batch).await?)
 }
 
-fn fail(error: anyhow::Error) -> TestCaseError {
+pub(crate) fn fail(error: anyhow::Error) -> TestCaseError {
     TestCaseError::fail(format!("{error:#}"))
 }
 
 /// What happens next to a slot in a history that is being made up.
 #[derive(Clone, Copy, Debug)]
-enum Step {
+pub(crate) enum Step {
     Create,
     Rename,
     Occupy,
@@ -123,7 +123,7 @@ enum Step {
 
 /// A log made up of steps on slots by number, one commit a second. Steps that make no sense are left out: changes and
 /// deletes of what is not there, creates of what was there before.
-fn log_of(steps: &[(u8, Step)]) -> Vec<LoggedEvent> {
+pub(crate) fn log_of(steps: &[(u8, Step)]) -> Vec<LoggedEvent> {
     static NEXT_NAME: AtomicI64 = AtomicI64::new(1);
     let mut slots: std::collections::BTreeMap<u8, (i64, Option<Slot>)> = std::collections::BTreeMap::new();
     let mut log: Vec<LoggedEvent> = Vec::new();
@@ -181,7 +181,7 @@ fn second(number: i64) -> jiff::Timestamp {
 
 /// The events as rows of the log, for the fold that knows nothing of the services' code. A delete's row has the time
 /// of its slot's create, which is not on the wire.
-fn rows_of(log: &[LoggedEvent]) -> Vec<EventRow> {
+pub(crate) fn rows_of(log: &[LoggedEvent]) -> Vec<EventRow> {
     log.iter()
         .map(|logged| {
             let slot = evolve(&logged.event);

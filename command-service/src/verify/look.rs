@@ -1,0 +1,51 @@
+//! The exact look at certain slots: however busy the register is, it cannot err.
+
+use uuid::Uuid;
+
+use super::{
+    VerifyError,
+    difference::{SlotDifference, State},
+    judge::{Expected, judge},
+    sides::Sides,
+};
+use crate::queries::inspect::Exact;
+
+/// The most slots of one look.
+pub const LOOK_SLOTS_MAX: usize = 256;
+
+impl Sides {
+    /// Those of these slots, at most [`LOOK_SLOTS_MAX`], that are not what the positions that the replica has settled make
+    /// of them.
+    ///
+    /// # Errors
+    /// [`VerifyError`].
+    pub async fn exactly(&self, slots: &[Uuid]) -> Result<Vec<SlotDifference>, VerifyError> {
+        let Exact { slots: found, settled, aside, epoch } = self.replica.exactly(slots).await?;
+        if found.len() != slots.len() || epoch.is_some_and(|epoch| epoch != self.epoch) {
+            return Err(VerifyError::Replaced);
+        }
+        // Read after the replica: so the log has every position that it has settled.
+        let mut expected = self.primary.expected(slots, &settled, &aside).await?;
+        let nothing = Expected { due: State::Never, set_aside: Vec::new() };
+        let mut differences = Vec::new();
+        for (uuid, found) in found {
+            let expected = expected.remove(&uuid).unwrap_or_else(|| nothing.clone());
+            differences.extend(judge(uuid, &expected, found));
+        }
+        self.name_letters(&mut differences).await?;
+        Ok(differences)
+    }
+
+    /// Looks up the dead letters by which positions were set aside. One that is gone by now is not named.
+    async fn name_letters(&self, differences: &mut [SlotDifference]) -> Result<(), VerifyError> {
+        let positions: Vec<i64> = differences.iter().filter_map(|difference| difference.position).collect();
+        if positions.is_empty() {
+            return Ok(());
+        }
+        let letters = self.replica.letters(&positions).await?;
+        for difference in differences {
+            difference.letter = difference.position.and_then(|position| letters.get(&position).copied());
+        }
+        Ok(())
+    }
+}

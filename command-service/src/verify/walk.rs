@@ -1,0 +1,98 @@
+//! The first look: everything, in short chunks. Slots are walked through from the youngest to the oldest, so that what
+//! is created meanwhile lies behind the walk, which therefore ends however busy the register is.
+
+use uuid::Uuid;
+
+use super::{
+    VerifyError,
+    difference::{Difference, SlotDifference},
+    look::LOOK_SLOTS_MAX,
+    report::{DIFFERENCES_MAX, Progress, Report},
+    sides::Sides,
+};
+use crate::{
+    queries::inspect::Range,
+    write_model::inspect::{Chunk, LogPlace},
+};
+
+/// Looks at the log up to a position: no gap, commit times strictly rising, versions of each slot rising by one.
+pub(super) async fn log(
+    sides: &Sides,
+    end: i64,
+    report: &mut Report,
+    progress: &impl Fn(Progress),
+) -> Result<(), VerifyError> {
+    let mut place = LogPlace { position: 0, committed_at: None };
+    while place.position < end {
+        let part = sides.primary.log_behind(place).await?;
+        for (position, flaw) in part.flaws {
+            report.add(Difference::Log { position, flaw }, false)?;
+        }
+        match part.last {
+            Some(last) => place = last,
+            None => return Err(VerifyError::Replaced),
+        }
+        progress(Progress::Log(place.position));
+    }
+    Ok(())
+}
+
+/// Compares every slot of the log with the write model and with the replica, and looks for slots that only these have.
+/// What differs on the replica is looked at exactly, and returned if it still does.
+pub(super) async fn slots(
+    sides: &Sides,
+    report: &mut Report,
+    progress: &impl Fn(Progress),
+) -> Result<Vec<SlotDifference>, VerifyError> {
+    let mut differences = Vec::new();
+    let mut high = Uuid::max();
+    loop {
+        let chunk = sides.primary.chunk(high).await?;
+        let range = sides.replica.range(chunk.low, high).await?;
+        let low = range.low;
+        let compared = compare(chunk, range);
+        for difference in compared.write_model {
+            report.add(difference, false)?;
+        }
+        for part in compared.suspects.chunks(LOOK_SLOTS_MAX) {
+            differences.extend(sides.exactly(part).await?);
+        }
+        if report.findings.len() + differences.len() > DIFFERENCES_MAX {
+            return Err(VerifyError::TooMany);
+        }
+        report.slots += compared.slots;
+        progress(Progress::Slots(report.slots));
+        if low.is_nil() {
+            return Ok(differences);
+        }
+        high = Uuid::from_u128(low.as_u128() - 1);
+    }
+}
+
+struct Compared {
+    slots: u64,
+    /// Differences of the write model: exact, since it was read in one snapshot with the log.
+    write_model: Vec<Difference>,
+    /// Slots that are not on the replica what they are at the end of the log. That may be right.
+    suspects: Vec<Uuid>,
+}
+
+/// Compares what is not below the range of the replica; the rest is read again with the next chunk.
+fn compare(chunk: Chunk, range: Range) -> Compared {
+    let Range { slots: mut found, low } = range;
+    let mut compared = Compared { slots: 0, write_model: Vec::new(), suspects: Vec::new() };
+    for entry in chunk.entries.into_iter().filter(|entry| entry.uuid >= low) {
+        let uuid = entry.uuid;
+        compared.slots += 1;
+        if !entry.state.is(&found.remove(&uuid).unwrap_or_default()) {
+            compared.suspects.push(uuid);
+        }
+        if entry.expected != entry.written {
+            let (found, expected) = (entry.written.map(Box::new), entry.expected.map(Box::new));
+            compared.write_model.push(Difference::WriteModel { uuid, found, expected });
+        }
+    }
+    compared.slots += found.len() as u64;
+    compared.suspects.extend(found.into_keys());
+    compared
+}

@@ -1,0 +1,165 @@
+//! Repairs: rows made as somebody says who has compared them with the log. They change nothing that was written since
+//! that comparison, and nothing of what is noted as applied.
+
+use jiff::Timestamp;
+use shared::{
+    postgres::Fault,
+    repair::{Found, Repair, SlotRepair, Target},
+};
+use tokio_postgres::{Error, Transaction};
+use uuid::Uuid;
+
+use super::{
+    apply::{ApplyError, Param},
+    dead_letters::{Letter, reason_of},
+    session::Statements,
+};
+use crate::batch::{Batch, ReceivedRepair};
+
+pub(super) const MEND: &str = include_str!("sql/mend.sql");
+
+pub(super) const RECOUNT: &str = include_str!("sql/recount.sql");
+
+/// Counting everything takes the longer the more there is. Where it takes longer than this it is given up, so that
+/// events are not held for ever; it must leave time for the commit.
+pub(super) const BOUND_RECOUNT: &str = "SELECT set_config('statement_timeout', '5s', true)";
+
+/// What became of a repair.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Mended {
+    /// Whatever was still as it was found is as it must be now.
+    Done,
+    /// It is of another epoch than the rows: nothing was changed.
+    ForeignEpoch,
+}
+
+/// Slots to be repaired, as columns.
+#[derive(Debug, Default)]
+struct Columns<'r> {
+    uuids: Vec<Uuid>,
+    found_slots: Vec<Option<i64>>,
+    found_tombstones: Vec<Option<i64>>,
+    versions: Vec<Option<i64>>,
+    created_at: Vec<Option<Timestamp>>,
+    updated_at: Vec<Option<Timestamp>>,
+    statuses: Vec<Option<&'static str>>,
+    names: Vec<Option<&'r str>>,
+    deleted_at: Vec<Option<Timestamp>>,
+}
+
+impl<'r> Columns<'r> {
+    fn of(slots: &'r [SlotRepair]) -> Self {
+        let mut columns = Self::default();
+        for SlotRepair { uuid, found: Found { slot, tombstone }, target } in slots {
+            columns.uuids.push(*uuid);
+            columns.found_slots.push(*slot);
+            columns.found_tombstones.push(*tombstone);
+            columns.push(target);
+        }
+        columns
+    }
+
+    fn push(&mut self, target: &'r Target) {
+        let (live, buried) = match target {
+            Target::Live { slot, created_at, updated_at } => (Some((slot, *created_at, *updated_at)), None),
+            Target::Deleted { version, deleted_at } => (None, Some((*version, *deleted_at))),
+            Target::Absent => (None, None),
+        };
+        let version = live.map(|(slot, ..)| slot.version).or(buried.map(|(version, _)| version));
+        self.versions.push(version.map(|version| version.get()));
+        self.created_at.push(live.map(|(_, created_at, _)| created_at));
+        self.updated_at.push(live.map(|(.., updated_at)| updated_at));
+        self.statuses.push(live.map(|(slot, ..)| slot.status.as_str()));
+        self.names.push(live.map(|(slot, ..)| slot.name.as_str()));
+        self.deleted_at.push(buried.map(|(_, deleted_at)| deleted_at));
+    }
+}
+
+/// Repairs slots. The status row is locked.
+pub(super) async fn mend(
+    transaction: &Transaction<'_>,
+    statements: &Statements,
+    repair: &Repair,
+) -> Result<Mended, Error> {
+    let columns = Columns::of(&repair.slots);
+    let params: [Param<'_>; 10] = [
+        &columns.uuids,
+        &columns.found_slots,
+        &columns.found_tombstones,
+        &columns.versions,
+        &columns.created_at,
+        &columns.updated_at,
+        &columns.statuses,
+        &columns.names,
+        &columns.deleted_at,
+        &repair.epoch,
+    ];
+    let row = transaction.query_one(&statements.mend, &params).await?;
+    let (asked, mended): (_, i64) = (repair.slots.len(), row.try_get("mended")?);
+    let is_this_epoch = row.try_get("is_this")?;
+    if asked > 0 {
+        tracing::info!(asked, mended, is_this_epoch, "slots repaired");
+    }
+    Ok(if is_this_epoch { Mended::Done } else { Mended::ForeignEpoch })
+}
+
+/// Counts the summary anew. The status row is locked.
+pub(super) async fn recount(
+    transaction: &Transaction<'_>,
+    statements: &Statements,
+    repair: &Repair,
+) -> Result<(), Error> {
+    let row = transaction.query_one(&statements.recount, &[&repair.epoch]).await?;
+    let is_this_epoch: bool = row.try_get("is_this")?;
+    tracing::info!(is_this_epoch, "summary counted anew");
+    Ok(())
+}
+
+/// Repairs the slots that a batch names. What the replica refuses because of its content becomes a letter, and does not
+/// hold up the others.
+pub(super) async fn mend_slots<'d>(
+    transaction: &mut Transaction<'_>,
+    statements: &Statements,
+    batch: &Batch<'d>,
+    letters: &mut Vec<Letter<'d>>,
+) -> Result<(), ApplyError> {
+    for received in &batch.repairs {
+        let savepoint = transaction.transaction().await?;
+        match mend(&savepoint, statements, &received.repair).await {
+            Ok(Mended::Done) => savepoint.commit().await?,
+            Ok(Mended::ForeignEpoch) => {
+                savepoint.rollback().await?;
+                tracing::warn!(repair.epoch = %received.repair.epoch, "a repair of another epoch passed over");
+            }
+            Err(error) if Fault::of_rollback(&error) == Fault::Data => {
+                savepoint.rollback().await?;
+                tracing::warn!(reason = reason_of(&error), "repair set aside");
+                letters.push(Letter::refused_repair(received, &error));
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(())
+}
+
+/// Counts the summary anew, once, if the batch asks for it. It is the last thing that its transaction does, since its
+/// bound stays in force. Given up when it takes too long: who asked for it sees that it was not done.
+pub(super) async fn mend_summary(
+    transaction: &mut Transaction<'_>,
+    statements: &Statements,
+    batch: &Batch<'_>,
+) -> Result<(), ApplyError> {
+    let asks = |received: &&ReceivedRepair<'_>| received.repair.summary;
+    let Some(received) = batch.repairs.iter().rfind(asks) else { return Ok(()) };
+    transaction.query_one(BOUND_RECOUNT, &[]).await?;
+    let savepoint = transaction.transaction().await?;
+    match recount(&savepoint, statements, &received.repair).await {
+        Ok(()) => Ok(savepoint.commit().await?),
+        Err(error) if matches!(Fault::of_rollback(&error), Fault::Data | Fault::Retryable) => {
+            savepoint.rollback().await?;
+            tracing::warn!(reason = reason_of(&error), "the summary was not counted anew");
+            Ok(())
+        }
+        Err(error) => Err(error.into()),
+    }
+}

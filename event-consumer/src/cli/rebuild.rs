@@ -113,7 +113,7 @@ fn bar() -> ProgressBar {
 fn refusal(error: RebuildError) -> CliError {
     match error {
         RebuildError::Away(part) => CliError::Away(part),
-        RebuildError::Step(StepError::Connect(_)) => CliError::Away("the replica"),
+        RebuildError::Step(StepError::Connect(_) | StepError::Deadline) => CliError::Away("the replica"),
         RebuildError::Step(StepError::Sql(error)) => error.into(),
         RebuildError::Step(StepError::Migrate(_)) => CliError::Other(anyhow::Error::from(error)),
         RebuildError::Step(_)

@@ -3,6 +3,8 @@
 //! applied to; the consumer may run or not.
 
 mod follower;
+mod course;
+mod outcome;
 
 use std::time::Duration;
 
@@ -14,12 +16,16 @@ use shared::{
 };
 use tokio::{
     sync::watch,
-    time::{Instant, sleep},
+    time::{Instant, sleep, timeout},
 };
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use self::follower::Follower;
+pub use self::outcome::{Progress, RebuildError, Rebuilt};
+use self::{
+    course::{Course, stuck},
+    follower::Follower,
+};
 use crate::projection::rebuild::{Counts, Director, Look, StepError, Swap};
 
 /// How often the copy is compared with the replica and the log.
@@ -33,6 +39,13 @@ const SWAP_PATIENCE: Duration = Duration::from_secs(60);
 
 /// How long a rebuild that was killed may still hold the lock: its session ends with its last statement, or sooner.
 const LOCK_PATIENCE: Duration = Duration::from_secs(3);
+
+/// How long the replica may take to be looked at.
+const LOOK_DEADLINE: Duration = Duration::from_secs(5);
+
+/// How long anything else may take before the connection is given up: longer than the server's own bounds, which end it
+/// first unless the server hangs.
+const STEP_DEADLINE: Duration = Duration::from_secs(150);
 
 /// How long is tried to remove what was built, or replaced. The next rebuild removes what stays.
 const CLEAR_PATIENCE: Duration = Duration::from_secs(10);
@@ -50,63 +63,11 @@ pub struct Rebuild {
     pub patience: Duration,
 }
 
-/// How far a rebuild is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Progress {
-    /// How many positions the copy has.
-    pub settled: i64,
-    /// How many there are, as far as is known.
-    pub end: i64,
-    /// Whether the copy is level and tries to take the replica's place.
-    pub is_level: bool,
-}
-
-/// What a rebuild has led to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Rebuilt {
-    /// What the replica holds now.
-    pub counts: Counts,
-    /// Whether what was replaced is gone, too.
-    pub is_cleared: bool,
-}
-
-/// Why the replica is as it was.
-#[derive(Debug, thiserror::Error)]
-pub enum RebuildError {
-    /// A step failed in a way that waiting does not mend.
-    #[error(transparent)]
-    Step(#[from] StepError),
-    /// Nothing has moved for too long, because of this part.
-    #[error("{0} is away")]
-    Away(&'static str),
-    /// The events are not all of one life of the primary.
-    #[error("the primary was restored or replaced meanwhile: rebuild again")]
-    ForeignEpoch,
-    /// The replica says that it has what the log does not have.
-    #[error("the replica claims to hold positions up to {claimed}, and the log ends at {end}")]
-    BeyondLog {
-        /// The highest position that it claims.
-        claimed: i64,
-        /// The last one of the log.
-        end: i64,
-    },
-    /// The swap could not get the locks that it needs.
-    #[error("the copy is level, but cannot take the replica's place; in the way: {0}")]
-    InTheWay(String),
-    /// Somebody asked to stop.
-    #[error("interrupted")]
-    Interrupted,
-}
-
-/// What the loop remembers from one look to the next.
-struct Course {
-    /// What was known to be there at the last look, which the copy must have at the next one.
-    goal: Option<i64>,
-    settled: i64,
-    moved_at: Instant,
-    is_counted: bool,
-    swap_since: Option<Instant>,
-    in_the_way: Vec<String>,
+/// What a step came to.
+enum Step {
+    Filling,
+    GaveWay,
+    Swapped(Counts),
 }
 
 impl Rebuild {
@@ -121,9 +82,9 @@ impl Rebuild {
         stop: &CancellationToken,
     ) -> Result<Rebuilt, RebuildError> {
         let number = Uuid::now_v7();
-        let mut director = self.build(number, stop).await?;
+        let mut director = Some(self.build(number, stop).await?);
         let follower = Follower::start(self);
-        let swapped = self.fill_and_swap(&mut director, &follower, progress, stop).await;
+        let swapped = self.fill_and_swap(&mut director, number, &follower, progress, stop).await;
         follower.end().await;
         let is_cleared = self.clear(director, number).await;
         Ok(Rebuilt { counts: swapped?, is_cleared })
@@ -135,14 +96,14 @@ impl Rebuild {
         let mut pauses = Pauses::new();
         while !stop.is_cancelled() {
             match Director::open(&self.replica, number).await {
-                Ok(director) => match director.build(&self.replica).await {
-                    Ok(()) => return Ok(director),
-                    Err(error) if director.may_succeed_later(&error) => {}
-                    Err(error) => {
+                Ok(director) => match timeout(STEP_DEADLINE, director.build(&self.replica)).await {
+                    Ok(Ok(())) => return Ok(director),
+                    Ok(Err(error)) if !director.may_succeed_later(&error) => {
                         // A stranger's schema stays.
-                        let _ = director.clear().await;
+                        let _ = timeout(STEP_DEADLINE, director.clear()).await;
                         return Err(error.into());
                     }
+                    Ok(Err(_)) | Err(_) => {}
                 },
                 Err(StepError::Another) if begun.elapsed() > LOCK_PATIENCE => {
                     return Err(StepError::Another.into());
@@ -159,24 +120,35 @@ impl Rebuild {
 
     async fn fill_and_swap(
         &self,
-        director: &mut Director,
+        director: &mut Option<Director>,
+        number: Uuid,
         follower: &Follower,
         progress: &watch::Sender<Progress>,
         stop: &CancellationToken,
     ) -> Result<Counts, RebuildError> {
         let mut course = Course::new();
         while !stop.is_cancelled() {
-            let pause = match self.take_step(director, follower, &mut course, progress).await {
-                Ok(Step::Swapped(counts)) => return Ok(counts),
-                Ok(Step::Filling) => LOOK_INTERVAL,
-                Ok(Step::GaveWay) => SWAP_PAUSE,
-                Err(RebuildError::Step(error)) if director.may_succeed_later(&error) => {
-                    match self.resume(director, &mut course, stop).await? {
-                        Some(counts) => return Ok(counts),
-                        None => LOOK_INTERVAL,
-                    }
+            let Some(open) = director else {
+                if let Some(counts) = self.resume(director, number, stop).await? {
+                    return Ok(counts);
                 }
-                Err(error) => return Err(error),
+                course.moved_at = Instant::now();
+                continue;
+            };
+            let step = self.take_step(open, follower, &mut course, progress);
+            let pause = match timeout(STEP_DEADLINE, step).await {
+                Ok(Ok(Step::Swapped(counts))) => return Ok(counts),
+                Ok(Ok(Step::Filling)) => LOOK_INTERVAL,
+                Ok(Ok(Step::GaveWay)) => SWAP_PAUSE,
+                Ok(Err(RebuildError::Step(error))) if !open.may_succeed_later(&error) => {
+                    return Err(error.into());
+                }
+                // What it came to shows on another connection, when this one's end has ended it.
+                Ok(Err(RebuildError::Step(_))) | Err(_) => {
+                    *director = None;
+                    LOOK_INTERVAL
+                }
+                Ok(Err(error)) => return Err(error),
             };
             stop.run_until_cancelled(sleep(pause)).await;
         }
@@ -191,7 +163,7 @@ impl Rebuild {
         course: &mut Course,
         progress: &watch::Sender<Progress>,
     ) -> Result<Step, RebuildError> {
-        let look = director.look().await?;
+        let look = timeout(LOOK_DEADLINE, director.look()).await.map_err(|_| StepError::Deadline)??;
         let newest = follower.newest_watermark();
         if look.contradicts(newest.as_ref()) || follower.has_met_another_epoch() {
             return Err(RebuildError::ForeignEpoch);
@@ -260,18 +232,15 @@ impl Rebuild {
     /// carried out, what the replica holds.
     async fn resume(
         &self,
-        director: &mut Director,
-        course: &mut Course,
+        director: &mut Option<Director>,
+        number: Uuid,
         stop: &CancellationToken,
     ) -> Result<Option<Counts>, RebuildError> {
-        if !director.is_lost() {
-            return Ok(None);
-        }
         let lost_at = Instant::now();
         let mut pauses = Pauses::new();
         while !stop.is_cancelled() {
-            let resumed = async {
-                let again = Director::open(&self.replica, director.number()).await?;
+            let resuming = async {
+                let again = Director::open(&self.replica, number).await?;
                 if again.has_swapped().await? {
                     let counts = again.count().await?;
                     return Ok((again, Some(counts)));
@@ -279,10 +248,9 @@ impl Rebuild {
                 again.must_have_copy().await?;
                 Ok((again, None))
             };
-            match resumed.await {
+            match timeout(LOOK_DEADLINE, resuming).await.unwrap_or(Err(StepError::Deadline)) {
                 Ok((again, counts)) => {
-                    *director = again;
-                    course.moved_at = Instant::now();
+                    *director = Some(again);
                     return Ok(counts);
                 }
                 Err(StepError::Removed) => return Err(StepError::Removed.into()),
@@ -295,18 +263,17 @@ impl Rebuild {
     }
 
     /// Removes the copy, or what it has replaced. False if that could not be done now.
-    async fn clear(&self, director: Director, number: Uuid) -> bool {
+    async fn clear(&self, mut director: Option<Director>, number: Uuid) -> bool {
         let begun = Instant::now();
         let mut pauses = Pauses::new();
-        let mut director = Some(director);
         loop {
-            if let Some(open) = director.take().filter(|open| !open.is_lost()) {
-                if open.clear().await.is_ok() {
-                    return true;
-                }
-                director = Some(open);
-            } else {
-                director = Director::open(&self.replica, number).await.ok();
+            match director.take().filter(|open| !open.is_lost()) {
+                Some(open) => match timeout(STEP_DEADLINE, open.clear()).await {
+                    Ok(Ok(())) => return true,
+                    Ok(Err(_)) => director = Some(open),
+                    Err(_) => {}
+                },
+                None => director = Director::open(&self.replica, number).await.ok(),
             }
             if begun.elapsed() > CLEAR_PATIENCE {
                 return false;
@@ -314,54 +281,4 @@ impl Rebuild {
             pauses.wait().await;
         }
     }
-}
-
-/// What a step came to.
-enum Step {
-    Filling,
-    GaveWay,
-    Swapped(Counts),
-}
-
-impl Course {
-    fn new() -> Self {
-        Self {
-            goal: None,
-            settled: 0,
-            moved_at: Instant::now(),
-            is_counted: false,
-            swap_since: None,
-            in_the_way: Vec::new(),
-        }
-    }
-
-    fn note(&mut self, look: &Look) {
-        if self.settled != look.settled {
-            self.settled = look.settled;
-            self.moved_at = Instant::now();
-        }
-    }
-
-    /// Who was there at two tries in a row stays; others come and go.
-    fn note_in_the_way(&mut self, who: Vec<String>) {
-        let stayed: Vec<_> = who.iter().filter(|one| self.in_the_way.contains(one)).cloned().collect();
-        self.in_the_way = if stayed.is_empty() { who } else { stayed };
-    }
-
-    fn who_is_in_the_way(&self) -> String {
-        match self.in_the_way.is_empty() {
-            true => "more is written than the copy takes".to_owned(),
-            false => self.in_the_way.join(", "),
-        }
-    }
-}
-
-/// Why nothing moves.
-fn stuck(look: &Look, known_end: i64, follower: &Follower) -> RebuildError {
-    let is_whole = look.epoch.is_some() && look.through >= known_end;
-    let told = follower.newest_watermark().is_some_and(|newest| newest.position < look.held_reach);
-    if is_whole && told && !look.holds_all {
-        return RebuildError::BeyondLog { claimed: look.held_reach, end: known_end };
-    }
-    RebuildError::Away(follower.part_away())
 }

@@ -161,3 +161,22 @@ fn a_replica_that_was_never_migrated_is_not_rebuilt() -> Result<()> {
         Ok(())
     })
 }
+
+#[test]
+fn a_replica_that_claims_more_than_the_log_has_is_not_rebuilt_before_somebody_has_judged() -> Result<()> {
+    with_pair(async |pair| {
+        pair.client().created("Slot 1").await?;
+        assert_level(pair).await?;
+        let sql = pair.replica.sql().await?;
+        sql.batch_execute("UPDATE replication_status SET applied = '{[0,2),[50,60)}'").await?;
+
+        let ended = Run::event_consumer(pair, &["rebuild", "--patience", "3"])?.end().await?.expect(1)?;
+
+        let line = "event-consumer: the replica claims to hold positions up to 59, and the log ends at 1: if the \
+                    primary was restored, run command-service migrate --new-epoch first; the replica is as it was\n";
+        ensure!(ended.errors.ends_with(line), "it says {:?}", ended.errors);
+        assert_nothing_left(pair).await?;
+        sql.batch_execute("UPDATE replication_status SET applied = '{[0,2)}'").await?;
+        assert_level(pair).await
+    })
+}

@@ -50,6 +50,9 @@ pub enum StepError {
     /// The replica refused, or the connection was lost.
     #[error("the replica cannot be rebuilt now")]
     Sql(#[from] tokio_postgres::Error),
+    /// The replica did not answer in time.
+    #[error("the replica did not answer in time")]
+    Deadline,
     /// The tables of the copy could not be made.
     #[error("the tables of the new copy could not be made")]
     Migrate(#[from] MigrateError),

@@ -49,12 +49,6 @@ impl Director {
         }
     }
 
-    /// Which rebuild it directs.
-    #[must_use]
-    pub fn number(&self) -> Uuid {
-        self.rebuild
-    }
-
     /// Whether the connection is lost.
     #[must_use]
     pub fn is_lost(&self) -> bool {
@@ -65,7 +59,7 @@ impl Director {
     #[must_use]
     pub fn may_succeed_later(&self, error: &StepError) -> bool {
         match error {
-            StepError::Connect(_) => true,
+            StepError::Connect(_) | StepError::Deadline => true,
             StepError::Migrate(error) => {
                 self.is_lost() || matches!(error, MigrateError::Connect(_) | MigrateError::Start(_))
             }

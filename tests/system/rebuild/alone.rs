@@ -177,6 +177,7 @@ fn a_replica_that_claims_more_than_the_log_has_is_not_rebuilt_before_somebody_ha
         ensure!(ended.errors.ends_with(line), "it says {:?}", ended.errors);
         assert_nothing_left(pair).await?;
         sql.batch_execute("UPDATE replication_status SET applied = '{[0,2)}'").await?;
-        assert_level(pair).await
+        assert_level(pair).await?;
+        pair.ready().await
     })
 }

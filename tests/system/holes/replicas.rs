@@ -12,6 +12,7 @@ use system_tests::{
     eventually,
     level::{Everything, rows},
     load::{Load, MIXED},
+    program::Run,
     random::seed,
     scale,
     servers::servers,
@@ -88,6 +89,15 @@ fn deadline() -> Duration {
     RECOVERY * u32::try_from(scale()).unwrap_or(u32::MAX)
 }
 
+/// As its operator would find out.
+async fn assert_verified(pair: &Pair, replica: &Database) -> Result<()> {
+    let url = replica.url_through(Role::CommandServiceReader, replica.server.port());
+    let verify = Run::command_service(pair, &["verify", "--replica", "second"])?;
+    let verified = verify.with("REPLICA_DATABASE_URL", Some(&url)).end().await?.expect(0)?;
+    print!("{}", verified.text()?);
+    Ok(())
+}
+
 #[test]
 fn a_second_replica_is_filled_while_writes_go_on_and_its_consumer_is_killed() -> Result<()> {
     with_pair(async |pair| {
@@ -115,6 +125,7 @@ fn a_second_replica_is_filled_while_writes_go_on_and_its_consumer_is_killed() ->
         })
         .await
         .with_context(|| consumer.log_tail())?;
+        assert_verified(pair, &replica).await?;
         let mut everything = Everything::read(&pair.primary, &pair.replica).await?;
         // The batches were created beside the load.
         everything.events.retain(|event| !event.name.as_deref().is_some_and(|name| name.starts_with("Old ")));

@@ -5,7 +5,7 @@
 //! | [`keys`] | idempotency keys: claimed, kept, found again |
 //! | [`draft`] | what a batch of commands comes to, decided in memory |
 //! | [`commit`] | the step: one batch, one transaction |
-//! | [`exchange`] | how long the primary may be silent, and what a failure says of what was done |
+//! | `exchange` | how long the primary may be silent, and what a failure says of what was done |
 //! | [`committer`] | the loop: takes what waits, has it committed, answers |
 //! | [`session`] | the committer's connection with its statements |
 //! | [`primary`] | the way to the primary: no session is used before the epoch is known to hold |

@@ -136,7 +136,7 @@ fn of_two_services_that_notice_one_gives_the_new_epoch() -> Result<()> {
     let two = Shape { command_services: 2, ..own_primary() };
     two.run(async |pair| {
         let written = write_around_a_copy(pair).await?;
-        created(&pair.command_services[1].client(), "Lost as well").await?;
+        created_soon(&pair.command_services[1].client(), "Lost as well").await?;
         assert_level(pair).await?;
 
         written.copy.put_back().await?;

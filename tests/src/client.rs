@@ -17,6 +17,10 @@ use crate::service::Address;
 /// Longer than any answer may take: a command has 10 s and a little more.
 const ANSWER_DEADLINE: Duration = Duration::from_secs(12);
 
+/// How long an idle connection is kept: shorter than the service keeps it, or a call might be sent on one that is just
+/// being closed.
+const IDLE_MAX: Duration = Duration::from_secs(2);
+
 /// How many slots a page of [`Client::list_all`] has.
 const PAGE: usize = 1000;
 
@@ -111,7 +115,8 @@ impl Client {
     /// A client of whoever listens at `address` when a call is made.
     #[must_use]
     pub fn new(address: Address) -> Self {
-        Self { http: reqwest::Client::new(), address }
+        let http = reqwest::Client::builder().pool_idle_timeout(IDLE_MAX).build();
+        Self { http: http.unwrap_or_default(), address }
     }
 
     /// `POST /parking-slots` with a name only.

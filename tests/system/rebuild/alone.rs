@@ -170,7 +170,7 @@ fn a_replica_that_claims_more_than_the_log_has_is_not_rebuilt_before_somebody_ha
         let sql = pair.replica.sql().await?;
         sql.batch_execute("UPDATE replication_status SET applied = '{[0,2),[50,60)}'").await?;
 
-        let ended = Run::event_consumer(pair, &["rebuild", "--patience", "3"])?.end().await?.expect(1)?;
+        let ended = Run::event_consumer(pair, &["rebuild", "--patience", "8"])?.end().await?.expect(1)?;
 
         let line = "event-consumer: the replica claims to hold positions up to 59, and the log ends at 1: if the \
                     primary was restored, run command-service migrate --new-epoch first; the replica is as it was\n";

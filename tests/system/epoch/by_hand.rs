@@ -8,7 +8,9 @@ use system_tests::{
     random::seed,
 };
 
-use super::{assert_foreign, consumer_names_the_way_out, created, epoch, new_epochs};
+use super::{
+    assert_foreign, assert_level_after_a_rebuild, consumer_names_the_way_out, created, epoch, new_epochs,
+};
 
 #[test]
 fn a_new_epoch_is_given_by_hand_while_everything_runs() -> Result<()> {
@@ -36,7 +38,8 @@ fn a_new_epoch_is_given_by_hand_while_everything_runs() -> Result<()> {
             assert_eq!(after.epoch(), Some(now));
             assert_foreign(client, &before).await?;
         }
-        consumer_names_the_way_out(pair).await
+        consumer_names_the_way_out(pair).await?;
+        assert_level_after_a_rebuild(pair).await
     })
 }
 

@@ -8,8 +8,8 @@ use system_tests::{
 };
 
 use super::{
-    assert_foreign, assert_only_old_reads, consumer_names_the_way_out, created, created_soon, epoch,
-    new_epochs,
+    assert_foreign, assert_level_after_a_rebuild, assert_only_old_reads, consumer_names_the_way_out, created,
+    created_soon, epoch, new_epochs,
 };
 
 #[test]
@@ -32,7 +32,8 @@ fn a_new_timeline_is_noticed_though_no_event_was_lost() -> Result<()> {
         assert_eq!(new_epochs(pair)?, 1);
         assert_foreign(&client, &kept).await?;
         assert_only_old_reads(&client, 1).await?;
-        consumer_names_the_way_out(pair).await
+        consumer_names_the_way_out(pair).await?;
+        assert_level_after_a_rebuild(pair).await
     })
 }
 
@@ -71,7 +72,8 @@ fn a_standby_is_not_taken_for_the_primary_and_is_another_one_once_it_is_promoted
         assert_ne!(epoch(pair).await?, before);
         assert_eq!((after.position(), after.epoch()), (2, Some(epoch(pair).await?)));
         assert_eq!(new_epochs(pair)?, 1);
-        assert_foreign(&client, &kept).await
+        assert_foreign(&client, &kept).await?;
+        assert_level_after_a_rebuild(pair).await
     })
 }
 
@@ -92,6 +94,7 @@ fn a_dump_restored_into_another_database_is_noticed() -> Result<()> {
         assert_eq!((after.position(), after.epoch()), (2, Some(epoch(pair).await?)));
         assert_eq!(new_epochs(pair)?, 1);
         assert_foreign(&client, &kept).await?;
-        consumer_names_the_way_out(pair).await
+        consumer_names_the_way_out(pair).await?;
+        assert_level_after_a_rebuild(pair).await
     })
 }

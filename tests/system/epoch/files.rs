@@ -4,8 +4,8 @@ use anyhow::{Result, ensure};
 use system_tests::{Pair, Shape, assert_level, backup::FileCopy};
 
 use super::{
-    assert_foreign, assert_only_old_reads, consumer_names_the_way_out, created, created_soon, epoch, log_end,
-    new_epochs,
+    assert_foreign, assert_level_after_a_rebuild, assert_only_old_reads, consumer_names_the_way_out, created,
+    created_soon, epoch, log_end, new_epochs,
 };
 
 /// What was written before the primary was put back.
@@ -47,7 +47,9 @@ async fn assert_noticed(pair: &Pair, written: &Written) -> Result<()> {
     ensure!(["committed", "published"].iter().any(|s| state.body["state"] == *s), "{}", state.body);
     let waiting = client.list(&format!("?receipt={receipt}&wait_ms=300")).await?.expect(504)?;
     assert_eq!(waiting.problem(), "replica-behind");
-    assert_not_satisfied_without_the_primary(pair, written).await
+    assert_not_satisfied_without_the_primary(pair, written).await?;
+    assert_level_after_a_rebuild(pair).await?;
+    assert_foreign(&client, &written.lost).await
 }
 
 /// Nor is a receipt of the former life taken for good when the primary cannot be asked.

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use command_service::freshness::receipt::Receipt;
-use system_tests::{Client, Pair, RECOVERY, Slot, eventually};
+use system_tests::{Client, Pair, RECOVERY, Slot, assert_level, eventually, program::Run};
 use uuid::Uuid;
 
 /// How soon a receipt of a former life is refused, whatever wait was asked for.
@@ -90,4 +90,19 @@ async fn consumer_names_the_way_out(pair: &Pair) -> Result<()> {
         Ok(())
     })
     .await
+}
+
+/// The way out: after a rebuild both sides are level, everybody is ready, and demands are met again.
+async fn assert_level_after_a_rebuild(pair: &Pair) -> Result<()> {
+    Run::event_consumer(pair, &["rebuild"])?.end().await?.expect(0)?;
+    assert_level(pair).await?;
+    pair.ready().await?;
+    let client = pair.client();
+    let (_, receipt, _) = created(&client, "After the rebuild").await?;
+    for demand in [format!("receipt={receipt}"), "consistency=strong".to_owned()] {
+        let read = client.list(&format!("?{demand}&wait_ms=10000")).await?.expect(200)?;
+        assert_eq!(read.header("freshness-result"), Some("satisfied"), "{demand}");
+    }
+    assert_level(pair).await?;
+    Ok(())
 }

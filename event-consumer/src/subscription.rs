@@ -137,18 +137,13 @@ impl Subscription {
     pub async fn run(self, shutdown: CancellationToken) {
         let mut replica = None;
         let mut pauses = Pauses::new();
-        let mut is_foreign = false;
         while !shutdown.is_cancelled() {
             if replica.is_none() {
                 replica = self.open_replica().await;
             }
             if replica.is_some() {
-                // Of a replica of another epoch that is said by the first thing that it takes.
-                if !is_foreign {
-                    self.replica_part.up();
-                }
+                self.replica_part.up();
                 let result = self.consume(&mut replica, &mut pauses, &shutdown).await;
-                is_foreign = matches!(result, Err(SubscriptionError::ForeignEpoch));
                 if let Err(error) = result {
                     self.report(&error);
                 }

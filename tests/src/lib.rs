@@ -17,6 +17,7 @@
 //! | [`mod@scale`] | how large it is |
 //! | [`random`] | random choices that a seed repeats |
 //! | [`wait`] | waiting for a condition |
+//! | [`promptness`] | whether answers come in time |
 //! | [`client`] | the calls of the HTTP interface |
 //! | [`bridge`] | events from one virtual host to another, late, out of order and more than once |
 //! | [`freshness`] | reads beside writes, and whether any answer claimed to be fresher than it was |
@@ -40,6 +41,7 @@ pub mod cargo_stack;
 pub mod shape;
 pub mod scale;
 pub mod client;
+pub mod promptness;
 pub mod wire;
 pub mod load;
 pub mod level;
@@ -51,6 +53,7 @@ pub use cargo_stack::CargoStack;
 pub use client::{Client, Reply, Slot};
 pub use level::assert_level;
 pub use pair::Pair;
+pub use promptness::{answered_within, in_time};
 pub use scale::scale;
 pub use shape::{Shape, with_pair};
 pub use wait::{RECOVERY, blocking, eventually};

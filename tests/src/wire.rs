@@ -140,10 +140,17 @@ impl Call {
                 }
                 writer
             };
-            let mut answer = Vec::new();
+            let (mut answer, mut took) = (Vec::new(), Duration::ZERO);
+            // To its end, which comes later than the last byte: the service waits for the caller to hang up first.
+            let reading = async {
+                while reader.read_buf(&mut answer).await? > 0 {
+                    took = start.elapsed();
+                }
+                io::Result::Ok(())
+            };
             // The writing half stays open until the answer is complete.
-            let (_writer, read) = tokio::join!(sending, reader.read_to_end(&mut answer));
-            let answered = parse(&answer, self.method == "HEAD", start);
+            let (_writer, read) = tokio::join!(sending, reading);
+            let answered = parse(&answer, self.method == "HEAD", took);
             match (answered, read) {
                 (Ok(reply), _) => Ok(reply),
                 (Err(_), Err(broken)) => Err(broken).context("the connection broke"),
@@ -210,7 +217,7 @@ async fn connect(address: &Address) -> Result<TcpStream> {
 }
 
 /// Takes an answer apart. The connection has been closed behind it, so nothing may follow the body.
-fn parse(answer: &[u8], is_to_head: bool, start: Instant) -> Result<Reply> {
+fn parse(answer: &[u8], is_to_head: bool, took: Duration) -> Result<Reply> {
     let head_bytes = answer.windows(HEAD_END.len()).position(|window| window == HEAD_END);
     let head_bytes = head_bytes.with_context(|| format!("no answer but {} bytes", answer.len()))?;
     let head = std::str::from_utf8(&answer[..head_bytes])?;
@@ -237,6 +244,6 @@ fn parse(answer: &[u8], is_to_head: bool, start: Instant) -> Result<Reply> {
         headers,
         body: serde_json::from_str(&text).unwrap_or(Value::Null),
         text,
-        took: start.elapsed(),
+        took,
     })
 }

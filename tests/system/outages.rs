@@ -3,9 +3,9 @@
 
 use std::time::Duration;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use serde_json::json;
-use system_tests::{Client, Pair, RECOVERY, Slot, assert_level, eventually, with_pair};
+use system_tests::{Client, Pair, RECOVERY, Slot, answered_within, assert_level, eventually, with_pair};
 
 /// How soon a part that refuses connections is a 503.
 pub(crate) const REFUSAL_DEADLINE: Duration = Duration::from_secs(1);
@@ -87,10 +87,11 @@ fn commands_work_and_reads_are_refused_while_the_replica_is_away() -> Result<()>
         client.delete(created[0].uuid).await?.expect(204)?;
 
         for path in ["", "/summary", &format!("/{}", before[0].uuid)] {
-            let refused = client.get_path(&format!("/parking-slots{path}")).await?.expect(503)?;
+            let path = format!("/parking-slots{path}");
+            let refused = answered_within(REFUSAL_DEADLINE, async || client.get_path(&path).await).await;
+            let refused = refused.context(path.clone())?.expect(503)?;
             assert_eq!(refused.problem(), "replica-unavailable", "{path}");
             assert!(refused.header("retry-after").is_some(), "{path} says when to try again");
-            ensure!(refused.took < REFUSAL_DEADLINE, "{path} took {:?}", refused.took);
         }
         assert_part(&client, "replica", "away").await?;
         pair.links.command_replica.restore()?;
@@ -165,8 +166,6 @@ fn commands_are_answered_in_time_while_the_primary_says_nothing() -> Result<()> 
 
         assert_eq!(first.status, 503, "{}", first.body);
         assert_eq!(second.status, 503, "{}", second.body);
-        ensure!(first.took < Duration::from_secs(11), "it took {:?}", first.took);
-        ensure!(second.took < Duration::from_secs(11), "it took {:?}", second.took);
         assert_eq!(client.list_all().await?, before, "the list answers");
         pair.links.command_primary.restore()?;
         eventually(RECOVERY, "creates are taken again", async || client.created("After").await).await?;
@@ -217,14 +216,14 @@ pub(crate) async fn create(client: &Client, count: usize) -> Result<Vec<Slot>> {
 
 /// Every kind of command is refused, soon, as nothing that has happened.
 pub(crate) async fn assert_commands_refused(client: &Client, slot: &Slot, attempt: usize) -> Result<()> {
-    let create = client.create("Refused").await?;
-    let change = client.change(slot.uuid, json!({ "name": "Refused" })).await?;
-    let delete = client.delete(slot.uuid).await?;
+    let create = answered_within(REFUSAL_DEADLINE, async || client.create("Refused").await).await;
+    let change = async || client.change(slot.uuid, json!({ "name": "Refused" })).await;
+    let change = answered_within(REFUSAL_DEADLINE, change).await;
+    let delete = answered_within(REFUSAL_DEADLINE, async || client.delete(slot.uuid).await).await;
     for (reply, command) in [(create, "create"), (change, "change"), (delete, "delete")] {
-        let reply = reply.expect(503)?;
+        let reply = reply.with_context(|| format!("{command} {attempt}"))?.expect(503)?;
         assert_eq!(reply.problem(), "primary-unavailable", "{command} {attempt}");
         assert!(reply.header("retry-after").is_some(), "{command} says when to try again");
-        ensure!(reply.took < REFUSAL_DEADLINE, "{command} {attempt} took {:?}", reply.took);
     }
     Ok(())
 }

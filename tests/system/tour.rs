@@ -11,8 +11,9 @@ use stack::{
     process::{Process, Signal},
 };
 use system_tests::{
-    CargoStack, assert_level, blocking,
+    CargoStack, RECOVERY, assert_level, blocking,
     cargo_stack::said,
+    eventually,
     servers::{Servers, servers},
     with_pair,
 };
@@ -130,11 +131,16 @@ fn what_stands_in_for_curl_does_the_same() -> Result<()> {
             (vec!["-s", &queue], ""),
             (vec!["-si", "-X", "DELETE", &gone], "404"),
         ] {
-            // Both are to see the same list.
-            assert_level(pair).await?;
-            let [real, own] = both(servers()?, &arguments).await?;
-            assert_eq!(shape(&own), shape(&real), "{arguments:?}");
-            assert!(own.contains(status), "{arguments:?}: {own}");
+            // Both are to see the same list, and the same of the broker, which now and then misses a virtual host for
+            // a moment while others come and go.
+            eventually(RECOVERY, "both print the same", async || {
+                assert_level(pair).await?;
+                let [real, own] = both(servers()?, &arguments).await?;
+                ensure!(shape(&own) == shape(&real), "{arguments:?}: {own} and {real}");
+                ensure!(own.contains(status), "{arguments:?}: {own}");
+                Ok(())
+            })
+            .await?;
         }
         Ok(())
     })

@@ -1,7 +1,5 @@
 //! `GET /receipts/{receipt}`: where a write is on its way.
 
-use std::time::Duration;
-
 use anyhow::{Result, ensure};
 use serde_json::Value;
 use system_tests::{
@@ -124,7 +122,6 @@ fn what_is_no_receipt_has_no_state() -> Result<()> {
         for text in ["nonsense", cut, &format!("{receipt}A"), "%00", &long] {
             let refused = client.get_path(&format!("/receipts/{text}")).await?.expect(400)?;
             assert_eq!(refused.problem(), "malformed-receipt", "{text}");
-            ensure!(refused.took < Duration::from_secs(1), "{text} took {:?}", refused.took);
         }
         let refused = client.get_path(&format!("/receipts/{receipt}?wait_ms=1")).await?.expect(400)?;
         assert_eq!(refused.problem(), "invalid-parameter", "its state takes no parameters");

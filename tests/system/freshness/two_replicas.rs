@@ -12,7 +12,7 @@ use system_tests::{
     random::seed,
 };
 
-const DEADLINE: Duration = Duration::from_secs(60);
+const DEADLINE: Duration = Duration::from_secs(180);
 
 #[test]
 fn reads_that_hand_on_their_receipt_never_go_back_in_time_across_two_replicas() -> Result<()> {

@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use futures_util::future::try_join_all;
-use system_tests::{Client, Pair, RECOVERY, Reply, Shape, assert_level, database::Database, eventually};
+use system_tests::{
+    Client, Pair, RECOVERY, Reply, Shape, answered_within, assert_level, database::Database, eventually,
+};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -128,7 +130,8 @@ fn a_thousand_waiters_take_no_connection_and_nobodys_place() -> Result<()> {
 
         let mut slowest = Duration::ZERO;
         for _ in 0..100 {
-            slowest = slowest.max(client.list("?limit=1").await?.expect(200)?.took);
+            let eventual = answered_within(AT_ONCE, async || client.list("?limit=1").await).await?;
+            slowest = slowest.max(eventual.expect(200)?.took);
         }
         let meanwhile = (connections(&pair.primary).await?, connections(&pair.replica).await?);
         pair.event_consumer().start().await?;
@@ -141,7 +144,6 @@ fn a_thousand_waiters_take_no_connection_and_nobodys_place() -> Result<()> {
             meanwhile.0 <= before.0 && meanwhile.1 <= before.1,
             "{before:?} connections became {meanwhile:?}"
         );
-        ensure!(slowest < AT_ONCE, "a read that waits for nothing took {slowest:?}");
         println!(
             "{WAITERS} waiters; connections {before:?}, then {meanwhile:?}; slowest eventual read {slowest:?}"
         );

@@ -18,7 +18,7 @@ use super::losses::Loss;
 const CONVERGENCE: Duration = Duration::from_secs(15);
 
 /// Long enough for every loss and every check on a busy machine.
-const DEADLINE: Duration = Duration::from_secs(100);
+const DEADLINE: Duration = Duration::from_secs(200);
 
 /// How often each is checked at least.
 const FLOOR: usize = 20;

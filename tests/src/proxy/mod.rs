@@ -19,6 +19,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, ensure};
+use rustix::net::Shutdown;
 use tokio::{
     net::{TcpListener, TcpSocket, TcpStream},
     sync::watch,
@@ -196,17 +197,20 @@ impl Open {
             connected: CancellationToken::new(),
             tasks: TaskTracker::new(),
         };
-        let accepting = accept(listener, Arc::clone(shared), open.connected.clone(), open.tasks.clone());
-        let listening = open.listening.clone();
+        let (listening, shared) = (open.listening.clone(), Arc::clone(shared));
+        let (connected, tasks) = (open.connected.clone(), open.tasks.clone());
         open.tasks.spawn(async move {
-            listening.run_until_cancelled(accepting).await;
+            listening.run_until_cancelled(accept(&listener, shared, connected, tasks)).await;
+            // Closing it is not enough: another test may just be starting a program, and until that is done the child
+            // has a copy of every socket. One that listened would keep the port.
+            let _ = rustix::net::shutdown(&listener, Shutdown::Both);
         });
         Ok(open)
     }
 }
 
 async fn accept(
-    listener: TcpListener,
+    listener: &TcpListener,
     shared: Arc<Shared>,
     connected: CancellationToken,
     tasks: TaskTracker,

@@ -1,9 +1,11 @@
 //! Answers replicas that ask for what they are missing: reads the log and sends it to the queue of who asked. It keeps
 //! nothing between two requests, so any process may answer, and any number of times.
 
+use std::convert::Infallible;
+
 use futures_util::StreamExt;
 use lapin::{
-    Connection, Consumer,
+    Channel, Connection, Consumer,
     message::Delivery,
     options::{BasicAckOptions, BasicConsumeOptions, BasicQosOptions},
     types::FieldTable,
@@ -16,7 +18,7 @@ use shared::{
     retry::Pauses,
     topology::{Recipient, ReplicaName, declare_replay_queue},
 };
-use tokio::time::{Duration, sleep};
+use tokio::time::{Duration, sleep, timeout};
 use tokio_postgres::Statement;
 use tokio_util::sync::CancellationToken;
 
@@ -35,6 +37,11 @@ const TAKE_MAX_EVENTS: i64 = 1_000;
 
 /// How long after each go nothing is sent: a replica that asks for everything must leave room for those that are level.
 const PAUSE: Duration = Duration::from_millis(10);
+
+/// How long a subscription that hears nothing is kept. A queue that was deleted and made anew at once has its messages
+/// dropped by the broker on a channel that knew the old one, and nobody says so. When that channel is closed they go back
+/// to the queue, and a new one hears them.
+const SILENCE_MAX: Duration = Duration::from_secs(3);
 
 const KIND: SessionKind =
     SessionKind { step: "replay", options: "-c statement_timeout=5s -c default_transaction_read_only=on" };
@@ -161,41 +168,28 @@ impl Replay {
         let answering = async {
             let mut pauses = Pauses::new();
             loop {
-                if let Err(error) = self.serve(&mut pauses).await {
-                    tracing::debug!(error = &error as &dyn std::error::Error, "replays are not served now");
-                }
+                let Err(error) = self.serve(&mut pauses).await;
+                tracing::debug!(error = &error as &dyn std::error::Error, "replays are not served now");
                 pauses.wait().await;
             }
         };
         shutdown.run_until_cancelled(answering).await;
     }
 
-    async fn serve(&self, pauses: &mut Pauses) -> Result<(), ReplayError> {
-        let (_connection, mut requests) = self.subscribe().await?;
-        let mut replayer = None;
-        while let Some(delivery) = requests.next().await {
-            let delivery = delivery?;
-            self.answer(&delivery, &mut replayer).await?;
-            within_deadline(delivery.acker.ack(BasicAckOptions { multiple: false })).await?;
-            *pauses = Pauses::new();
-        }
-        Err(ReplayError::Ended)
-    }
-
-    async fn subscribe(&self) -> Result<(Connection, Consumer), ReplayError> {
+    /// Answers on one connection; ends by an error only.
+    async fn serve(&self, pauses: &mut Pauses) -> Result<Infallible, ReplayError> {
         let connection = self.broker.connect("replay requests").await?;
-        let channel = within_deadline(connection.create_channel()).await?;
-        within_deadline(declare_replay_queue(&channel)).await?;
-        within_deadline(channel.basic_qos(PREFETCH_REQUESTS, BasicQosOptions { global: false })).await?;
-        let options = BasicConsumeOptions {
-            no_local: false,  // RabbitMQ does not know it
-            no_ack: false,    // a request is done when its last event is confirmed
-            exclusive: false, // every process answers
-            nowait: false,    // a queue that cannot be consumed must be noticed here
-        };
-        let consuming =
-            channel.basic_consume(REPLAY_QUEUE.into(), "replay".into(), options, FieldTable::default());
-        Ok((connection, within_deadline(consuming).await?))
+        let mut replayer = None;
+        loop {
+            let (channel, mut requests) = subscribe(&connection).await?;
+            while let Ok(request) = timeout(SILENCE_MAX, requests.next()).await {
+                let delivery = request.ok_or(ReplayError::Ended)??;
+                self.answer(&delivery, &mut replayer).await?;
+                within_deadline(delivery.acker.ack(BasicAckOptions { multiple: false })).await?;
+                *pauses = Pauses::new();
+            }
+            within_deadline(channel.close(200, "no requests".into())).await?;
+        }
     }
 
     /// Answers one request. One that makes no sense, or whose replica has no queue, is passed over.
@@ -224,4 +218,20 @@ impl Replay {
         *replayer = Some(open);
         Ok(())
     }
+}
+
+async fn subscribe(connection: &Connection) -> Result<(Channel, Consumer), ReplayError> {
+    let channel = within_deadline(connection.create_channel()).await?;
+    within_deadline(declare_replay_queue(&channel)).await?;
+    within_deadline(channel.basic_qos(PREFETCH_REQUESTS, BasicQosOptions { global: false })).await?;
+    let options = BasicConsumeOptions {
+        no_local: false,  // RabbitMQ does not know it
+        no_ack: false,    // a request is done when its last event is confirmed
+        exclusive: false, // every process answers
+        nowait: false,    // a queue that cannot be consumed must be noticed here
+    };
+    let consuming =
+        channel.basic_consume(REPLAY_QUEUE.into(), "replay".into(), options, FieldTable::default());
+    let requests = within_deadline(consuming).await?;
+    Ok((channel, requests))
 }

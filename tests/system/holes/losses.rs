@@ -2,14 +2,14 @@
 
 use std::time::Instant;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use lapin::{
     options::{
         ExchangeDeleteOptions, QueueBindOptions, QueueDeclareOptions, QueueDeleteOptions, QueuePurgeOptions,
     },
     types::{AMQPValue, FieldTable},
 };
-use shared::event::EventType;
+use shared::{event::EventType, replay::REPLAY_QUEUE, topology::declare_replay_queue};
 use system_tests::{
     Pair, RECOVERY, eventually,
     level::assert_level_with,
@@ -18,7 +18,7 @@ use system_tests::{
     with_pair,
 };
 
-use super::{QUEUE, while_messages_wait};
+use super::{QUEUE, truth::until_complete, while_messages_wait};
 
 const CLIENTS: usize = 8;
 const EXCHANGE: &str = "parking.events";
@@ -191,4 +191,26 @@ fn an_exchange_deleted_under_load_is_made_again_with_all_its_bindings() -> Resul
 #[test]
 fn a_broker_whose_data_is_wiped_under_load_is_made_up_for() -> Result<()> {
     with_pair(async |pair| level_after(pair, async || Loss::Wiped.happen(pair).await).await)
+}
+
+#[test]
+fn a_queue_of_requests_deleted_under_load_is_made_again_also_when_somebody_else_makes_it_at_once()
+-> Result<()> {
+    for recreated in [false, true] {
+        with_pair(async |pair| {
+            let (_connection, channel) = pair.broker.channel().await?;
+            let made_up_for = level_after(pair, async || {
+                // Whoever asks and whoever answers have known the old one.
+                Loss::Purged.happen(pair).await?;
+                until_complete(pair).await?;
+                channel.queue_delete(REPLAY_QUEUE.into(), WHATEVER_IS_IN_IT).await?;
+                if recreated {
+                    declare_replay_queue(&channel).await?;
+                }
+                Loss::Purged.happen(pair).await
+            });
+            made_up_for.await.with_context(|| format!("recreated: {recreated}"))
+        })?;
+    }
+    Ok(())
 }

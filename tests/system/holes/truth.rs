@@ -24,7 +24,7 @@ const DEADLINE: Duration = Duration::from_secs(200);
 const FLOOR: usize = 20;
 
 /// Waits until the replica is complete as of now, as a read says that demands it; how long that took.
-async fn until_complete(pair: &Pair) -> Result<Duration> {
+pub(super) async fn until_complete(pair: &Pair) -> Result<Duration> {
     let begun = Instant::now();
     let client = pair.client();
     eventually(CONVERGENCE, "a strong read is satisfied", async || {

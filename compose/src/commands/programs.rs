@@ -2,9 +2,12 @@
 //! that program's own.
 
 use std::{
+    env,
     ffi::OsString,
+    num::NonZeroUsize,
     os::unix::process::CommandExt,
     process::{Command, ExitCode},
+    thread,
 };
 
 use anyhow::{Context, Result, anyhow, ensure};
@@ -15,6 +18,12 @@ use crate::{
     cli::{Database, ServiceName, Test},
     local::{Home, Part, Stack, inherited_settings},
 };
+
+/// By this the test programs are told how many tests run at once, unless `--test-threads` tells them.
+const TEST_THREADS: &str = "RUST_TEST_THREADS";
+
+/// The tests wait for servers more than they compute.
+const TESTS_PER_CORE: usize = 2;
 
 const NOTHING_YET: &str = "nothing was started here yet: `cargo stack up`";
 
@@ -53,6 +62,10 @@ pub(crate) fn test(home: &Home, arguments: Test) -> Result<ExitCode> {
     // Every test program runs, so that one look shows all that fails.
     command.args(["test", "--workspace", "--no-fail-fast"]).args(arguments.release.then_some("--release"));
     command.arg("--").args(arguments.filter);
+    if env::var_os(TEST_THREADS).is_none() {
+        let cores = thread::available_parallelism().map_or(1, NonZeroUsize::get);
+        command.env(TEST_THREADS, (TESTS_PER_CORE * cores).to_string());
+    }
     become_program(without_settings(command, home))
 }
 

@@ -7,7 +7,7 @@ use std::sync::{
 
 use anyhow::{Result, ensure};
 use system_tests::{
-    Pair, Shape, assert_level, blocking,
+    Pair, RECOVERY, Shape, assert_level, blocking, eventually,
     program::Run,
     proxy::{
         frames::Frame,
@@ -51,6 +51,26 @@ fn a_rebuild_goes_on_when_its_connections_to_the_replica_were_lost() -> Result<(
         goes_on_after(pair, async || {
             pair.links.consumer_replica.cut().await;
             pair.links.consumer_replica.restore()
+        })
+        .await
+    })
+}
+
+#[test]
+fn a_rebuild_goes_on_when_the_replica_has_said_nothing_for_a_while() -> Result<()> {
+    with_pair(async |pair| {
+        goes_on_after(pair, async || {
+            let link = &pair.links.consumer_replica;
+            let before = link.connections();
+            link.blackhole();
+            // The session that directs the rebuild, and those of the consumer and of what fills the copy.
+            eventually(RECOVERY, "everybody has given up their connections", async || {
+                let opened = link.connections() - before;
+                ensure!(opened >= 3, "{opened} connections were opened anew");
+                Ok(())
+            })
+            .await?;
+            link.restore()
         })
         .await
     })

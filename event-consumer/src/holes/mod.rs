@@ -40,6 +40,9 @@ const PERSISTENT: u8 = 2;
 /// bound, whoever relays would find one for every few seconds of its absence, and answer them all.
 const REQUEST_TTL: Duration = Duration::from_secs(ANSWER_PATIENCE.as_secs() * OPEN_MAX as u64);
 
+/// What is said when the broker does not take requests. It may be there all the same, with a queue of another kind.
+const NOT_ASKED: &str = "something is missing, and cannot be asked for: see the log of this service";
+
 /// Why nothing can be asked for.
 #[derive(Debug, thiserror::Error)]
 pub enum HolesError {
@@ -84,7 +87,9 @@ impl Holes {
                 match self.seek(&mut pauses).await {
                     // Another process seeks.
                     Ok(()) => self.log_part.up(),
-                    Err(error) => {
+                    Err(HolesError::Broker(error)) => self.log_part.away(NOT_ASKED, &error),
+                    // The replica is a part of its own.
+                    Err(HolesError::Seek(error)) => {
                         tracing::debug!(error = &error as &dyn std::error::Error, "holes are not sought now");
                     }
                 }

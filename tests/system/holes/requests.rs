@@ -1,7 +1,11 @@
 //! Requests for a replay, and what becomes of those that are of no use.
 
 use anyhow::{Context, Result, ensure};
-use lapin::{BasicProperties, options::QueuePurgeOptions};
+use lapin::{
+    BasicProperties,
+    options::{QueueDeclareOptions, QueueDeleteOptions, QueuePurgeOptions},
+    types::FieldTable,
+};
 use system_tests::{
     Pair, RECOVERY, assert_level,
     broker::{Message, publish, waiting_in},
@@ -115,6 +119,51 @@ fn what_is_asked_for_in_vain_is_named_until_it_comes_and_no_receipt_of_it_holds_
         assert_eq!(named, "positions 1 to 1 were asked for again and again in vain");
         assert_eq!(in_time.header("Freshness-Result"), Some("satisfied"));
         assert_eq!(in_time.body, lost.body);
+        assert_level(pair).await?;
+        pair.ready().await
+    })
+}
+
+#[test]
+fn a_queue_of_requests_of_another_kind_is_named_and_nothing_is_lost_once_it_is_deleted() -> Result<()> {
+    with_pair(async |pair| {
+        let (_connection, channel) = pair.broker.channel().await?;
+        let delete = || {
+            channel.queue_delete(
+                REQUESTS.into(),
+                QueueDeleteOptions { if_unused: false, if_empty: false, nowait: false },
+            )
+        };
+        pair.command_service().stop().await?;
+        delete().await?;
+        let of_another_kind = QueueDeclareOptions {
+            passive: false,
+            durable: false,
+            exclusive: false,
+            auto_delete: false,
+            nowait: false,
+        };
+        channel.queue_declare(REQUESTS.into(), of_another_kind, FieldTable::default()).await?;
+        pair.command_service().start().await?;
+        let hold = pair.replica.hold_status().await?;
+        crate::outages::create(&pair.client(), 80).await?;
+        messages_wait(&channel, 1).await?;
+        channel.queue_purge(QUEUE.into(), QueuePurgeOptions { nowait: false }).await?;
+        hold.release().await?;
+
+        eventually(RECOVERY, "the consumer says that it cannot ask", async || {
+            let (_, log) = log_part(pair).await?;
+            let detail = log["detail"].as_str().unwrap_or_default();
+            ensure!(detail.contains("cannot be asked for"), "it says {log}");
+            Ok(())
+        })
+        .await?;
+        let lines = pair.event_consumer().log_lines()?;
+        ensure!(
+            lines.iter().any(|line| line["cause"].as_str().is_some_and(|cause| cause.contains("durable"))),
+            "the log names no argument"
+        );
+        delete().await?;
         assert_level(pair).await?;
         pair.ready().await
     })

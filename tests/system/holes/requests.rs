@@ -145,11 +145,11 @@ fn a_queue_of_requests_of_another_kind_is_named_and_nothing_is_lost_once_it_is_d
         };
         channel.queue_declare(REQUESTS.into(), of_another_kind, FieldTable::default()).await?;
         pair.command_service().start().await?;
-        let hold = pair.replica.hold_status().await?;
-        crate::outages::create(&pair.client(), 80).await?;
+        pair.event_consumer().stop().await?;
+        crate::outages::create(&pair.client(), 3).await?;
         messages_wait(&channel, 1).await?;
         channel.queue_purge(QUEUE.into(), QueuePurgeOptions { nowait: false }).await?;
-        hold.release().await?;
+        pair.event_consumer().start().await?;
 
         eventually(RECOVERY, "the consumer says that it cannot ask", async || {
             let (_, log) = log_part(pair).await?;

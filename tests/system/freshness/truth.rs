@@ -121,7 +121,10 @@ fn no_answer_is_early_while_a_commit_is_under_way() -> Result<()> {
         make_commits_slow(pair).await?;
         let bridge = Bridge::open_before(pair, Disorder::NONE, seed).await?;
         let enough = |verdict: &Verdict| {
-            verdict.writes >= 8 && verdict.checks.as_of >= 300 && verdict.checks.strong >= 20
+            verdict.writes >= 8
+                && verdict.checks.as_of >= 300
+                && verdict.checks.strong >= 20
+                && bridge.crossings().watermarks >= 2
         };
 
         let verdict = slow_commits(seed).run(pair, DEADLINE, enough).await?;

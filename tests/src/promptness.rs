@@ -11,7 +11,7 @@ use anyhow::{Result, bail};
 use crate::client::Reply;
 
 /// How often something may be late in a row before the services are to blame.
-const CHANCES: usize = 5;
+const CHANCES: usize = 3;
 
 /// Makes a call, one that may be made again, until its answer comes within `bound`.
 ///

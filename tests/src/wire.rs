@@ -141,7 +141,7 @@ impl Call {
                 writer
             };
             let (mut answer, mut took) = (Vec::new(), Duration::ZERO);
-            // To its end, which comes later than the last byte: the service waits for the caller to hang up first.
+            // To its end, which comes up to a second after the last byte.
             let reading = async {
                 while reader.read_buf(&mut answer).await? > 0 {
                     took = start.elapsed();

@@ -7,7 +7,7 @@ use futures_util::future::try_join_all;
 use reqwest::Method;
 use serde_json::json;
 use system_tests::{
-    Pair, RECOVERY, Shape, Slot, assert_level, eventually, in_time,
+    Pair, RECOVERY, Shape, Slot, answered_within, assert_level, eventually, in_time,
     proxy::rules::{StrandCommit, SwallowCommitReply},
     with_pair,
 };
@@ -198,14 +198,15 @@ fn a_command_on_a_slot_that_stays_held_is_refused_in_time_and_leaves_nothing() -
     short.run(async |pair| {
         let client = pair.client();
         let held = client.created("Held").await?;
-        let hold = pair.primary.hold_slot(held.uuid).await?;
+        let a_second_later = Duration::from_millis(5500);
+        let refused = answered_within(a_second_later, async || {
+            let hold = pair.primary.hold_slot(held.uuid).await?;
+            let refused = client.change(held.uuid, json!({ "name": "Changed" })).await?;
+            hold.release().await?;
+            Ok(refused)
+        });
 
-        let refused = client.change(held.uuid, json!({ "name": "Changed" })).await?.expect(503)?;
-        hold.release().await?;
-
-        assert_eq!(refused.problem(), "overloaded");
-        // Commands have 10 s unless it is said otherwise.
-        ensure!(refused.took < Duration::from_secs(9), "4.5 s were allowed, and it took {:?}", refused.took);
+        assert_eq!(refused.await?.expect(503)?.problem(), "overloaded");
         // A command that comes later sees whether the refused one was carried out after all.
         let next = client.change(held.uuid, json!({ "status": "blocked" })).await?.slot(200)?;
         assert_eq!((next.name.as_str(), next.version), ("Held", 2));

@@ -166,6 +166,8 @@ fn commands_are_answered_in_time_while_the_primary_says_nothing() -> Result<()> 
 
         assert_eq!(first.status, 503, "{}", first.body);
         assert_eq!(second.status, 503, "{}", second.body);
+        ensure!(first.took < Duration::from_secs(11), "it took {:?}", first.took);
+        ensure!(second.took < Duration::from_secs(11), "it took {:?}", second.took);
         assert_eq!(client.list_all().await?, before, "the list answers");
         pair.links.command_primary.restore()?;
         eventually(RECOVERY, "creates are taken again", async || client.created("After").await).await?;

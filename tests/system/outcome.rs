@@ -25,8 +25,8 @@ use crate::{commit::waiting_for_commit_lock, outages::create};
 /// How long the primary may say nothing before a connection is given up.
 const SILENCE_MAX: Duration = Duration::from_millis(3_500);
 
-/// Below the deadline of a command, at which an unknown outcome is answered.
-const SOON: Duration = Duration::from_secs(9);
+/// Far below the deadline of a command, at which an unknown outcome is answered.
+const SOON: Duration = Duration::from_secs(6);
 
 fn ask_to_create(name: &str) -> Result<Ask> {
     let name = SlotName::parse(name)?;

@@ -1,9 +1,11 @@
 //! `GET /receipts/{receipt}`: where a write is on its way.
 
+use std::time::Duration;
+
 use anyhow::{Result, ensure};
 use serde_json::Value;
 use system_tests::{
-    Client, Pair, RECOVERY, Shape, assert_level,
+    Client, Pair, RECOVERY, Shape, answered_within, assert_level,
     bridge::{Bridge, Disorder},
     eventually,
     random::seed,
@@ -120,7 +122,10 @@ fn what_is_no_receipt_has_no_state() -> Result<()> {
         let long = "A".repeat(201);
 
         for text in ["nonsense", cut, &format!("{receipt}A"), "%00", &long] {
-            let refused = client.get_path(&format!("/receipts/{text}")).await?.expect(400)?;
+            let path = format!("/receipts/{text}");
+            let refused = answered_within(Duration::from_secs(1), async || client.get_path(&path).await)
+                .await?
+                .expect(400)?;
             assert_eq!(refused.problem(), "malformed-receipt", "{text}");
         }
         let refused = client.get_path(&format!("/receipts/{receipt}?wait_ms=1")).await?.expect(400)?;

@@ -29,8 +29,8 @@ fn a_replica_that_is_not_level_in_time_is_refused_with_what_it_lacks() -> Result
         let lacking = "command-service: the replica lacks position 18 and 16 more of those up to 34: does its event-consumer run?\n";
         assert_refused(pair, &["--wait-ms", "500"], 1, lacking).await?;
 
-        // Unless it is said otherwise it waits for 30 s.
-        ensure!(start.elapsed() < Duration::from_secs(20), "it took {:?}", start.elapsed());
+        ensure!(start.elapsed() < Duration::from_secs(5), "it took {:?}", start.elapsed());
+        // It waits for as long as it may.
         let waiting = Run::command_service(pair, &["verify", "--json"])?.start()?;
         pair.event_consumer().start().await?;
         waiting.end().await?.expect(0)?;

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 use serde::{Serialize, Serializer, ser::SerializeStruct};
-use shared::{event::micros, slot::Slot};
+use shared::{slot::Slot, time};
 
 /// A slot with the commit times of its create and of its last change.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,8 +22,8 @@ impl Serialize for SlotRecord {
         object.serialize_field("name", self.slot.name.as_str())?;
         object.serialize_field("status", self.slot.status.as_str())?;
         object.serialize_field("version", &self.slot.version.get())?;
-        object.serialize_field("created_at", &micros::format(self.created_at))?;
-        object.serialize_field("updated_at", &micros::format(self.updated_at))?;
+        object.serialize_field("created_at", &time::format(self.created_at))?;
+        object.serialize_field("updated_at", &time::format(self.updated_at))?;
         object.end()
     }
 }

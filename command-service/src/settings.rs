@@ -5,7 +5,7 @@ use std::{net::IpAddr, time::Duration};
 use shared::{
     broker::BrokerUrl,
     postgres::DatabaseUrl,
-    settings::{self, Effective, LevelFilter, LogFormat, SettingError},
+    process::settings::{self, Effective, LevelFilter, LogFormat, SettingError},
 };
 
 use crate::{commands::RESERVED_FOR_COMMIT, write_model::primary::Primary};

@@ -4,7 +4,7 @@ use std::{net::SocketAddr, time::Duration};
 
 use actix_web::{App, HttpServer, dev::Server, middleware::from_fn, web};
 use anyhow::Context;
-use shared::parts::Part;
+use shared::process::dependency_state::Part;
 use tokio::{task::JoinHandle, time::timeout};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 

@@ -8,7 +8,7 @@ use command_service::freshness::{
     receipt::{ReadReceipt, Receipt, WriteReceipt},
 };
 use proptest::{collection::btree_set, prelude::*};
-use shared::event::Position;
+use shared::position::Position;
 use uuid::Uuid;
 
 fn receipts() -> impl Strategy<Value = Receipt> {

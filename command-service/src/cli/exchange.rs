@@ -10,7 +10,7 @@ use anyhow::Context;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 use shared::{
-    shutdown,
+    process::shutdown,
     slot::{CreateSlot, SlotName, SlotStatus},
 };
 use uuid::Uuid;

@@ -20,11 +20,13 @@ use std::{io::Write, path::PathBuf, process::ExitCode, time::Duration};
 
 use clap::{Parser, Subcommand};
 use shared::{
-    event::Position,
-    settings::{self, LevelFilter},
+    position::Position,
+    process::{
+        settings::{self, LevelFilter},
+        telemetry,
+    },
+    replica_name::ReplicaName,
     slot::{SlotName, SlotStatus, Version},
-    telemetry,
-    topology::ReplicaName,
 };
 use uuid::Uuid;
 

@@ -2,10 +2,10 @@
 
 use serde_json::json;
 use shared::{
-    event::Position,
-    migration::{MigrateError, migrate},
-    probe, shutdown,
-    topology::ReplicaName,
+    position::Position,
+    postgres::migration::{MigrateError, migrate},
+    process::{probe, shutdown},
+    replica_name::ReplicaName,
 };
 use uuid::Uuid;
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use serde::Serialize;
-use shared::{parts::Part, slot::SlotStatus};
+use shared::{process::dependency_state::Part, slot::SlotStatus};
 use tokio::time::Instant;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use uuid::Uuid;

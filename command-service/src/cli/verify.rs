@@ -7,7 +7,7 @@ use std::{io::IsTerminal, time::Duration};
 
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
-use shared::topology::ReplicaName;
+use shared::replica_name::ReplicaName;
 
 use self::{objects::as_json, words::described};
 use super::{CliError, print_json, print_text};

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 use shared::{
-    parts::Part,
+    process::dependency_state::Part,
     slot::{ChangeSlot, Command, CreateSlot, DeleteSlot, Precondition, SlotName, SlotStatus, Version},
 };
 use tokio::task::JoinHandle;

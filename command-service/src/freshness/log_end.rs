@@ -8,7 +8,7 @@ use std::{
 
 use jiff::Timestamp;
 use shared::{
-    event::Position,
+    position::Position,
     postgres::{Session, SessionKind},
     slot::Version,
 };

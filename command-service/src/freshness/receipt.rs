@@ -4,7 +4,7 @@
 use std::hash::Hasher;
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use shared::event::Position;
+use shared::position::Position;
 use siphasher::sip::SipHasher13;
 use uuid::Uuid;
 

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 use serde::{Serialize, Serializer};
-use shared::{event::micros, slot::Version};
+use shared::{slot::Version, time};
 use uuid::Uuid;
 
 use super::{
@@ -42,7 +42,7 @@ pub struct Trace {
     /// How far it has come.
     pub state: WriteState,
     /// When its last event was committed.
-    #[serde(with = "micros")]
+    #[serde(with = "time")]
     pub committed_at: Timestamp,
 }
 

@@ -5,7 +5,7 @@ use actix_web::{
     http::header::{HeaderMap, HeaderName, HeaderValue},
     web,
 };
-use shared::event::micros;
+use shared::time;
 
 use super::{
     envelope::Timing,
@@ -44,7 +44,7 @@ impl Label {
             Freshness::Stale => "stale",
         };
         let mut headers = vec![(RESULT, result.to_owned()), (RECEIPT, status.receipt().encode())];
-        headers.extend(status.as_of.map(|as_of| (AS_OF, micros::format(as_of))));
+        headers.extend(status.as_of.map(|as_of| (AS_OF, time::format(as_of))));
         headers.extend(fresh.lag.map(|lag| (LAG_MS, lag.as_millis().to_string())));
         headers.extend((status.missing > 0).then(|| (MISSING, status.missing.to_string())));
         Self(headers)

@@ -7,7 +7,7 @@ use actix_web::{
 };
 use serde::Serialize;
 use shared::{
-    parts::RETRY_AFTER_SECS,
+    process::dependency_state::RETRY_AFTER_SECS,
     slot::{Rejection, Version},
 };
 

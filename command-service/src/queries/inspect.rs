@@ -4,8 +4,8 @@
 use std::{collections::HashMap, time::Duration};
 
 use shared::{
+    messages::repair::Found as Writers,
     postgres::{DatabaseUrl, SessionKind},
-    repair::Found as Writers,
     slot::Version,
 };
 use tokio_postgres::{Error, Row, Statement};

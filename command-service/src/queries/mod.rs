@@ -25,8 +25,8 @@ use std::time::Duration;
 use deadpool_postgres::{Connect, Manager, ManagerConfig, Object, Pool, RecyclingMethod};
 use futures_util::future::BoxFuture;
 use shared::{
-    parts::Part,
     postgres::{CONNECT_DEADLINE, DatabaseUrl, Fault, SessionKind},
+    process::dependency_state::Part,
     slot::Slot,
 };
 use tokio::{

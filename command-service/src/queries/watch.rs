@@ -4,9 +4,8 @@
 use std::time::Duration;
 
 use shared::{
-    parts::Part,
     postgres::{DatabaseUrl, Fault, Session, SessionKind},
-    retry::Pauses,
+    process::{backoff::Pauses, dependency_state::Part},
 };
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;

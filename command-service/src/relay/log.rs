@@ -4,10 +4,13 @@
 use std::sync::Arc;
 
 use shared::{
-    event::{EventType, LoggedEvent, Position},
+    messages::{
+        event::{EventType, LoggedEvent},
+        watermark::Watermark,
+    },
+    position::Position,
     postgres::{Session, SessionKind},
     slot::{Slot, SlotEvent},
-    watermark::Watermark,
 };
 use tokio::sync::Notify;
 use tokio_postgres::{Row, Statement};

@@ -22,7 +22,10 @@ pub mod wake;
 use std::time::Duration;
 
 use futures_util::FutureExt;
-use shared::{broker::BrokerUrl, parts::Part, retry::Pauses};
+use shared::{
+    broker::BrokerUrl,
+    process::{backoff::Pauses, dependency_state::Part},
+};
 use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 

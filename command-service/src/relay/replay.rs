@@ -11,12 +11,16 @@ use lapin::{
     types::FieldTable,
 };
 use shared::{
-    broker::{BrokerError, BrokerUrl, within_deadline},
-    event::Position,
+    broker::{
+        BrokerError, BrokerUrl,
+        topology::{REPLAY_QUEUE, declare_replay_queue},
+        within_deadline,
+    },
+    messages::replay::{REPLAY_MAX_POSITIONS, ReplayRequest},
+    position::Position,
     postgres::{Session, SessionKind},
-    replay::{REPLAY_MAX_POSITIONS, REPLAY_QUEUE, ReplayRequest},
-    retry::Pauses,
-    topology::{Recipient, ReplicaName, declare_replay_queue},
+    process::backoff::Pauses,
+    replica_name::{Recipient, ReplicaName},
 };
 use tokio::time::{Duration, sleep, timeout};
 use tokio_postgres::Statement;

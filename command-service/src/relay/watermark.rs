@@ -1,7 +1,7 @@
 //! Takes watermarks: how complete the log is at a moment.
 
 use futures_util::future::join3;
-use shared::{postgres::Session, watermark::Watermark};
+use shared::{messages::watermark::Watermark, postgres::Session};
 use tokio_postgres::{Error, Statement};
 
 use crate::write_model::session::COMMIT_LOCK;

@@ -4,9 +4,9 @@ use std::{collections::HashMap, time::Duration};
 
 use shared::{
     broker::BrokerUrl,
-    repair::{Found as Writers, REPAIR_MAX_SLOTS, Repair, SlotRepair},
-    retry::Pauses,
-    topology::ReplicaName,
+    messages::repair::{Found as Writers, REPAIR_MAX_SLOTS, Repair, SlotRepair},
+    process::backoff::Pauses,
+    replica_name::ReplicaName,
 };
 use tokio::time::Instant;
 use uuid::Uuid;

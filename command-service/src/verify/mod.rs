@@ -27,7 +27,7 @@ pub mod report;
 
 use std::time::Duration;
 
-use shared::{broker::BrokerUrl, postgres::DatabaseUrl, topology::ReplicaName};
+use shared::{broker::BrokerUrl, postgres::DatabaseUrl, replica_name::ReplicaName};
 use tokio::time::sleep;
 use uuid::Uuid;
 

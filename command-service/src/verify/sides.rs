@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use shared::{postgres::DatabaseUrl, retry::Pauses};
+use shared::{postgres::DatabaseUrl, process::backoff::Pauses};
 use tokio::time::{Instant, sleep};
 use uuid::Uuid;
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use futures_util::future::join4;
 use shared::{
-    event::EventType,
+    messages::event::EventType,
     slot::{Slot, SlotEvent, evolve},
 };
 use tokio_postgres::{Row, error::SqlState, types::ToSql};

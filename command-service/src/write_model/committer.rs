@@ -3,7 +3,7 @@
 
 use std::{mem, time::Duration};
 
-use shared::{parts::Part, retry::Pauses};
+use shared::process::{backoff::Pauses, dependency_state::Part};
 use tokio::{
     sync::mpsc,
     time::{Instant, sleep, timeout},

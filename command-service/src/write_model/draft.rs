@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use jiff::{SignedDuration, Timestamp};
 use shared::{
-    event::Position,
+    position::Position,
     slot::{self, Command, CreateSlot, Rejection, Slot, SlotEvent, Version},
 };
 use uuid::Uuid;

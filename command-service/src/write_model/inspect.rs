@@ -5,7 +5,7 @@ use std::{collections::HashMap, time::Duration};
 
 use jiff::Timestamp;
 use shared::{
-    event::EventType,
+    messages::event::EventType,
     postgres::{DatabaseUrl, SessionKind},
     slot::{SlotName, SlotStatus, Version},
 };

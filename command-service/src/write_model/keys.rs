@@ -7,7 +7,7 @@ use std::collections::{HashMap, HashSet};
 
 use sha2::{Digest, Sha256};
 use shared::{
-    event::Position,
+    position::Position,
     slot::{Slot, Version},
 };
 use tokio_postgres::Row;

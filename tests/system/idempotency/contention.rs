@@ -9,8 +9,8 @@ use command_service::{
 use futures_util::future::{join_all, try_join_all};
 use serde_json::json;
 use shared::{
-    parts::Part,
     postgres::DatabaseUrl,
+    process::dependency_state::Part,
     slot::{Command, CreateSlot, DeleteSlot, Precondition, Rejection, SlotName, SlotStatus},
 };
 use stack::Role;

@@ -14,9 +14,11 @@ use proptest::{
     prop_assert, prop_assert_eq, sample,
 };
 use shared::{
-    event::LoggedEvent,
+    messages::{
+        event::LoggedEvent,
+        repair::{REPAIR_MAX_SLOTS, Repair},
+    },
     postgres::DatabaseUrl,
-    repair::{REPAIR_MAX_SLOTS, Repair},
 };
 use system_tests::{
     database::Database,

@@ -1,5 +1,8 @@
 //! A connection to PostgreSQL that says when it is lost.
 
+pub mod columns;
+pub mod migration;
+
 use std::{
     fmt,
     ops::Deref,

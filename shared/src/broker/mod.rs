@@ -1,6 +1,8 @@
 //! A connection to RabbitMQ. lapin's own recovery is not used: whoever works on a connection drops it on any
 //! error and comes back here, so that there is one way back from everything.
 
+pub mod topology;
+
 use std::time::Duration;
 
 use lapin::{Connection, ConnectionProperties, uri::AMQPUri};

@@ -4,7 +4,7 @@ use std::io::{self, IsTerminal};
 
 use tracing_subscriber::{EnvFilter, filter::LevelFilter, fmt};
 
-use crate::settings::LogFormat;
+use super::settings::LogFormat;
 
 /// Libraries that print what they send are held at `info` when more is asked for: lapin's trace shows the password.
 const HELD_AT_INFO: [&str; 6] = [

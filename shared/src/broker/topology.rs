@@ -1,17 +1,24 @@
 //! The broker's exchange and queues: every name and every option, with its reason.
 
-use std::{fmt, str::FromStr};
-
 use lapin::{
     Channel, ExchangeKind,
     options::{ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions, QueueDeleteOptions},
     types::{AMQPValue, FieldTable, ShortString},
 };
 
-use crate::{event::EventType, replay::REPLAY_QUEUE, watermark::WATERMARK_KEY};
+use crate::{
+    messages::event::EventType,
+    replica_name::{Recipient, ReplicaName},
+};
 
 /// The topic exchange to which the relay publishes every event; the routing key is the event's type.
 pub const EVENTS_EXCHANGE: &str = "parking.events";
+
+/// The routing key under which watermarks are published.
+pub const WATERMARK_KEY: &str = "parking.watermark";
+
+/// The durable queue into which replicas put their requests.
+pub const REPLAY_QUEUE: &str = "parking.replay";
 
 /// How often a message may be returned to its queue before the broker drops it. Brokers from 4.0 on drop after 20
 /// when nothing is said, and each crash of a consumer counts for every message it held. A message that cannot be
@@ -20,94 +27,6 @@ const DELIVERY_LIMIT: i64 = 1_000_000;
 
 /// What waits for a rebuild at most, in bytes: three times what it may have asked for and what comes meanwhile.
 const REBUILD_QUEUE_MAX_BYTES: i64 = 64 * 1024 * 1024;
-
-/// The name of a replica: `[a-z0-9_-]{1,40}`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ReplicaName(String);
-
-/// The text is not the name of a replica.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("must be 1 to 40 of a-z, 0-9, _ and -")]
-pub struct ReplicaNameError;
-
-impl FromStr for ReplicaName {
-    type Err = ReplicaNameError;
-
-    fn from_str(text: &str) -> Result<Self, ReplicaNameError> {
-        let fits = (1..=40).contains(&text.len())
-            && text.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'_' | b'-'));
-        if fits { Ok(Self(text.to_owned())) } else { Err(ReplicaNameError) }
-    }
-}
-
-impl fmt::Display for ReplicaName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl ReplicaName {
-    /// The name of a replica that was given none.
-    #[must_use]
-    pub fn main() -> Self {
-        Self("main".to_owned())
-    }
-
-    /// The replica's own queue.
-    #[must_use]
-    pub fn queue(&self) -> String {
-        format!("parking.replica.{}", self.0)
-    }
-}
-
-/// Who gets events in a queue of its own.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Recipient {
-    /// A replica.
-    Replica(ReplicaName),
-    /// The copy that a rebuild of this replica makes beside it.
-    Rebuild(ReplicaName),
-}
-
-/// What follows the name of a replica for the copy beside it. A name has no dot, so the two cannot be mistaken.
-const REBUILD_SUFFIX: &str = ".rebuild";
-
-impl FromStr for Recipient {
-    type Err = ReplicaNameError;
-
-    fn from_str(text: &str) -> Result<Self, ReplicaNameError> {
-        match text.strip_suffix(REBUILD_SUFFIX) {
-            Some(name) => name.parse().map(Self::Rebuild),
-            None => text.parse().map(Self::Replica),
-        }
-    }
-}
-
-impl fmt::Display for Recipient {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Replica(name) => name.fmt(f),
-            Self::Rebuild(name) => write!(f, "{name}{REBUILD_SUFFIX}"),
-        }
-    }
-}
-
-impl Recipient {
-    /// Its queue.
-    #[must_use]
-    pub fn queue(&self) -> String {
-        format!("parking.replica.{self}")
-    }
-
-    /// The name under which a step of its flow shows in the broker's list.
-    #[must_use]
-    pub fn step(&self, step: &str) -> String {
-        match self {
-            Self::Replica(_) => step.to_owned(),
-            Self::Rebuild(_) => format!("rebuild {step}"),
-        }
-    }
-}
 
 /// Declares the exchange. Both services do, so that either may start first.
 ///

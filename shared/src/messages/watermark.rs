@@ -5,10 +5,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::event::micros;
-
-/// The routing key under which watermarks are published.
-pub const WATERMARK_KEY: &str = "parking.watermark";
+use crate::time;
 
 /// The content type of a message that is a watermark.
 pub const WATERMARK_CONTENT_TYPE: &str = "application/json";
@@ -22,7 +19,7 @@ pub struct Watermark {
     /// The log's last position; 0 while it is empty.
     pub position: i64,
     /// The moment, by the primary's clock.
-    #[serde(with = "micros")]
+    #[serde(with = "time")]
     pub as_of: Timestamp,
 }
 

@@ -4,10 +4,7 @@ use std::ops::RangeInclusive;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{event::Position, topology::Recipient};
-
-/// The durable queue into which replicas put their requests.
-pub const REPLAY_QUEUE: &str = "parking.replay";
+use crate::{position::Position, replica_name::Recipient};
 
 /// The most positions that one request asks for.
 pub const REPLAY_MAX_POSITIONS: i64 = 10_000;

@@ -1,13 +1,17 @@
-//! An event as it stands in the log, and its form on the wire: an event of the JSON batch format of
-//! CloudEvents 1.0, as `asyncapi.yaml` describes it.
+//! The form of events on the wire: the JSON batch format of CloudEvents 1.0, as `asyncapi.yaml` describes it.
 
-use std::{borrow::Cow, fmt};
+use std::borrow::Cow;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::slot::{Changed, NameError, Slot, SlotEvent, SlotName, SlotStatus, Version};
+use super::event::{EventType, LoggedEvent};
+use crate::{
+    position::Position,
+    slot::{Changed, NameError, Slot, SlotEvent, SlotName, SlotStatus, Version},
+    time,
+};
 
 /// The most events that one message carries.
 pub const MESSAGE_MAX_EVENTS: usize = 256;
@@ -21,94 +25,6 @@ pub const BATCH_CONTENT_TYPE: &str = "application/cloudevents-batch+json";
 const SOURCE: &str = "/parking/command-service";
 const DATA_CONTENT_TYPE: &str = "application/json";
 const DATA_SCHEMA: &str = "urn:parking:slot:1";
-
-/// The place of an event in the log: gapless from 1, in commit order.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Position(i64);
-
-impl Position {
-    /// The position with this number, if it is one: at least 1, and below `i64::MAX` so that a range can end after it.
-    #[must_use]
-    pub fn new(number: i64) -> Option<Self> {
-        (1..i64::MAX).contains(&number).then_some(Self(number))
-    }
-
-    /// The number.
-    #[must_use]
-    pub fn get(self) -> i64 {
-        self.0
-    }
-}
-
-impl fmt::Display for Position {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
-
-/// What an event tells; also the routing key under which it is published.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-pub enum EventType {
-    /// A slot was made.
-    #[serde(rename = "parking.create")]
-    Create,
-    /// A slot was changed.
-    #[serde(rename = "parking.update")]
-    Update,
-    /// A slot was removed.
-    #[serde(rename = "parking.delete")]
-    Delete,
-}
-
-impl EventType {
-    /// Every type, in the order in which the relay publishes them.
-    pub const ALL: [Self; 3] = [Self::Create, Self::Update, Self::Delete];
-
-    /// The type's name, as in the log and on the wire.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Create => "parking.create",
-            Self::Update => "parking.update",
-            Self::Delete => "parking.delete",
-        }
-    }
-
-    /// The type with this name, if any.
-    #[must_use]
-    pub fn parse(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|kind| kind.as_str() == name)
-    }
-
-    /// The type of `event`.
-    #[must_use]
-    pub fn of(event: &SlotEvent) -> Self {
-        match event {
-            SlotEvent::Created(_) => Self::Create,
-            SlotEvent::Updated { .. } => Self::Update,
-            SlotEvent::Deleted { .. } => Self::Delete,
-        }
-    }
-}
-
-/// An event with what the log added to it: position, identity and commit time.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LoggedEvent {
-    /// Its place in the log.
-    pub position: Position,
-    /// Its identity, made by the service.
-    pub id: Uuid,
-    /// The life of the primary in which the position counts.
-    pub epoch: Uuid,
-    /// When it was committed, in microseconds; strictly rising with `position`.
-    pub committed_at: Timestamp,
-    /// When its slot was created; for a delete it has no meaning on the wire and equals `committed_at`.
-    pub created_at: Timestamp,
-    /// The W3C trace context of the request, if it carried a valid one.
-    pub traceparent: Option<String>,
-    /// What happened.
-    pub event: SlotEvent,
-}
 
 /// Why bytes are not an event.
 #[derive(Debug, thiserror::Error)]
@@ -139,7 +55,7 @@ struct WireEvent<'a> {
     #[serde(rename = "type")]
     kind: EventType,
     subject: Uuid,
-    #[serde(with = "micros")]
+    #[serde(with = "time")]
     time: Timestamp,
     #[serde(borrow)]
     datacontenttype: Cow<'a, str>,
@@ -164,11 +80,11 @@ struct WireData<'a> {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     status: Option<Cow<'a, str>>,
     version: i64,
-    #[serde(default, with = "micros::option", skip_serializing_if = "Option::is_none")]
+    #[serde(default, with = "time::option", skip_serializing_if = "Option::is_none")]
     created_at: Option<Timestamp>,
-    #[serde(default, with = "micros::option", skip_serializing_if = "Option::is_none")]
+    #[serde(default, with = "time::option", skip_serializing_if = "Option::is_none")]
     updated_at: Option<Timestamp>,
-    #[serde(default, with = "micros::option", skip_serializing_if = "Option::is_none")]
+    #[serde(default, with = "time::option", skip_serializing_if = "Option::is_none")]
     deleted_at: Option<Timestamp>,
 }
 
@@ -315,65 +231,4 @@ fn parse_sequence(text: &str) -> Result<Position, DecodeError> {
         .then(|| text.parse().ok().and_then(Position::new))
         .flatten()
         .ok_or(fault("sequence", "must be a position in 19 digits"))
-}
-
-/// Times as users see them: UTC, six digits after the second, `Z`.
-pub mod micros {
-    use jiff::{Timestamp, fmt::temporal::DateTimePrinter};
-    use serde::{Deserialize, Deserializer, Serializer, de::Error};
-
-    const PRINTER: DateTimePrinter = DateTimePrinter::new().precision(Some(6));
-
-    /// The time as text.
-    #[must_use]
-    pub fn format(time: Timestamp) -> String {
-        PRINTER.timestamp_to_string(&time)
-    }
-
-    /// For `#[serde(with)]`.
-    ///
-    /// # Errors
-    /// Those of the serializer.
-    pub fn serialize<S: Serializer>(time: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&format(*time))
-    }
-
-    /// For `#[serde(with)]`. Finer than a microsecond is refused: the databases would round it, and a copy would differ.
-    ///
-    /// # Errors
-    /// Not a time, or one that microseconds cannot hold.
-    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Timestamp, D::Error> {
-        let time = Timestamp::deserialize(deserializer)?;
-        if time.subsec_nanosecond() % 1_000 == 0 {
-            Ok(time)
-        } else {
-            Err(D::Error::custom("a time must be in whole microseconds"))
-        }
-    }
-
-    /// The same for a time that may be absent.
-    pub mod option {
-        use super::{Deserializer, Serializer, Timestamp};
-
-        /// For `#[serde(with)]`.
-        ///
-        /// # Errors
-        /// Those of the serializer.
-        pub fn serialize<S: Serializer>(time: &Option<Timestamp>, serializer: S) -> Result<S::Ok, S::Error> {
-            match time {
-                Some(time) => super::serialize(time, serializer),
-                None => serializer.serialize_none(),
-            }
-        }
-
-        /// For `#[serde(with)]`; `null` is refused, absence is `default`.
-        ///
-        /// # Errors
-        /// Not a time, or one that microseconds cannot hold.
-        pub fn deserialize<'de, D: Deserializer<'de>>(
-            deserializer: D,
-        ) -> Result<Option<Timestamp>, D::Error> {
-            super::deserialize(deserializer).map(Some)
-        }
-    }
 }

@@ -6,7 +6,8 @@ use std::error::Error;
 use tokio_postgres::types::{FromSql, Type, accepts};
 
 use crate::{
-    event::{EventType, Position},
+    messages::event::EventType,
+    position::Position,
     slot::{Changed, SlotName, SlotStatus, Version},
 };
 

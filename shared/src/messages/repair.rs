@@ -8,9 +8,10 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use super::wire::MESSAGE_MAX_BYTES;
 use crate::{
-    event::{MESSAGE_MAX_BYTES, micros},
     slot::{Slot, SlotName, SlotStatus, Version},
+    time,
 };
 
 /// The type property of a message that is a repair.
@@ -121,9 +122,9 @@ struct WireSlot {
     name: String,
     status: String,
     version: i64,
-    #[serde(with = "micros")]
+    #[serde(with = "time")]
     created_at: Timestamp,
-    #[serde(with = "micros")]
+    #[serde(with = "time")]
     updated_at: Timestamp,
 }
 
@@ -131,7 +132,7 @@ struct WireSlot {
 #[serde(deny_unknown_fields)]
 struct WireTombstone {
     version: i64,
-    #[serde(with = "micros")]
+    #[serde(with = "time")]
     deleted_at: Timestamp,
 }
 

@@ -2,7 +2,7 @@
 
 use refinery::Runner;
 
-use crate::postgres::{ConnectError, DatabaseUrl, SessionKind};
+use super::{ConnectError, DatabaseUrl, SessionKind};
 
 /// The advisory lock under which migrations run; refinery itself has none.
 const MIGRATION_LOCK: i64 = 0x7061_726b_6d69_6772;

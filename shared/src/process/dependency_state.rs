@@ -10,7 +10,7 @@ use std::{
 use jiff::Timestamp;
 use serde::Serialize;
 
-use crate::event::micros;
+use crate::time;
 
 /// When a caller may try again after a part was away or too much was waiting, in seconds. Parts are looked for about
 /// once a second.
@@ -32,7 +32,7 @@ pub struct PartStatus {
     /// Whether it answers.
     pub state: PartState,
     /// Since when that is so.
-    #[serde(with = "micros")]
+    #[serde(with = "time")]
     pub since: Timestamp,
     /// What is waited for, in words that name no host.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -7,7 +7,7 @@ use std::{collections::BTreeMap, fmt, fs, path::Path, str::FromStr};
 use serde::Serialize;
 pub use tracing_subscriber::filter::LevelFilter;
 
-use crate::{broker::BrokerUrl, postgres::DatabaseUrl, topology::ReplicaName};
+use crate::{broker::BrokerUrl, postgres::DatabaseUrl, replica_name::ReplicaName};
 
 /// What the names of most settings begin with.
 const PREFIX: &str = "PARKING__";

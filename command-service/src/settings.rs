@@ -8,7 +8,7 @@ use shared::{
     process::settings::{self, Effective, LevelFilter, LogFormat, SettingError},
 };
 
-use crate::{commands::RESERVED_FOR_COMMIT, write_model::primary::Primary};
+use crate::{commands::queue::RESERVED_FOR_COMMIT, primary::connection::Primary};
 
 /// Where the service listens.
 #[derive(Clone, Debug)]

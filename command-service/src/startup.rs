@@ -9,16 +9,18 @@ use tokio::{task::JoinHandle, time::timeout};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    commands::Commands,
-    freshness::{gate::Gate, log_end::LogLook, waiting::Waiting},
-    http::{envelope, probes::Parts, routes},
-    queries::{
-        Replica,
+    commands::queue::Commands,
+    freshness::{
+        gate::Gate,
+        waiting::Waiting,
         watch::{self, Listeners},
     },
-    relay::{Relay, replay::Replay, wake::CommitSignal},
+    http::{envelope, probes::Parts, routes},
+    primary::{connection::Primary, log_end::LogLook},
+    queries::Replica,
+    relay::{Relay, replay::Replay},
     settings::{HttpSettings, Settings},
-    write_model::{committer::Committer, forget, primary::Primary},
+    write_model::{committer::Committer, forget, wake::CommitSignal},
 };
 
 /// How long requests that are under way may take to finish after a signal, in seconds.

@@ -10,11 +10,14 @@ use anyhow::{Context, Result, ensure};
 const MEMBERS: [&str; 5] = ["shared", "command-service", "event-consumer", "compose", "tests"];
 
 /// Where SQL may stand: the steps that own it, and the lock around migrations.
-const SQL_PLACES: [&str; 6] = [
+const SQL_PLACES: [&str; 9] = [
+    "command-service/src/primary/",
     "command-service/src/write_model/",
-    "command-service/src/relay/",
     "command-service/src/queries/",
-    "command-service/src/freshness/log_end.rs",
+    "command-service/src/freshness/watch.rs",
+    "command-service/src/relay/",
+    "command-service/src/verify/primary_side.rs",
+    "command-service/src/verify/replica_side.rs",
     "event-consumer/src/projection/",
     "shared/src/postgres/migration.rs",
 ];

@@ -11,6 +11,7 @@ use uuid::Uuid;
 
 use super::{CliError, print_json, print_text};
 use crate::{
+    primary::connection::{OpenError, give_new_epoch},
     relay::{
         log::LogError,
         publisher::PublishError,
@@ -18,10 +19,7 @@ use crate::{
     },
     settings::Settings,
     startup::Application,
-    write_model::{
-        self,
-        primary::{OpenError, give_new_epoch},
-    },
+    write_model,
 };
 
 pub(super) async fn serve(settings: &Settings) -> Result<(), CliError> {

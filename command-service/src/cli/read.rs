@@ -13,7 +13,6 @@ use crate::{
     freshness::{
         demand::{Demand, WAIT_MS_MAX},
         gate::Unmet,
-        receipt::{Receipt, WriteReceipt},
     },
     queries::{
         Replica,
@@ -21,7 +20,10 @@ use crate::{
         list::{Filter, LIMIT_MAX},
         status::HandedBack,
     },
-    record::SlotRecord,
+    register::{
+        receipt::{Receipt, WriteReceipt},
+        record::SlotRecord,
+    },
     settings::Settings,
     startup::open_gate,
 };

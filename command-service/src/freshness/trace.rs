@@ -5,12 +5,12 @@ use serde::{Serialize, Serializer};
 use shared::{slot::Version, time};
 use uuid::Uuid;
 
-use super::{
-    gate::Unmet,
-    log_end::{LogLook, LoggedWrite},
-    receipt::WriteReceipt,
+use super::gate::Unmet;
+use crate::{
+    primary::log_end::{LogLook, LoggedWrite},
+    queries::{Replica, settled::Settled},
+    register::receipt::WriteReceipt,
 };
-use crate::queries::{Replica, settled::Settled};
 
 /// How far a write has come; of several events, the one that has come least far.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]

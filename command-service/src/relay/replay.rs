@@ -31,7 +31,7 @@ use super::{
     messages,
     publisher::{Destination, PublishError, Publisher},
 };
-use crate::write_model::primary::Primary;
+use crate::primary::connection::Primary;
 
 /// One request at a time, which bounds what is unconfirmed.
 const PREFETCH_REQUESTS: u16 = 1;

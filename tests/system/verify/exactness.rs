@@ -2,7 +2,7 @@
 //! it is found, and healed to the letter.
 
 use anyhow::{Context, Result};
-use command_service::verify::{difference::SlotDifference, sides::Sides};
+use command_service::verify::{comparison::Comparison as Sides, difference::SlotDifference};
 use event_consumer::{
     batch::{Batch, ReceivedRepair},
     projection::apply_batch,

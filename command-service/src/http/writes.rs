@@ -6,19 +6,24 @@ use shared::slot::{ChangeSlot, Command, CreateSlot, DeleteSlot, SlotStatus};
 use uuid::Uuid;
 
 use super::{
-    envelope::Timing,
-    fields::{BATCH_BODY_MAX_BYTES, BODY_MAX_BYTES, Faults, Fields, body},
-    freshness::WRITE_RECEIPT,
-    idempotency::{GivenKey, Replayed},
+    body::{BATCH_BODY_MAX_BYTES, BODY_MAX_BYTES, body},
+    fields::{Faults, Fields},
+    headers::WRITE_RECEIPT,
+    idempotency::GivenKey,
+    labels::{Replayed, Timing},
     parameters::{Parameters, slot_uuid},
     preconditions::{etag, if_match},
-    problem::{Problem, ProblemType},
+    problem::Problem,
+    problem_types::ProblemType,
     trace_context::traceparent,
 };
 use crate::{
-    commands::{Ask, CREATES_MAX, Commands, Done, Executed, IdempotencyKey, Outcome, Request},
+    commands::{
+        Ask, CREATES_MAX, Done, IdempotencyKey, Outcome, Request,
+        queue::{Commands, Executed},
+    },
     freshness::gate::Gate,
-    record::SlotRecord,
+    register::record::SlotRecord,
 };
 
 const JSON: &str = "application/json";

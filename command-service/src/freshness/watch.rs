@@ -10,30 +10,28 @@ use shared::{
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
-use crate::{
-    freshness::{
-        log_end::LogEnd,
-        waiting::{Pushed, Waiting},
-    },
-    write_model::primary::Primary,
-};
+use super::waiting::{Pushed, Waiting};
+use crate::{primary::connection::Primary, register::place::LogEnd};
 
 const KIND: SessionKind = SessionKind { step: "replica watch", options: "-c statement_timeout=1s" };
 
 /// The channel on which the replica tells what it has settled.
 const LISTEN: &str = "LISTEN replication_status";
 
-pub(super) const PROBE: &str = "SELECT 1";
+const PROBE: &str = "SELECT 1";
 
 /// What is settled now, in the form in which the replica pushes it. Fails when the replica answers but has no schema
 /// yet.
-pub(super) const STATUS: &str = "
+const STATUS: &str = "
     SELECT json_build_object(
         'applied_through', applied_through,
         'as_of_micros', (extract(epoch FROM as_of) * 1000000)::bigint,
         'epoch', epoch,
         'last_letter', (SELECT max(id) FROM dead_letters))::text
     FROM replication_status";
+
+/// Every statement of this room, for the test that prepares them against the replica's schema.
+pub const STATEMENTS: [&str; 2] = [PROBE, STATUS];
 
 /// How often an open connection is asked; a closed one is noticed at once.
 const PROBE_INTERVAL: Duration = Duration::from_secs(5);
@@ -132,13 +130,4 @@ impl Listeners {
 
 fn applied_in(status: &Pushed) -> Option<LogEnd> {
     status.epoch.map(|epoch| LogEnd { epoch, position: status.applied_through })
-}
-
-/// Up to where the replica has applied the log, as it says after this was called. `None` if it has applied nothing, is
-/// away, or says nothing that can be read.
-pub async fn applied(replica: &DatabaseUrl) -> Option<LogEnd> {
-    let session = replica.connect(KIND).await.ok()?;
-    let row = session.query_one(STATUS, &[]).await.ok()?;
-    let status: Pushed = serde_json::from_str(row.try_get(0).ok()?).ok()?;
-    applied_in(&status)
 }

@@ -1,34 +1,16 @@
-//! The headers of freshness, and what became of a write.
+//! What handlers leave with the request for the envelope: how fresh the answer is, how long the steps took, and
+//! whether it was given before.
+
+use std::time::Duration;
 
 use actix_web::{
-    HttpMessage, HttpRequest, HttpResponse,
+    HttpMessage, HttpRequest,
     http::header::{HeaderMap, HeaderName, HeaderValue},
-    web,
 };
 use shared::time;
 
-use super::{
-    envelope::Timing,
-    parameters::Parameters,
-    problem::{Problem, ProblemType},
-};
-use crate::{
-    freshness::{
-        gate::{Fresh, Freshness, Gate},
-        receipt::Receipt,
-        trace::trace,
-    },
-    queries::Replica,
-};
-
-/// What a command gives to be handed back as `receipt`.
-pub const WRITE_RECEIPT: HeaderName = HeaderName::from_static("write-receipt");
-
-const AS_OF: HeaderName = HeaderName::from_static("freshness-as-of");
-const LAG_MS: HeaderName = HeaderName::from_static("freshness-lag-ms");
-const MISSING: HeaderName = HeaderName::from_static("freshness-missing");
-const RESULT: HeaderName = HeaderName::from_static("freshness-result");
-const RECEIPT: HeaderName = HeaderName::from_static("freshness-receipt");
+use super::headers::{AS_OF, LAG_MS, MISSING, RECEIPT, RESULT};
+use crate::freshness::gate::{Fresh, Freshness};
 
 /// How fresh an answer is. A handler leaves it in the request's extensions, so that it stands on every answer of the
 /// replica, a 304 and a 404 included.
@@ -69,22 +51,18 @@ pub fn labelled<T>(request: &HttpRequest, fresh: Fresh<T>) -> T {
     read.found
 }
 
-/// `GET /receipts/{receipt}`
-///
-/// # Errors
-/// The [`Problem`].
-pub async fn receipt(
-    request: HttpRequest,
-    receipt: web::Path<String>,
-    gate: web::Data<Gate>,
-    replica: web::Data<Replica>,
-) -> Result<HttpResponse, Problem> {
-    Parameters::parse(request.query_string())?.finish()?;
-    match Receipt::decode(&receipt).ok_or_else(Problem::malformed_receipt)? {
-        Receipt::Write(write) => Ok(HttpResponse::Ok().json(trace(gate.log(), &replica, &write).await?)),
-        Receipt::Read(_) => {
-            let detail = "this receipt was given by a read: there is no write to tell of";
-            Err(Problem::new(ProblemType::MalformedReceipt, detail))
-        }
+/// How long the steps of a request took. A handler leaves it in the request's extensions.
+#[derive(Clone, Copy, Debug)]
+pub struct Timing(pub [(&'static str, Duration); 2]);
+
+impl Timing {
+    /// The value of `Server-Timing`.
+    pub(super) fn header(self) -> Option<HeaderValue> {
+        let steps = self.0.map(|(step, took)| format!("{step};dur={:.3}", took.as_secs_f64() * 1_000.0));
+        HeaderValue::from_str(&steps.join(", ")).ok()
     }
 }
+
+/// That the answer was given before. A handler leaves it in the request's extensions.
+#[derive(Clone, Copy, Debug)]
+pub struct Replayed;

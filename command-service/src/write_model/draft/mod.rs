@@ -1,35 +1,32 @@
 //! What a batch of commands comes to, decided in memory in the order of arrival. Positions and times are not known
 //! yet: the commit gives them, and [`Draft::verdicts`] puts them in.
 
+mod state;
 mod joining;
 mod verdict;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use shared::{
     position::Position,
     slot::{self, Command, CreateSlot, Rejection, Slot, SlotEvent, Version},
 };
 use uuid::Uuid;
 
-use self::joining::Joining;
-pub use self::verdict::Verdict;
-use super::{epoch::Sighting, keys::Keys};
-use crate::{
-    commands::{Ask, IdempotencyKey, Outcome, Refusal, Request},
-    freshness::receipt::WriteReceipt,
-    record::SlotRecord,
+use self::{
+    joining::Joining,
+    state::{Decided, MadeBy, State},
 };
-
-/// A slot as the primary holds it.
-#[derive(Clone, Debug)]
-pub struct StoredSlot {
-    /// The slot with its times.
-    pub record: SlotRecord,
-    /// The receipt of the event that made this version.
-    pub receipt: WriteReceipt,
-}
+pub use self::{
+    state::{Stamps, StoredSlot},
+    verdict::Verdict,
+};
+use super::idempotency_keys::{DraftKey, Keys};
+use crate::{
+    commands::{Ask, Request},
+    register::place::Sighting,
+};
 
 /// The slots to which a batch refers.
 #[derive(Debug, Default)]
@@ -53,101 +50,6 @@ pub struct DraftEvent {
     pub traceparent: Option<String>,
     /// Whether no later event of the batch is of the same slot.
     pub is_last_of_slot: bool,
-}
-
-/// A key to be kept.
-#[derive(Clone, Debug)]
-pub struct DraftKey {
-    /// The key, with the fingerprint of its request.
-    pub key: IdempotencyKey,
-    /// What its request led to.
-    pub at: KeptAt,
-}
-
-/// Where in the log stands what a request with a key led to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum KeptAt {
-    /// There before the batch: a version that the request found in order.
-    Standing(Position),
-    /// Events of the batch.
-    Events {
-        /// The first one's number, from 0.
-        first: usize,
-        /// How many they are.
-        events: usize,
-    },
-}
-
-/// Position and time of a batch's first event; each further event is one position and one microsecond later. And the
-/// epoch in which the positions count.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Stamps {
-    /// The first event's position.
-    pub position: Position,
-    /// The first event's commit time.
-    pub time: Timestamp,
-    /// The life of the primary.
-    pub epoch: Uuid,
-}
-
-impl Stamps {
-    fn position_of(self, event: usize) -> Position {
-        let number = self.position.get() + i64::try_from(event).unwrap_or(i64::MAX);
-        Position::new(number).unwrap_or(self.position)
-    }
-
-    fn receipt_of(self, first_event: usize, events: usize) -> WriteReceipt {
-        let last_event = first_event + events.saturating_sub(1);
-        WriteReceipt {
-            epoch: self.epoch,
-            first: self.position_of(first_event),
-            last: self.position_of(last_event),
-        }
-    }
-
-    fn time_of(self, event: usize) -> Timestamp {
-        let later = SignedDuration::from_micros(i64::try_from(event).unwrap_or(i64::MAX));
-        self.time.saturating_add(later).unwrap_or(self.time)
-    }
-}
-
-/// Who made the version of a slot that a command sees or leaves.
-#[derive(Clone, Copy, Debug)]
-enum MadeBy {
-    Before { updated_at: Timestamp, receipt: WriteReceipt },
-    Event(usize),
-}
-
-#[derive(Clone, Debug)]
-struct State {
-    slot: Slot,
-    created_at: Option<Timestamp>,
-    made_by: MadeBy,
-}
-
-#[derive(Clone, Debug)]
-enum Decided {
-    Stands(State),
-    AllStand {
-        slots: Vec<Slot>,
-        first_event: usize,
-    },
-    Removed {
-        event: usize,
-        version: Version,
-    },
-    Rejected(Rejection),
-    Mismatched {
-        current: Version,
-        made_by: MadeBy,
-    },
-    Refused(Refusal),
-    Held,
-    /// This came of an earlier request with the same key.
-    Replayed(Outcome),
-    /// The same as came of this request of the batch, which has the same key.
-    Joined(usize),
-    KeyInUse,
 }
 
 /// A batch, decided but not committed.
@@ -306,15 +208,5 @@ impl Draft {
             other => other.verdict(stamps),
         };
         self.decided.iter().map(verdict).collect()
-    }
-}
-
-impl State {
-    fn before(stored: &StoredSlot) -> Self {
-        Self {
-            slot: stored.record.slot.clone(),
-            created_at: Some(stored.record.created_at),
-            made_by: MadeBy::Before { updated_at: stored.record.updated_at, receipt: stored.receipt },
-        }
     }
 }

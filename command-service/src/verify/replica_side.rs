@@ -11,7 +11,7 @@ use shared::{
 use tokio_postgres::{Error, Row, Statement};
 use uuid::Uuid;
 
-use crate::verify::{
+use super::{
     difference::{Counts, Found, SlotRow, Tombstone},
     inspector::{InspectError, Inspector},
 };

@@ -15,7 +15,8 @@ use crate::{
     relay::publisher::PublishError,
     settings::Settings,
     verify::{
-        Request, VerifyError,
+        Request,
+        error::VerifyError,
         inspector::InspectError,
         report::{Finding, Progress, Report},
         verify,

@@ -6,22 +6,23 @@ use shared::{postgres::DatabaseUrl, process::backoff::Pauses};
 use tokio::time::{Instant, sleep};
 use uuid::Uuid;
 
-use super::{VerifyError, difference::Difference};
-use crate::{
-    queries::inspect::ReplicaInspector,
-    write_model::inspect::{End, PrimaryInspector},
+use super::{
+    difference::Difference,
+    error::VerifyError,
+    primary_side::{End, PrimaryInspector},
+    replica_side::ReplicaInspector,
 };
 
 /// The two that are compared.
 #[derive(Debug)]
-pub struct Sides {
+pub struct Comparison {
     pub(super) primary: PrimaryInspector,
     pub(super) replica: ReplicaInspector,
     /// The life of the primary that both are of.
     pub(super) epoch: Uuid,
 }
 
-impl Sides {
+impl Comparison {
     /// Connects to both, if they belong together; says where the log ends.
     ///
     /// # Errors

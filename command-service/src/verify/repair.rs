@@ -11,7 +11,7 @@ use shared::{
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use super::{VerifyError, difference::SlotDifference, look::LOOK_SLOTS_MAX, sides::Sides};
+use super::{comparison::Comparison, difference::SlotDifference, error::VerifyError, look::LOOK_SLOTS_MAX};
 use crate::relay::publisher::{PublishError, Publisher};
 
 /// How long nothing may get better before what is still wrong is sent for again.
@@ -47,7 +47,7 @@ struct Case {
 /// Who sends repairs.
 #[derive(Debug)]
 pub(super) struct Mender<'m> {
-    sides: &'m Sides,
+    sides: &'m Comparison,
     publisher: Publisher,
     replica: &'m ReplicaName,
 }
@@ -55,7 +55,7 @@ pub(super) struct Mender<'m> {
 impl<'m> Mender<'m> {
     /// Connects.
     pub(super) async fn open(
-        sides: &'m Sides,
+        sides: &'m Comparison,
         broker: &BrokerUrl,
         replica: &'m ReplicaName,
     ) -> Result<Self, VerifyError> {

@@ -12,12 +12,27 @@ use tokio::{
 };
 use tokio_postgres::error::{DbError, Severity};
 
-use super::{commit::Failure, draft::Draft, keys::KEYS_CONSTRAINT, session::PrimarySession};
+use super::{draft::Draft, idempotency_keys::KEYS_CONSTRAINT, session::PrimarySession};
 
 /// How long the primary may say nothing in an exchange before the connection is given up: longer than the server's own
 /// bounds on a statement, which end it first unless the server hangs. A batch is up to four statements, so a slow server
 /// may take longer for all of it, and is not cut off: it would have to begin again.
 const SILENCE_MAX: Duration = Duration::from_millis(3_500);
+
+/// Why a batch was not committed.
+#[derive(Debug)]
+pub enum Failure {
+    /// The connection was lost before the write was sent, or before its commit was reached: nothing happened.
+    Interrupted,
+    /// The connection was lost after the write was sent: it may have been committed, or may yet be.
+    Unsettled(Box<Draft>),
+    /// Rolled back because of others; the same may succeed when tried again.
+    Retryable(tokio_postgres::Error),
+    /// Rolled back because the primary cannot work now.
+    Unable(tokio_postgres::Error),
+    /// Rolled back because of a command in it.
+    Culprit(tokio_postgres::Error),
+}
 
 /// Why an exchange with the primary brought no result.
 #[derive(Debug)]

@@ -12,7 +12,7 @@ use shared::{
 use tokio_postgres::{Error, Row, Statement};
 use uuid::Uuid;
 
-use crate::verify::{
+use super::{
     difference::{Flaw, SlotRow, State, Tombstone, WriteRow},
     inspector::{InspectError, Inspector},
     judge::Expected,

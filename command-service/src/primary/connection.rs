@@ -13,8 +13,11 @@ use tokio::{
 };
 use uuid::Uuid;
 
-use super::epoch::{self, Identity, Sighting, Verdict};
-use crate::{freshness::log_end::LogEnd, queries::watch};
+use super::{
+    epoch::{self, Identity, Verdict},
+    replica_word,
+};
+use crate::register::place::{LogEnd, Sighting};
 
 /// How long the primary may take to say whether it is the one it was, once connected.
 const CHECK_DEADLINE: Duration = Duration::from_secs(3);
@@ -166,7 +169,7 @@ impl Primary {
     /// What it does not say now it will say when it is heard again.
     async fn ask_replica(&self) {
         self.known().told = None;
-        let answer = timeout(REPLICA_DEADLINE, watch::applied(&self.replica)).await;
+        let answer = timeout(REPLICA_DEADLINE, replica_word::applied(&self.replica)).await;
         if let Some(applied) = answer.ok().flatten() {
             self.known().applied = Some(applied);
         }

@@ -20,8 +20,11 @@ use tokio_postgres::Statement;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::{demand::PrimaryClock, receipt::WriteReceipt};
-use crate::write_model::{epoch::Sighting, primary::Primary};
+use super::{clock::PrimaryClock, connection::Primary};
+use crate::register::{
+    place::{LogEnd, Sighting},
+    receipt::WriteReceipt,
+};
 
 /// How long a look may take, connecting included.
 pub const LOOK_DEADLINE: Duration = Duration::from_secs(1);
@@ -39,7 +42,7 @@ const KIND: SessionKind = SessionKind {
 };
 
 /// A clock that is behind the log was set back; commit times then do not tell how old something is.
-const END: &str = "
+pub(super) const END: &str = "
     SELECT (SELECT epoch FROM epoch) AS epoch, last.position, last.committed_at, clock_timestamp() AS clock,
            clock_timestamp() < greatest(last.committed_at, (SELECT as_of FROM log_watermark)) AS clock_is_behind
     FROM (VALUES (1)) AS one
@@ -47,21 +50,9 @@ const END: &str = "
         SELECT position, committed_at FROM parking_slot_events ORDER BY position DESC LIMIT 1
     ) AS last ON true";
 
-const LAST_EVENT: &str = "
+pub(super) const LAST_EVENT: &str = "
     SELECT event.slot_uuid, event.version, event.committed_at, relay_cursor.confirmed_position
     FROM parking_slot_events AS event, relay_cursor WHERE event.position = $1";
-
-/// Every statement of this module, for the test that prepares them against the schema.
-pub const STATEMENTS: [&str; 2] = [END, LAST_EVENT];
-
-/// The end of a log: its last position, and the life of the primary in which it counts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct LogEnd {
-    /// The life of the primary.
-    pub epoch: Uuid,
-    /// The last position; 0 while the log is empty.
-    pub position: i64,
-}
 
 /// What the log says of a write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -13,11 +13,9 @@ use shared::{
 use tokio_postgres::Row;
 use uuid::Uuid;
 
-use super::draft::{DraftKey, KeptAt};
 use crate::{
     commands::{Ask, IdempotencyKey, Outcome, Request},
-    freshness::receipt::WriteReceipt,
-    record::SlotRecord,
+    register::{receipt::WriteReceipt, record::SlotRecord},
 };
 
 /// The most keys that one batch claims, so that a few processes cannot fill the primary's table of locks; commands
@@ -217,6 +215,29 @@ impl KeptEvent {
         let (created_at, updated_at) = (row.try_get("created_at")?, row.try_get("committed_at")?);
         Ok(Some(Self::Stood(SlotRecord { slot, created_at, updated_at })))
     }
+}
+
+/// A key to be kept.
+#[derive(Clone, Debug)]
+pub struct DraftKey {
+    /// The key, with the fingerprint of its request.
+    pub key: IdempotencyKey,
+    /// What its request led to.
+    pub at: KeptAt,
+}
+
+/// Where in the log stands what a request with a key led to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeptAt {
+    /// There before the batch: a version that the request found in order.
+    Standing(Position),
+    /// Events of the batch.
+    Events {
+        /// The first one's number, from 0.
+        first: usize,
+        /// How many they are.
+        events: usize,
+    },
 }
 
 /// The keys to be kept with a batch, as the columns that [`KEEP_KEYS`] takes.

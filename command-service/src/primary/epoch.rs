@@ -12,8 +12,8 @@ use shared::postgres::Session;
 use tokio_postgres::{Error, Row};
 use uuid::Uuid;
 
-use super::session::take_commit_lock;
-use crate::freshness::log_end::LogEnd;
+use super::commit_lock::take_commit_lock;
+use crate::register::place::{LogEnd, Sighting};
 
 /// What the primary notes of itself and what it is; and of the log its end, and when position `$1` was committed. A
 /// standby has no timeline of its own.
@@ -54,17 +54,6 @@ pub struct Identity {
     pub timeline: i64,
     /// The database in it.
     pub database: u32,
-}
-
-/// An event of the log that somebody has seen.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Sighting {
-    /// The life of the primary.
-    pub epoch: Uuid,
-    /// The event's position.
-    pub position: i64,
-    /// Its commit time, which tells it from another event that was given the same position later.
-    pub committed_at: Timestamp,
 }
 
 /// What a primary says of itself.

@@ -17,7 +17,7 @@ use crate::{
     },
     http::{envelope, probes::Parts, routes},
     primary::{connection::Primary, log_end::LogLook},
-    queries::Replica,
+    queries::replica::Replica,
     relay::{Relay, replay::Replay},
     settings::{HttpSettings, Settings},
     write_model::{committer::Committer, forget, wake::CommitSignal},

@@ -16,7 +16,8 @@ use shared::{
 use uuid::Uuid;
 
 use super::{
-    CliError, REFUSED, exit_code_of, print_json, print_text,
+    exit::{CliError, REFUSED, exit_code_of},
+    output::{print_json, print_text},
     read::{Pages, replica},
     write::WriteSide,
 };

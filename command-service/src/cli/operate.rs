@@ -9,7 +9,10 @@ use shared::{
 };
 use uuid::Uuid;
 
-use super::{CliError, print_json, print_text};
+use super::{
+    exit::CliError,
+    output::{print_json, print_text},
+};
 use crate::{
     primary::connection::{OpenError, give_new_epoch},
     relay::{

@@ -8,16 +8,19 @@ use tokio::time::Instant;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use uuid::Uuid;
 
-use super::{CliError, print_json, print_record};
+use super::{
+    exit::CliError,
+    output::{print_json, print_record},
+};
 use crate::{
     freshness::{
         demand::{Demand, WAIT_MS_MAX},
         gate::Unmet,
     },
     queries::{
-        Replica,
         cursor::Cursor,
         list::{Filter, LIMIT_MAX},
+        replica::Replica,
         status::HandedBack,
     },
     register::{

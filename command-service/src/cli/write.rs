@@ -8,7 +8,11 @@ use shared::{
 use tokio::task::JoinHandle;
 use uuid::Uuid;
 
-use super::{CliError, print_json, print_record, print_text, read};
+use super::{
+    exit::CliError,
+    output::{print_json, print_record, print_text},
+    read,
+};
 use crate::{
     commands::{Answer, Ask, Outcome, Request, queue::Commands},
     settings::Settings,

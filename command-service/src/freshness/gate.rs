@@ -17,7 +17,7 @@ use super::{
 use crate::{
     primary::log_end::{LogLook, LookError},
     queries::{
-        Read, ReadError,
+        replica::{Read, ReadError},
         status::{HandedBack, ReplicaStatus},
     },
     register::{place::LogEnd, receipt::Receipt},

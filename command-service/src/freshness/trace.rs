@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::gate::Unmet;
 use crate::{
     primary::log_end::{LogLook, LoggedWrite},
-    queries::{Replica, settled::Settled},
+    queries::{replica::Replica, settled::Settled},
     register::receipt::WriteReceipt,
 };
 

@@ -12,7 +12,7 @@ use shared::{
 };
 
 use super::{headers::WRITE_RECEIPT, problem_types::ProblemType};
-use crate::{commands::Refusal, freshness::gate::Unmet, queries::ReadError};
+use crate::{commands::Refusal, freshness::gate::Unmet, queries::replica::ReadError};
 
 /// A fault in one place of the request's body.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

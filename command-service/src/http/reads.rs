@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     freshness::{demand::Demand, gate::Gate},
-    queries::{Replica, cursor::Cursor, status::HandedBack},
+    queries::{cursor::Cursor, replica::Replica, status::HandedBack},
     register::record::SlotRecord,
 };
 

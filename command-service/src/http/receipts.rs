@@ -5,7 +5,7 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use super::{parameters::Parameters, problem::Problem, problem_types::ProblemType};
 use crate::{
     freshness::{gate::Gate, trace::trace},
-    queries::Replica,
+    queries::replica::Replica,
     register::receipt::Receipt,
 };
 

@@ -5,9 +5,8 @@ use tokio_postgres::types::ToSql;
 use unicode_normalization::UnicodeNormalization;
 
 use super::{
-    Read, ReadError, Replica,
     cursor::Cursor,
-    slot_record,
+    replica::{Read, ReadError, Replica, slot_record},
     status::{HandedBack, status_of_first, with_status},
 };
 use crate::register::record::SlotRecord;

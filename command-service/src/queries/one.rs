@@ -3,7 +3,7 @@
 use uuid::Uuid;
 
 use super::{
-    Read, ReadError, Replica, slot_record,
+    replica::{Read, ReadError, Replica, slot_record},
     status::{HandedBack, status_of_first, with_status},
 };
 use crate::register::record::SlotRecord;

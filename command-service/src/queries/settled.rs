@@ -1,7 +1,7 @@
 //! What became of a write on the replica.
 
 use super::{
-    Read, ReadError, Replica,
+    replica::{Read, ReadError, Replica},
     status::{HandedBack, ReplicaStatus, status_of_first, with_status},
 };
 use crate::register::receipt::{Receipt, WriteReceipt};

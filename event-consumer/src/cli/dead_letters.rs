@@ -5,7 +5,7 @@ use clap::Subcommand;
 use serde_json::{Value, json};
 use shared::time;
 
-use super::{CliError, print_text};
+use super::{exit::CliError, output::print_text};
 use crate::{
     projection::{OpenLetter, OpenLetters, ReplicaSession, Retried, Summary, retry},
     settings::Settings,

@@ -2,26 +2,23 @@
 //!
 //! | module | holds |
 //! |---|---|
+//! | `exit` | how a command ends |
+//! | `output` | data on standard output |
 //! | `dead_letters` | list, show, retry, discard |
 //! | `rebuild` | rebuild |
 //!
 //! Data goes to standard output, all else to standard error. Exit status: 0 done, 1 refused, 2 usage, 3 a part is away.
 
+mod exit;
+mod output;
 mod dead_letters;
 mod rebuild;
 
-use std::{
-    io::{self, Write},
-    path::PathBuf,
-    process::ExitCode,
-};
+use std::{path::PathBuf, process::ExitCode};
 
 use clap::{Parser, Subcommand};
 use shared::{
-    postgres::{
-        Fault,
-        migration::{MigrateError, migrate},
-    },
+    postgres::migration::{MigrateError, migrate},
     process::{
         probe,
         settings::{self, LevelFilter},
@@ -31,13 +28,11 @@ use shared::{
 
 use self::{
     dead_letters::DeadLetters,
+    exit::CliError,
+    output::print_text,
     rebuild::{RebuildArguments, rebuild},
 };
-use crate::{
-    projection::{self, ApplyError, session::OpenError},
-    settings::Settings,
-    startup::Application,
-};
+use crate::{projection, settings::Settings, startup::Application};
 
 /// Keeps a replica of the register of parking slots.
 #[derive(Debug, Parser)]
@@ -80,63 +75,6 @@ enum Subcommands {
         #[arg(long)]
         json: bool,
     },
-}
-
-#[derive(Debug, thiserror::Error)]
-enum CliError {
-    #[error("not ready: {0}")]
-    NotReady(String),
-    #[error("{0} is away")]
-    Away(&'static str),
-    #[error("{0}")]
-    Refused(String),
-    #[error(transparent)]
-    Setting(#[from] settings::SettingError),
-    #[error("{0:#}")]
-    Other(#[from] anyhow::Error),
-}
-
-impl CliError {
-    /// 1 refused, 2 usage, 3 a part is away.
-    fn exit_code(&self) -> u8 {
-        match self {
-            Self::Away(_) => 3,
-            Self::Setting(_) => 2,
-            Self::NotReady(_) | Self::Refused(_) | Self::Other(_) => 1,
-        }
-    }
-}
-
-impl From<OpenError> for CliError {
-    fn from(error: OpenError) -> Self {
-        match error {
-            OpenError::Connect(_) | OpenError::Lost(_) => Self::Away("the replica"),
-            OpenError::Schema(_) => {
-                Self::Refused("the replica is not migrated: run event-consumer migrate".to_owned())
-            }
-        }
-    }
-}
-
-impl From<ApplyError> for CliError {
-    fn from(error: ApplyError) -> Self {
-        match error {
-            ApplyError::Replica(error) => error.into(),
-            ApplyError::Deadline => Self::Away("the replica"),
-            ApplyError::ForeignEpoch { .. } => Self::Other(error.into()),
-        }
-    }
-}
-
-impl From<tokio_postgres::Error> for CliError {
-    fn from(error: tokio_postgres::Error) -> Self {
-        match Fault::of_rollback(&error) {
-            Fault::Other if error.as_db_error().is_none() => Self::Away("the replica"),
-            Fault::ConnectionLost | Fault::Retryable | Fault::Unable | Fault::Data | Fault::Other => {
-                Self::Other(anyhow::Error::from(error).context("the replica refuses now"))
-            }
-        }
-    }
 }
 
 impl Cli {
@@ -208,16 +146,6 @@ fn print_settings(settings: &Settings, json: bool) -> Result<(), CliError> {
         }
     }
     Ok(())
-}
-
-/// Unlike `println!`, does not panic when who reads the output has seen enough, as `head` does.
-fn print_text(text: &str) -> Result<(), CliError> {
-    match writeln!(io::stdout().lock(), "{text}") {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            Err(anyhow::Error::from(error).context("cannot write").into())
-        }
-        _ => Ok(()),
-    }
 }
 
 #[cfg(test)]

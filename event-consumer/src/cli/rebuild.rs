@@ -11,10 +11,9 @@ use serde_json::json;
 use shared::process::shutdown;
 use tokio::{sync::watch, time::interval};
 
-use super::{CliError, print_text};
+use super::{exit::CliError, output::print_text};
 use crate::{
-    projection::rebuild::StepError,
-    rebuild::{Progress, Rebuild, RebuildError, Rebuilt},
+    rebuild::{Progress, Rebuild, RebuildError, Rebuilt, copy::fault::StepError},
     settings::Settings,
 };
 

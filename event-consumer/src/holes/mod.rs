@@ -1,6 +1,7 @@
 //! Asks for what is missing. A position that has been missing for two seconds was lost on the way, or was sent before
 //! this replica had a queue: whoever relays sends it again. An empty replica is one big hole, so bootstrap is the same.
 
+pub mod missing;
 pub mod plan;
 
 use std::{sync::Arc, time::Duration};
@@ -29,8 +30,10 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use self::plan::{ANSWER_PATIENCE, OPEN_MAX, Plan};
-use crate::projection::{Missing, SeekerSession, missing::SeekError};
+use self::{
+    missing::{Missing, SeekError, SeekerSession},
+    plan::{ANSWER_PATIENCE, OPEN_MAX, Plan},
+};
 
 /// How often is looked while nothing is being waited for.
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);

@@ -6,7 +6,7 @@ use rangemap::RangeSet;
 use shared::messages::replay::REPLAY_MAX_POSITIONS;
 use tokio::time::Instant;
 
-use crate::projection::Missing;
+use super::missing::Missing;
 
 /// How long a position must have been missing before it is asked for: what is on its way arrives sooner.
 pub const PATIENCE: Duration = Duration::from_secs(2);

@@ -5,14 +5,16 @@ use std::time::Duration;
 use jiff::Timestamp;
 use shared::postgres::Fault;
 use tokio::time::timeout;
-use tokio_postgres::{Error, Transaction, types::ToSql};
+use tokio_postgres::{Error, Transaction};
 use uuid::Uuid;
 
 use super::{
     dead_letters::{Letter, LetterColumns},
+    fault::ApplyError,
     ranges::Ranges,
     repair::{mend_slots, mend_summary},
-    session::{ReplicaSession, Statements},
+    session::ReplicaSession,
+    statements::{Param, Statements},
     winners::Winners,
 };
 use crate::batch::{Batch, Received};
@@ -21,9 +23,6 @@ use crate::batch::{Batch, Received};
 /// first unless the server hangs.
 pub(super) const APPLY_DEADLINE: Duration = Duration::from_secs(15);
 
-/// A parameter of a statement.
-pub(super) type Param<'p> = &'p (dyn ToSql + Sync);
-
 /// What applying a batch led to. It is durable on the replica.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Applied {
@@ -31,31 +30,6 @@ pub struct Applied {
     pub applied_through: i64,
     /// How many dead letters the batch gave.
     pub set_aside: usize,
-}
-
-/// Why a batch was not applied. It has to be held and tried again: the fault is not its own.
-#[derive(Debug, thiserror::Error)]
-pub enum ApplyError {
-    /// The replica is away, hangs, or cannot work now.
-    #[error("the replica cannot apply events now")]
-    Replica(#[source] Error),
-    /// The replica did not finish in time.
-    #[error("the replica did not finish in time")]
-    Deadline,
-    /// The events, or a watermark, are of another life of the primary than the rows.
-    #[error("the replica holds epoch {held}, what comes is of epoch {met}")]
-    ForeignEpoch {
-        /// The replica's epoch.
-        held: Uuid,
-        /// The epoch of what came.
-        met: Uuid,
-    },
-}
-
-impl From<Error> for ApplyError {
-    fn from(error: Error) -> Self {
-        Self::Replica(error)
-    }
 }
 
 /// Applies a batch in one transaction: rows, summary, dead letters and the note of what is settled; then its repairs.

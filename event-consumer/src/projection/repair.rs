@@ -10,19 +10,11 @@ use tokio_postgres::{Error, Transaction};
 use uuid::Uuid;
 
 use super::{
-    apply::{ApplyError, Param},
     dead_letters::{Letter, reason_of},
-    session::Statements,
+    fault::ApplyError,
+    statements::{BOUND_RECOUNT, Param, Statements},
 };
 use crate::batch::{Batch, ReceivedRepair};
-
-pub(super) const MEND: &str = include_str!("sql/mend.sql");
-
-pub(super) const RECOUNT: &str = include_str!("sql/recount.sql");
-
-/// Counting everything takes the longer the more there is. Where it takes longer than this it is given up, so that
-/// events are not held for ever; it must leave time for the commit.
-pub(super) const BOUND_RECOUNT: &str = "SELECT set_config('statement_timeout', '5s', true)";
 
 /// What became of a repair.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -2,8 +2,7 @@
 
 use tokio::time::Instant;
 
-use super::{follower::Follower, outcome::RebuildError};
-use crate::projection::rebuild::Look;
+use super::{copy::Look, follower::Follower, outcome::RebuildError};
 
 /// What the loop remembers from one look to the next.
 pub(super) struct Course {

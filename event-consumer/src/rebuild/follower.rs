@@ -11,8 +11,8 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::Rebuild;
-use crate::{holes::Holes, projection::rebuild::SCHEMA, subscription::Subscription};
+use super::{copy::SCHEMA, order::Rebuild};
+use crate::{holes::Holes, subscription::Subscription};
 
 /// How long it may take to end: longer than a batch may.
 const END_DEADLINE: Duration = Duration::from_secs(20);

@@ -2,17 +2,17 @@
 //! place when it is level. Until then, and whatever ends the rebuild, the old state is what is read and what events are
 //! applied to; the consumer may run or not.
 
+pub mod copy;
+mod order;
+mod outcome;
 mod follower;
 mod course;
-mod outcome;
 
 use std::time::Duration;
 
 use shared::{
-    broker::{BrokerError, BrokerUrl, topology::delete_replica_queue, within_deadline},
-    postgres::DatabaseUrl,
+    broker::{BrokerError, topology::delete_replica_queue, within_deadline},
     process::backoff::Pauses,
-    replica_name::ReplicaName,
 };
 use tokio::{
     sync::watch,
@@ -21,12 +21,15 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-pub use self::outcome::{Progress, RebuildError, Rebuilt};
 use self::{
+    copy::{Counts, Director, Look, Swap, fault::StepError},
     course::{Course, stuck},
     follower::Follower,
 };
-use crate::projection::rebuild::{Counts, Director, Look, StepError, Swap};
+pub use self::{
+    order::Rebuild,
+    outcome::{Progress, RebuildError, Rebuilt},
+};
 
 /// How often the copy is compared with the replica and the log.
 const LOOK_INTERVAL: Duration = Duration::from_millis(100);
@@ -49,19 +52,6 @@ const STEP_DEADLINE: Duration = Duration::from_secs(150);
 
 /// How long is tried to remove what was built, or replaced. The next rebuild removes what stays.
 const CLEAR_PATIENCE: Duration = Duration::from_secs(10);
-
-/// What is rebuilt, and from where.
-#[derive(Clone, Debug)]
-pub struct Rebuild {
-    /// Where events come from.
-    pub broker: BrokerUrl,
-    /// The database of the replica, and of the copy.
-    pub replica: DatabaseUrl,
-    /// Whose copy is made.
-    pub replica_name: ReplicaName,
-    /// How long is waited while nothing moves.
-    pub patience: Duration,
-}
 
 /// What a step came to.
 enum Step {

@@ -1,6 +1,6 @@
 //! How far a rebuild is, what it has led to, and why it has not.
 
-use crate::projection::rebuild::{Counts, StepError};
+use super::copy::{Counts, fault::StepError};
 
 /// How far a rebuild is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

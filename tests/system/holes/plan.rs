@@ -6,9 +6,9 @@ use std::{
     time::Duration,
 };
 
-use event_consumer::{
-    holes::plan::{OPEN_MAX, PATIENCE, Plan},
-    projection::Missing,
+use event_consumer::holes::{
+    missing::Missing,
+    plan::{OPEN_MAX, PATIENCE, Plan},
 };
 use proptest::{collection::vec, prelude::*};
 use rangemap::RangeSet;

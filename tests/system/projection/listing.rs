@@ -2,7 +2,7 @@
 //! slot turns up behind a cursor that was given out, and none that was listed disappears.
 
 use anyhow::Result;
-use command_service::queries::{Replica, cursor::Cursor, list::Filter, status::HandedBack};
+use command_service::queries::{cursor::Cursor, list::Filter, replica::Replica, status::HandedBack};
 use proptest::{collection::vec, prelude::Strategy, prop_assert_eq, sample};
 use shared::process::dependency_state::Part;
 use uuid::Uuid;

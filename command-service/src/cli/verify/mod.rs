@@ -10,7 +10,10 @@ use serde_json::{Value, json};
 use shared::replica_name::ReplicaName;
 
 use self::{objects::as_json, words::described};
-use super::{CliError, print_json, print_text};
+use super::{
+    exit::CliError,
+    output::{print_json, print_text},
+};
 use crate::{
     relay::publisher::PublishError,
     settings::Settings,

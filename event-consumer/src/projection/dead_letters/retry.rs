@@ -1,24 +1,21 @@
 //! The step: one dead letter, applied after all. It goes through the same projection as every event, at any time and in
 //! any order: what is older than the row changes nothing, and a running consumer is kept waiting by the lock only.
 
+use shared::postgres::Fault;
 use tokio::time::timeout;
 use tokio_postgres::Transaction;
 
-use super::{
-    apply::{APPLY_DEADLINE, ApplyError, Param, lock_status, project, settle},
-    dead_letters::{properties_of, reason_of},
-    open_letters::FORGET,
-    repair::{Mended, mend, recount},
-    session::{ReplicaSession, Statements},
+use super::{properties_of, reason_of};
+use crate::{
+    batch::{Batch, storable},
+    projection::{
+        apply::{APPLY_DEADLINE, lock_status, project, settle},
+        fault::ApplyError,
+        repair::{Mended, mend, recount},
+        session::ReplicaSession,
+        statements::{FORGET, LETTER, NOTE_FAILURE, Param, Statements},
+    },
 };
-use crate::batch::{Batch, storable};
-use shared::postgres::Fault;
-
-pub(super) const LETTER: &str =
-    "SELECT position, headers::text AS headers, body FROM dead_letters WHERE id = $1 FOR UPDATE";
-
-pub(super) const NOTE_FAILURE: &str =
-    "UPDATE dead_letters SET retries = retries + 1, last_retry_reason = $2 WHERE id = $1";
 
 /// What a retry came to. It is durable on the replica.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,5 +1,8 @@
 //! What cannot be applied, set aside in the transaction that settles the rest of its batch.
 
+pub mod open;
+pub mod retry;
+
 use lapin::protocol::basic::AMQPProperties;
 use shared::position::Position;
 

@@ -1,14 +1,16 @@
 //! Receives messages, has them applied in batches, settles them. Acknowledged is only what the replica has committed.
 
+pub mod fault;
+mod feeds;
 mod deliveries;
 
 use std::{sync::Arc, time::Duration};
 
 use futures_util::StreamExt;
-use lapin::{Channel, Connection, Consumer, message::Delivery, types::ShortString};
+use lapin::{Channel, message::Delivery};
 use shared::{
     broker::{
-        BrokerError, BrokerUrl,
+        BrokerUrl,
         topology::{
             bind_watermark_queue, declare_events_exchange, declare_events_queue, declare_watermark_queue,
         },
@@ -25,11 +27,14 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use self::deliveries::{PREFETCH_MESSAGES, PREFETCH_WATERMARKS, acknowledge, consume_queue, take_ready};
+use self::{
+    deliveries::{PREFETCH_MESSAGES, PREFETCH_WATERMARKS, acknowledge, consume_queue, take_ready},
+    fault::SubscriptionError,
+    feeds::Feeds,
+};
 use crate::{
     batch::Batch,
-    holes::plan::HEARING_PATIENCE,
-    projection::{Applied, ApplyError, ReplicaSession, apply_batch, apply_watermark, session::OpenError},
+    projection::{Applied, ApplyError, ReplicaSession, apply_batch, apply_watermark, fault::OpenError},
 };
 
 /// How long a batch is held while the replica is away. Then the channel is closed and opened again when the replica
@@ -47,36 +52,6 @@ const BIND_INTERVAL: Duration = Duration::from_secs(2);
 /// What is to be done when the replica is of another life of the primary.
 const FOREIGN_EPOCH: &str = "the primary was restored or replaced, and the replica is of its former life: \
                              run event-consumer rebuild";
-
-/// Why the subscription has to start again.
-#[derive(Debug, thiserror::Error)]
-pub enum SubscriptionError {
-    /// The broker is away, or refuses.
-    #[error(transparent)]
-    Broker(#[from] BrokerError),
-    /// The broker ended the subscription, for instance because the queue was deleted.
-    #[error("the broker ended the subscription")]
-    Ended,
-    /// The channel was closed before the acknowledgement; the messages will come again.
-    #[error("the channel was closed")]
-    ChannelClosed,
-    /// What was asked for does not come. A queue that was deleted and made anew at once has its messages dropped by the
-    /// broker on a channel that knew the old one: they are taken for old ones. A new subscription hears them.
-    #[error("nothing of what was asked for comes on this subscription")]
-    Unanswered,
-    /// The replica was away for longer than messages are held.
-    #[error("the replica was away for too long to hold messages")]
-    HeldTooLong,
-    /// The replica is still of another epoch than what came.
-    #[error("what came is of another epoch than the replica")]
-    ForeignEpoch,
-}
-
-impl From<lapin::Error> for SubscriptionError {
-    fn from(error: lapin::Error) -> Self {
-        Self::Broker(error.into())
-    }
-}
 
 /// What the subscription works with.
 #[derive(Debug)]
@@ -99,25 +74,6 @@ pub struct Subscription {
     pub unanswered: Arc<Notify>,
     /// Poked when something came that is of another epoch than the replica.
     pub foreign: Arc<Notify>,
-}
-
-/// What is consumed, on one connection.
-struct Feeds {
-    connection: Connection,
-    channel: Channel,
-    bind_again_at: Instant,
-    watermark_queue: ShortString,
-    events: Consumer,
-    watermarks: Consumer,
-    /// When events came last. A new subscription is of no use while this one has heard nothing.
-    last_heard: Option<Instant>,
-}
-
-impl Feeds {
-    /// Whether events came once and no longer do.
-    fn may_be_deaf(&self) -> bool {
-        self.last_heard.is_some_and(|heard| heard.elapsed() >= HEARING_PATIENCE)
-    }
 }
 
 /// What came first.

@@ -4,9 +4,8 @@ use shared::postgres::{DatabaseUrl, migration::migrate};
 use tokio_postgres::Row;
 
 use super::{
-    SCHEMA, StepError,
-    session::{Director, MARK, MARKED},
-    swap::REPLACED,
+    director::{Director, MARK, MARKED, REPLACED, SCHEMA},
+    fault::StepError,
 };
 use crate::projection;
 

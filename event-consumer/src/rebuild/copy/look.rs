@@ -3,7 +3,7 @@
 use shared::messages::watermark::Watermark;
 use uuid::Uuid;
 
-use super::{Director, StepError};
+use super::{director::Director, fault::StepError};
 
 pub(super) const LOOK: &str = "
     SELECT copy.epoch, copy.applied_through AS through, upper(copy.applied) - 1 AS reach,

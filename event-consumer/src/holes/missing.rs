@@ -23,11 +23,11 @@ const SEEKER_LOCK: i64 = 0x7061_726b_686f_6c65;
 /// And one for the copy that a rebuild makes in the same database.
 const REBUILD_SEEKER_LOCK: i64 = SEEKER_LOCK + 1;
 
-pub(super) const TRY_TO_SEEK: &str = "SELECT pg_try_advisory_lock($1)";
+const TRY_TO_SEEK: &str = "SELECT pg_try_advisory_lock($1)";
 
 /// The ranges that are missing up to what the log is known to have, the end of each not included. `$1` is a position
 /// that the log has, for a replica of epoch `$2`.
-pub(super) const MISSING: &str = "
+const MISSING: &str = "
     SELECT lower(hole) AS first, upper(hole) AS next, upper(applied) AS beyond,
            coalesce(applied_at > clock_timestamp() - interval '2 seconds', false) AS is_busy
     FROM replication_status
@@ -36,6 +36,9 @@ pub(super) const MISSING: &str = "
             upper(applied), CASE WHEN epoch = $2 OR (epoch IS NULL AND upper(applied) = 1) THEN $1::bigint + 1 END)))
         - applied) AS hole ON true
     LIMIT $3";
+
+/// Every statement of this room, for the test that prepares them against the schema.
+pub const STATEMENTS: [&str; 2] = [TRY_TO_SEEK, MISSING];
 
 const KIND: SessionKind =
     SessionKind { step: "holes", options: "-c statement_timeout=4s -c default_transaction_read_only=on" };

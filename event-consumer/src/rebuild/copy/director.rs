@@ -3,7 +3,13 @@
 use shared::postgres::{DatabaseUrl, Fault, Session, SessionKind, migration::MigrateError};
 use uuid::Uuid;
 
-use super::StepError;
+use super::fault::StepError;
+
+/// The schema in which the copy is made.
+pub const SCHEMA: &str = "rebuild";
+
+/// The schema to which the replica's old tables go.
+pub const REPLACED: &str = "replaced";
 
 /// One process rebuilds a replica. Held by the session, so also by what a killed process has left to the server.
 const REBUILD_LOCK: i64 = 0x7061_726b_7265_6275;
@@ -72,7 +78,7 @@ impl Director {
     /// # Errors
     /// [`StepError::Removed`] if not.
     pub async fn must_have_copy(&self) -> Result<(), StepError> {
-        match self.has_marked(super::SCHEMA).await? {
+        match self.has_marked(self::SCHEMA).await? {
             true => Ok(()),
             false => Err(StepError::Removed),
         }
@@ -83,7 +89,7 @@ impl Director {
     /// # Errors
     /// [`StepError`].
     pub async fn has_swapped(&self) -> Result<bool, StepError> {
-        self.has_marked(super::swap::REPLACED).await
+        self.has_marked(self::REPLACED).await
     }
 
     async fn has_marked(&self, schema: &str) -> Result<bool, StepError> {

@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
-use super::{Director, StepError};
-
-/// The schema to which the replica's old tables go.
-pub const REPLACED: &str = "replaced";
+use super::{
+    director::{Director, REPLACED},
+    fault::StepError,
+};
 
 /// How long the replica may stand still while the copy comes level with it. Who waits for a write of his own waits that
 /// much longer.

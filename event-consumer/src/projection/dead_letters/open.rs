@@ -4,25 +4,14 @@ use jiff::Timestamp;
 use shared::postgres::{DatabaseUrl, Session};
 use tokio_postgres::{Error, Row};
 
-use super::session::{KIND, OpenError};
+use crate::projection::{
+    fault::OpenError,
+    session::KIND,
+    statements::{FORGET, LOCK_ROW, ONE, PAGE},
+};
 
 /// How many letters are read in one go.
 const PAGE_LETTERS: i64 = 1_000;
-
-/// A page of letters behind the one numbered `$1`, in order of their numbers.
-pub(super) const PAGE: &str = "
-    SELECT id, position, type, reason, set_aside_at, retries, last_retry_reason, length(body) AS body_bytes
-    FROM dead_letters WHERE id > $1 ORDER BY id LIMIT $2";
-
-pub(super) const ONE: &str = "
-    SELECT id, position, type, reason, set_aside_at, retries, last_retry_reason, length(body) AS body_bytes,
-           headers::text AS headers, body
-    FROM dead_letters WHERE id = $1";
-
-/// Whatever changes what is settled or set aside locks the status row first.
-pub(super) const LOCK_ROW: &str = "SELECT FROM replication_status FOR UPDATE";
-
-pub(super) const FORGET: &str = "DELETE FROM dead_letters WHERE id = $1";
 
 /// A letter without its content.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -32,7 +32,7 @@ const README_DEFINITIONS: usize = 10;
 const SENTENCE_MAX_WORDS: usize = 25;
 
 /// Words that a reader has to translate, or that have a better one in the list of core concepts.
-const BANNED: [&str; 21] = [
+const BANNED: [&str; 22] = [
     "anew",
     "thereby",
     "thereof",
@@ -45,6 +45,7 @@ const BANNED: [&str; 21] = [
     "one sees",
     "who",
     "whom",
+    "whoever",
     "away",
     "hole",
     "holes",

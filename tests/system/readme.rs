@@ -14,6 +14,8 @@ use stack::Port;
 use system_tests::{CargoStack, cargo_stack::said};
 use uuid::Uuid;
 
+use crate::prose::documents;
+
 /// The documents and sections whose first block is a transcript, in the order in which they are read, and how far the
 /// replica is let come before each command: whoever types gives it more time than a test does.
 const SECTIONS: [(&str, &str, Awaited); 3] = [
@@ -178,6 +180,28 @@ fn variable_at(text: &str, at: usize) -> Option<Piece<'_>> {
     let time = text.get(at..at + 27).filter(is_time);
     let receipt = text.get(at..at + RECEIPT_LENGTH).filter(|part| Receipt::decode(part).is_some());
     uuid.map(Piece::Uuid).or(time.map(Piece::Time)).or(receipt.map(Piece::Receipt))
+}
+
+/// Whether a block of code shows commands and what they print.
+fn is_transcript(block: &[&str]) -> bool {
+    let command = |line: &&str| line.trim_start().starts_with("$ ");
+    block.iter().any(command) && !block.iter().all(command)
+}
+
+#[test]
+fn every_transcript_of_the_documents_is_run() -> Result<()> {
+    let mut shown = Vec::new();
+    for document in documents()? {
+        let lines: Vec<&str> = document.text.lines().collect();
+        let blocks = lines.split(|line| !line.starts_with("    "));
+        let transcripts = blocks.filter(|block| is_transcript(block));
+        shown.extend(transcripts.map(|_| document.path.to_string_lossy().into_owned()));
+    }
+
+    let mut run = SECTIONS.map(|(document, ..)| document.to_owned());
+    run.sort();
+    assert_eq!(shown, run, "one section of each document");
+    Ok(())
 }
 
 #[test]

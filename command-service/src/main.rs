@@ -7,7 +7,7 @@ use command_service::cli::Cli;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    match shared::runtime::build() {
+    match shared::process::runtime::build() {
         Ok(runtime) => runtime.block_on(cli.run()),
         Err(error) => {
             eprintln!("command-service: cannot start: {error}");

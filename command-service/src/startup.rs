@@ -4,21 +4,23 @@ use std::{net::SocketAddr, time::Duration};
 
 use actix_web::{App, HttpServer, dev::Server, middleware::from_fn, web};
 use anyhow::Context;
-use shared::parts::Part;
+use shared::process::dependency_state::Part;
 use tokio::{task::JoinHandle, time::timeout};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    commands::Commands,
-    freshness::{gate::Gate, log_end::LogLook, waiting::Waiting},
-    http::{envelope, probes::Parts, routes},
-    queries::{
-        Replica,
+    commands::queue::Commands,
+    freshness::{
+        gate::Gate,
+        waiting::Waiting,
         watch::{self, Listeners},
     },
-    relay::{Relay, replay::Replay, wake::CommitSignal},
+    http::{envelope, probes::Parts, routes},
+    primary::{connection::Primary, log_end::LogLook},
+    queries::Replica,
+    relay::{Relay, replay::Replay},
     settings::{HttpSettings, Settings},
-    write_model::{committer::Committer, forget, primary::Primary},
+    write_model::{committer::Committer, forget, wake::CommitSignal},
 };
 
 /// How long requests that are under way may take to finish after a signal, in seconds.

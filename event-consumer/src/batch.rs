@@ -3,8 +3,12 @@
 
 use lapin::{message::Delivery, protocol::basic::AMQPProperties};
 use shared::{
-    event::{BATCH_CONTENT_TYPE, LoggedEvent, Position, split_batch},
-    repair::{REPAIR_CONTENT_TYPE, REPAIR_TYPE, Repair},
+    messages::{
+        event::LoggedEvent,
+        repair::{REPAIR_CONTENT_TYPE, REPAIR_TYPE, Repair},
+        wire::{BATCH_CONTENT_TYPE, split_batch},
+    },
+    position::Position,
 };
 
 /// A larger body is not read: no producer of ours makes one, and reading it would cost memory without a bound.

@@ -7,7 +7,7 @@ use event_consumer::cli::Cli;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    match shared::runtime::build() {
+    match shared::process::runtime::build() {
         Ok(runtime) => runtime.block_on(cli.run()),
         Err(error) => {
             eprintln!("event-consumer: cannot start: {error}");

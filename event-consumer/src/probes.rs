@@ -6,7 +6,7 @@ use actix_web::{
     web::{self, ServiceConfig},
 };
 use serde_json::json;
-use shared::parts::{Part, RETRY_AFTER_SECS, Readiness};
+use shared::process::dependency_state::{Part, RETRY_AFTER_SECS, Readiness};
 use tokio_util::sync::CancellationToken;
 
 const NO_STORE: (header::HeaderName, &str) = (header::CACHE_CONTROL, "no-store");

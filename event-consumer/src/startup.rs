@@ -4,7 +4,7 @@ use std::{net::SocketAddr, sync::Arc};
 
 use actix_web::{App, HttpServer, dev::Server, web};
 use anyhow::Context;
-use shared::topology::Recipient;
+use shared::replica_name::Recipient;
 use tokio::{
     sync::{Notify, watch},
     task::JoinHandle,

@@ -7,15 +7,17 @@ use std::{sync::Arc, time::Duration};
 use futures_util::StreamExt;
 use lapin::{Channel, Connection, Consumer, message::Delivery, types::ShortString};
 use shared::{
-    broker::{BrokerError, BrokerUrl, within_deadline},
-    parts::Part,
-    postgres::DatabaseUrl,
-    retry::Pauses,
-    topology::{
-        Recipient, bind_watermark_queue, declare_events_exchange, declare_events_queue,
-        declare_watermark_queue,
+    broker::{
+        BrokerError, BrokerUrl,
+        topology::{
+            bind_watermark_queue, declare_events_exchange, declare_events_queue, declare_watermark_queue,
+        },
+        within_deadline,
     },
-    watermark::Watermark,
+    messages::watermark::Watermark,
+    postgres::DatabaseUrl,
+    process::{backoff::Pauses, dependency_state::Part},
+    replica_name::Recipient,
 };
 use tokio::{
     sync::{Notify, watch},

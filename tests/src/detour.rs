@@ -13,10 +13,7 @@ use lapin::{
     options::{BasicConsumeOptions, QueueBindOptions, QueueDeclareOptions},
     types::FieldTable,
 };
-use shared::{
-    event::EventType,
-    topology::{EVENTS_EXCHANGE, ReplicaName},
-};
+use shared::{broker::topology::EVENTS_EXCHANGE, messages::event::EventType, replica_name::ReplicaName};
 use tokio::task::JoinHandle;
 
 use crate::{

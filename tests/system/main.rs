@@ -2,6 +2,7 @@
 
 mod strategies;
 mod tidy;
+mod rooms;
 mod prose;
 mod checks;
 mod schema;

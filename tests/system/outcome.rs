@@ -5,12 +5,8 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use command_service::{
     commands::{Ask, Request},
-    relay::wake::Wake,
-    write_model::{
-        commit::{Failure, commit_batch},
-        primary::Primary,
-        session::PrimarySession,
-    },
+    primary::connection::Primary,
+    write_model::{commit::commit_batch, roundtrip::Failure, session::PrimarySession, wake::Wake},
 };
 use shared::{
     postgres::DatabaseUrl,

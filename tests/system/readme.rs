@@ -8,7 +8,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, ensure};
-use command_service::freshness::receipt::Receipt;
+use command_service::register::receipt::Receipt;
 use jiff::Timestamp;
 use stack::Port;
 use system_tests::{CargoStack, cargo_stack::said};

@@ -2,13 +2,15 @@
 
 use std::collections::BTreeSet;
 
-use command_service::freshness::{
-    demand::{Level, Need},
-    log_end::LogEnd,
-    receipt::{ReadReceipt, Receipt, WriteReceipt},
+use command_service::{
+    freshness::demand::{Level, Need},
+    register::{
+        place::LogEnd,
+        receipt::{ReadReceipt, Receipt, WriteReceipt},
+    },
 };
 use proptest::{collection::btree_set, prelude::*};
-use shared::event::Position;
+use shared::position::Position;
 use uuid::Uuid;
 
 fn receipts() -> impl Strategy<Value = Receipt> {

@@ -9,8 +9,10 @@ use proptest::{
 };
 use serde_json::{Value, json};
 use shared::{
-    event::MESSAGE_MAX_BYTES,
-    repair::{Found, REPAIR_MAX_SLOTS, Repair, SlotRepair, Target},
+    messages::{
+        repair::{Found, REPAIR_MAX_SLOTS, Repair, SlotRepair, Target},
+        wire::MESSAGE_MAX_BYTES,
+    },
     slot::{Slot, Version},
 };
 use uuid::Uuid;

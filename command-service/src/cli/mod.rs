@@ -12,7 +12,7 @@
 
 mod write;
 mod read;
-mod exchange;
+mod csv;
 mod verify;
 mod operate;
 
@@ -20,11 +20,13 @@ use std::{io::Write, path::PathBuf, process::ExitCode, time::Duration};
 
 use clap::{Parser, Subcommand};
 use shared::{
-    event::Position,
-    settings::{self, LevelFilter},
+    position::Position,
+    process::{
+        settings::{self, LevelFilter},
+        telemetry,
+    },
+    replica_name::ReplicaName,
     slot::{SlotName, SlotStatus, Version},
-    telemetry,
-    topology::ReplicaName,
 };
 use uuid::Uuid;
 
@@ -32,7 +34,7 @@ use crate::{
     commands::Refusal,
     freshness::gate::Unmet,
     queries::{ReadError, list::Filter},
-    record::SlotRecord,
+    register::record::SlotRecord,
     settings::Settings,
 };
 
@@ -321,9 +323,9 @@ impl Cli {
                 write::delete(&settings, uuid, if_version, json).await
             }
             Command::ImportParkingSlots { file, skip, json } => {
-                exchange::import(&settings, &file, skip, json).await
+                csv::import(&settings, &file, skip, json).await
             }
-            Command::ExportParkingSlots { file, json } => exchange::export(&settings, &file, json).await,
+            Command::ExportParkingSlots { file, json } => csv::export(&settings, &file, json).await,
             Command::Replay { from, to, replica, json } => {
                 operate::replay(&settings, &replica, from, to, json).await
             }

@@ -2,15 +2,16 @@
 
 use serde_json::json;
 use shared::{
-    event::Position,
-    migration::{MigrateError, migrate},
-    probe, shutdown,
-    topology::ReplicaName,
+    position::Position,
+    postgres::migration::{MigrateError, migrate},
+    process::{probe, shutdown},
+    replica_name::ReplicaName,
 };
 use uuid::Uuid;
 
 use super::{CliError, print_json, print_text};
 use crate::{
+    primary::connection::{OpenError, give_new_epoch},
     relay::{
         log::LogError,
         publisher::PublishError,
@@ -18,10 +19,7 @@ use crate::{
     },
     settings::Settings,
     startup::Application,
-    write_model::{
-        self,
-        primary::{OpenError, give_new_epoch},
-    },
+    write_model,
 };
 
 pub(super) async fn serve(settings: &Settings) -> Result<(), CliError> {

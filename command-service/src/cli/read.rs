@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use serde::Serialize;
-use shared::{parts::Part, slot::SlotStatus};
+use shared::{process::dependency_state::Part, slot::SlotStatus};
 use tokio::time::Instant;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use uuid::Uuid;
@@ -13,7 +13,6 @@ use crate::{
     freshness::{
         demand::{Demand, WAIT_MS_MAX},
         gate::Unmet,
-        receipt::{Receipt, WriteReceipt},
     },
     queries::{
         Replica,
@@ -21,7 +20,10 @@ use crate::{
         list::{Filter, LIMIT_MAX},
         status::HandedBack,
     },
-    record::SlotRecord,
+    register::{
+        receipt::{Receipt, WriteReceipt},
+        record::SlotRecord,
+    },
     settings::Settings,
     startup::open_gate,
 };

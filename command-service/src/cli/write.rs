@@ -2,7 +2,7 @@
 
 use serde_json::json;
 use shared::{
-    parts::Part,
+    process::dependency_state::Part,
     slot::{ChangeSlot, Command, CreateSlot, DeleteSlot, Precondition, SlotName, SlotStatus, Version},
 };
 use tokio::task::JoinHandle;
@@ -10,10 +10,9 @@ use uuid::Uuid;
 
 use super::{CliError, print_json, print_record, print_text, read};
 use crate::{
-    commands::{Answer, Ask, Commands, Outcome, Request},
-    relay::wake::CommitSignal,
+    commands::{Answer, Ask, Outcome, Request, queue::Commands},
     settings::Settings,
-    write_model::committer::Committer,
+    write_model::{committer::Committer, wake::CommitSignal},
 };
 
 /// A write side of this process's own. The relay of a running service is woken by the commit; if none runs, the event

@@ -12,13 +12,15 @@ use uuid::Uuid;
 
 use super::{
     demand::{Bounded, Demand, Lack, Level, Need, OnTimeout},
-    log_end::{LogEnd, LogLook, LookError},
-    receipt::Receipt,
     waiting::Waiting,
 };
-use crate::queries::{
-    Read, ReadError,
-    status::{HandedBack, ReplicaStatus},
+use crate::{
+    primary::log_end::{LogLook, LookError},
+    queries::{
+        Read, ReadError,
+        status::{HandedBack, ReplicaStatus},
+    },
+    register::{place::LogEnd, receipt::Receipt},
 };
 
 /// The longest that a caller is told to wait before it tries again, in seconds.

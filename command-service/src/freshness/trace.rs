@@ -2,15 +2,15 @@
 
 use jiff::Timestamp;
 use serde::{Serialize, Serializer};
-use shared::{event::micros, slot::Version};
+use shared::{slot::Version, time};
 use uuid::Uuid;
 
-use super::{
-    gate::Unmet,
-    log_end::{LogLook, LoggedWrite},
-    receipt::WriteReceipt,
+use super::gate::Unmet;
+use crate::{
+    primary::log_end::{LogLook, LoggedWrite},
+    queries::{Replica, settled::Settled},
+    register::receipt::WriteReceipt,
 };
-use crate::queries::{Replica, settled::Settled};
 
 /// How far a write has come; of several events, the one that has come least far.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -42,7 +42,7 @@ pub struct Trace {
     /// How far it has come.
     pub state: WriteState,
     /// When its last event was committed.
-    #[serde(with = "micros")]
+    #[serde(with = "time")]
     pub committed_at: Timestamp,
 }
 

@@ -2,7 +2,7 @@
 
 use actix_web::{HttpRequest, HttpResponse, http::header, web};
 use serde_json::json;
-use shared::parts::{Part, RETRY_AFTER_SECS, Readiness};
+use shared::process::dependency_state::{Part, RETRY_AFTER_SECS, Readiness};
 use tokio_util::sync::CancellationToken;
 
 use super::{parameters::Parameters, problem::Problem};

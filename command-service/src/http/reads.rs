@@ -5,7 +5,7 @@ use serde::Serialize;
 use tokio::time::Instant;
 
 use super::{
-    freshness::labelled,
+    labels::labelled,
     parameters::{Parameters, slot_uuid},
     preconditions::{etag, if_none_match},
     problem::Problem,
@@ -13,7 +13,7 @@ use super::{
 use crate::{
     freshness::{demand::Demand, gate::Gate},
     queries::{Replica, cursor::Cursor, status::HandedBack},
-    record::SlotRecord,
+    register::record::SlotRecord,
 };
 
 #[derive(Serialize)]

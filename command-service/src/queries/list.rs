@@ -1,9 +1,8 @@
 //! A page of slots in creation order.
 
 use shared::slot::{NAME_MAX_CHARS, SlotStatus};
-use unicode_normalization::UnicodeNormalization;
-
 use tokio_postgres::types::ToSql;
+use unicode_normalization::UnicodeNormalization;
 
 use super::{
     Read, ReadError, Replica,
@@ -11,7 +10,7 @@ use super::{
     slot_record,
     status::{HandedBack, status_of_first, with_status},
 };
-use crate::record::SlotRecord;
+use crate::register::record::SlotRecord;
 
 /// The slots of a page when the caller names no limit.
 pub const LIMIT_DEFAULT: u16 = 100;

@@ -8,8 +8,6 @@
 //! | [`summary`] | how many slots have each status |
 //! | [`settled`] | what became of a write on the replica |
 //! | [`status`] | what the replica holds, in the snapshot of the query |
-//! | [`watch`] | whether the replica answers, and what it has settled |
-//! | [`inspect`] | the replica, looked at by who compares it with the log |
 
 pub mod cursor;
 pub mod list;
@@ -17,16 +15,14 @@ pub mod one;
 pub mod summary;
 pub mod settled;
 pub mod status;
-pub mod watch;
-pub mod inspect;
 
 use std::time::Duration;
 
 use deadpool_postgres::{Connect, Manager, ManagerConfig, Object, Pool, RecyclingMethod};
 use futures_util::future::BoxFuture;
 use shared::{
-    parts::Part,
     postgres::{CONNECT_DEADLINE, DatabaseUrl, Fault, SessionKind},
+    process::dependency_state::Part,
     slot::Slot,
 };
 use tokio::{
@@ -37,7 +33,7 @@ use tokio::{
 use tokio_postgres::{Client, Config, NoTls, Row};
 
 use self::status::ReplicaStatus;
-use crate::record::SlotRecord;
+use crate::register::record::SlotRecord;
 
 /// How long a read may take, waiting for a connection included.
 pub const READ_DEADLINE: Duration = Duration::from_secs(5);
@@ -55,20 +51,7 @@ const KIND: SessionKind = SessionKind {
 };
 
 /// Every statement that reads the replica, for the test that prepares them against the schema.
-pub const STATEMENTS: [&str; 12] = [
-    list::PAGE,
-    one::BY_UUID,
-    summary::BY_STATUS,
-    settled::SETTLED,
-    watch::PROBE,
-    watch::STATUS,
-    inspect::LEVEL,
-    inspect::SLOTS,
-    inspect::TOMBSTONES,
-    inspect::EXACTLY,
-    inspect::LETTERS,
-    inspect::SUMMARY,
-];
+pub const STATEMENTS: [&str; 4] = [list::PAGE, one::BY_UUID, summary::BY_STATUS, settled::SETTLED];
 
 /// Why a read brought nothing.
 #[derive(Debug, thiserror::Error)]

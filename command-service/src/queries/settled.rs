@@ -4,7 +4,7 @@ use super::{
     Read, ReadError, Replica,
     status::{HandedBack, ReplicaStatus, status_of_first, with_status},
 };
-use crate::freshness::receipt::{Receipt, WriteReceipt};
+use crate::register::receipt::{Receipt, WriteReceipt};
 
 /// The highest of the write's positions that is not settled here; null if all are.
 pub(super) const SETTLED: &str = with_status!(

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use tokio_postgres::{Error, Row};
 use uuid::Uuid;
 
-use crate::freshness::receipt::{ReadReceipt, Receipt};
+use crate::register::receipt::{ReadReceipt, Receipt};
 
 /// Begins a query with a common table expression `replica` of one row. `$1` and `$2` are the first and last positions of the write receipts
 /// that a read hands back.

@@ -7,7 +7,6 @@
 //! | [`publisher`] | the only publisher |
 //! | [`replay`] | answers replicas that ask for what they are missing |
 //! | [`watermark`] | how complete the log is while nothing is published |
-//! | [`wake`] | how a commit wakes the relay |
 //!
 //! One process leads; the others stand by. What is published twice is applied once, so every doubt ends in
 //! publishing again.
@@ -17,21 +16,33 @@ pub mod messages;
 pub mod publisher;
 pub mod replay;
 pub mod watermark;
-pub mod wake;
+
+/// Every statement of the relay, for the test that prepares them against the schema.
+pub const STATEMENTS: [&str; 7] = [
+    log::TRY_TO_LEAD,
+    log::START,
+    log::REWIND,
+    log::AFTER_CURSOR,
+    log::BETWEEN,
+    log::ADVANCE,
+    watermark::TAKE,
+];
 
 use std::time::Duration;
 
 use futures_util::FutureExt;
-use shared::{broker::BrokerUrl, parts::Part, retry::Pauses};
+use shared::{
+    broker::BrokerUrl,
+    process::{backoff::Pauses, dependency_state::Part},
+};
 use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use self::{
     log::{LogError, RelaySession},
     publisher::{Destination, PublishError, Publisher},
-    wake::CommitSignal,
 };
-use crate::write_model::primary::Primary;
+use crate::{primary::connection::Primary, write_model::wake::CommitSignal};
 
 /// The most events taken from the log in one go; also bounds what is unconfirmed at any time.
 pub const TAKE_MAX_EVENTS: i64 = 1024;

@@ -10,11 +10,17 @@ use lapin::{
     types::ShortString,
 };
 use shared::{
-    broker::{BrokerError, BrokerUrl, within_deadline},
-    event::BATCH_CONTENT_TYPE,
-    repair::{REPAIR_CONTENT_TYPE, REPAIR_TYPE},
-    topology::{EVENTS_EXCHANGE, Recipient, ReplicaName, declare_events_exchange},
-    watermark::{WATERMARK_CONTENT_TYPE, WATERMARK_KEY, Watermark},
+    broker::{
+        BrokerError, BrokerUrl,
+        topology::{EVENTS_EXCHANGE, WATERMARK_KEY, declare_events_exchange},
+        within_deadline,
+    },
+    messages::{
+        repair::{REPAIR_CONTENT_TYPE, REPAIR_TYPE},
+        watermark::{WATERMARK_CONTENT_TYPE, Watermark},
+        wire::BATCH_CONTENT_TYPE,
+    },
+    replica_name::{Recipient, ReplicaName},
 };
 use tokio::time::timeout;
 

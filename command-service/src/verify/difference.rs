@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use shared::{
-    repair::{Found as Writers, SlotRepair, Target},
+    messages::repair::{Found as Writers, SlotRepair, Target},
     slot::{Slot, SlotName, SlotStatus, Version},
 };
 use uuid::Uuid;

@@ -3,17 +3,17 @@
 use uuid::Uuid;
 
 use super::{
-    VerifyError,
+    comparison::Comparison,
     difference::{SlotDifference, State},
+    error::VerifyError,
     judge::{Expected, judge},
-    sides::Sides,
+    replica_side::Exact,
 };
-use crate::queries::inspect::Exact;
 
 /// The most slots of one look.
 pub const LOOK_SLOTS_MAX: usize = 256;
 
-impl Sides {
+impl Comparison {
     /// Those of these slots, at most [`LOOK_SLOTS_MAX`], that are not what the positions that the replica has settled make
     /// of them.
     ///

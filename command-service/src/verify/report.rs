@@ -1,9 +1,9 @@
 //! What was found, and what became of it.
 
-use super::{VerifyError, difference::Difference};
-
-/// One more, and the replica is not worth healing. Also bounds the memory: a difference takes up to about 2 KiB.
-pub const DIFFERENCES_MAX: usize = 100_000;
+use super::{
+    difference::Difference,
+    error::{DIFFERENCES_MAX, VerifyError},
+};
 
 /// What was found.
 #[derive(Debug, Default)]

@@ -4,20 +4,18 @@
 use uuid::Uuid;
 
 use super::{
-    VerifyError,
+    comparison::Comparison,
     difference::{Difference, SlotDifference},
+    error::{DIFFERENCES_MAX, VerifyError},
     look::LOOK_SLOTS_MAX,
-    report::{DIFFERENCES_MAX, Progress, Report},
-    sides::Sides,
-};
-use crate::{
-    queries::inspect::Range,
-    write_model::inspect::{Chunk, LogPlace},
+    primary_side::{Chunk, LogPlace},
+    replica_side::Range,
+    report::{Progress, Report},
 };
 
 /// Looks at the log up to a position: no gap, commit times strictly rising, versions of each slot rising by one.
 pub(super) async fn log(
-    sides: &Sides,
+    sides: &Comparison,
     end: i64,
     report: &mut Report,
     progress: &impl Fn(Progress),
@@ -40,7 +38,7 @@ pub(super) async fn log(
 /// Compares every slot of the log with the write model and with the replica, and looks for slots that only these have.
 /// What differs on the replica is looked at exactly, and returned if it still does.
 pub(super) async fn slots(
-    sides: &Sides,
+    sides: &Comparison,
     report: &mut Report,
     progress: &impl Fn(Progress),
 ) -> Result<Vec<SlotDifference>, VerifyError> {

@@ -3,35 +3,23 @@
 use std::collections::BTreeMap;
 
 use futures_util::future::join4;
-use shared::{
-    event::EventType,
-    slot::{Slot, SlotEvent, evolve},
-};
+use shared::slot::Slot;
 use tokio_postgres::{Row, error::SqlState, types::ToSql};
 use uuid::Uuid;
 
 use super::{
+    columns::Columns,
     draft::{Base, Draft, Slots, Stamps, StoredSlot, Verdict},
-    exchange::{Progress, WriteFault, exchange, exchange_with},
-    keys::{Claims, KeyColumns, Keys, Wanted},
-    session::{PrimarySession, begin_with_commit_lock, take_commit_lock},
+    idempotency_keys::{Claims, KeyColumns, Keys, Wanted},
+    roundtrip::{Failure, Progress, WriteFault, exchange, exchange_with},
+    session::PrimarySession,
+    wake::Wake,
 };
-use crate::{commands::Ask, freshness::receipt::WriteReceipt, record::SlotRecord, relay::wake::Wake};
-
-/// Why a batch was not committed.
-#[derive(Debug)]
-pub enum Failure {
-    /// The connection was lost before the write was sent, or before its commit was reached: nothing happened.
-    Interrupted,
-    /// The connection was lost after the write was sent: it may have been committed, or may yet be.
-    Unsettled(Box<Draft>),
-    /// Rolled back because of others; the same may succeed when tried again.
-    Retryable(tokio_postgres::Error),
-    /// Rolled back because the primary cannot work now.
-    Unable(tokio_postgres::Error),
-    /// Rolled back because of a command in it.
-    Culprit(tokio_postgres::Error),
-}
+use crate::{
+    commands::Ask,
+    primary::commit_lock::{begin_with_commit_lock, take_commit_lock},
+    register::{receipt::WriteReceipt, record::SlotRecord},
+};
 
 /// How a batch ended whose outcome was not known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -262,58 +250,4 @@ fn stored_slot(row: &Row) -> Result<StoredSlot, tokio_postgres::Error> {
         SlotRecord { slot, created_at: row.try_get("created_at")?, updated_at: row.try_get("updated_at")? };
     let receipt = WriteReceipt::of_one(row.try_get("epoch")?, row.try_get("position")?);
     Ok(StoredSlot { record, receipt })
-}
-
-/// The batch as the columns that `append.sql` takes.
-#[derive(Default)]
-struct Columns<'d> {
-    ids: Vec<Uuid>,
-    types: Vec<&'static str>,
-    slots: Vec<Uuid>,
-    versions: Vec<i64>,
-    names: Vec<Option<&'d str>>,
-    statuses: Vec<Option<&'static str>>,
-    created_at: Vec<Option<jiff::Timestamp>>,
-    changed: Vec<Option<&'static str>>,
-    traceparents: Vec<Option<&'d str>>,
-    last_of_slot: Vec<bool>,
-}
-
-impl<'d> Columns<'d> {
-    fn of(draft: &'d Draft) -> Self {
-        let mut columns = Self::default();
-        for drafted in &draft.events {
-            let after = evolve(&drafted.event);
-            columns.ids.push(drafted.id);
-            columns.types.push(EventType::of(&drafted.event).as_str());
-            columns.slots.push(drafted.event.uuid());
-            columns.versions.push(drafted.event.version().get());
-            columns.names.push(after.map(|slot| slot.name.as_str()));
-            columns.statuses.push(after.map(|slot| slot.status.as_str()));
-            columns.created_at.push(drafted.created_at);
-            columns.changed.push(match &drafted.event {
-                SlotEvent::Updated { changed, .. } => Some(changed.as_str()),
-                SlotEvent::Created(_) | SlotEvent::Deleted { .. } => None,
-            });
-            columns.traceparents.push(drafted.traceparent.as_deref());
-            columns.last_of_slot.push(drafted.is_last_of_slot);
-        }
-        columns
-    }
-
-    fn params<'p>(&'p self, notify: &'p bool) -> [&'p (dyn ToSql + Sync); 11] {
-        [
-            &self.ids,
-            &self.types,
-            &self.slots,
-            &self.versions,
-            &self.names,
-            &self.statuses,
-            &self.created_at,
-            &self.changed,
-            &self.traceparents,
-            &self.last_of_slot,
-            notify,
-        ]
-    }
 }

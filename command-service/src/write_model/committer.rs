@@ -3,21 +3,25 @@
 
 use std::{mem, time::Duration};
 
-use shared::{parts::Part, retry::Pauses};
+use shared::process::{backoff::Pauses, dependency_state::Part};
 use tokio::{
     sync::mpsc,
     time::{Instant, sleep, timeout},
 };
 
 use super::{
-    commit::{Failure, Settled, commit_batch, rerun},
+    commit::{Settled, commit_batch, rerun},
     draft::{Draft, Verdict},
-    primary::Primary,
+    roundtrip::Failure,
     session::PrimarySession,
+    wake::CommitSignal,
 };
 use crate::{
-    commands::{Answer, Refusal, Submission, Taken},
-    relay::wake::CommitSignal,
+    commands::{
+        Answer, Refusal,
+        queue::{Submission, Taken},
+    },
+    primary::connection::Primary,
 };
 
 /// A batch is closed when this many commands have been taken from the queue for it. The request that reaches the

@@ -7,7 +7,7 @@ use tokio::time::sleep;
 use tokio_postgres::Client;
 use tokio_util::sync::CancellationToken;
 
-use super::primary::{OpenError, Primary};
+use crate::primary::connection::{OpenError, Primary};
 
 /// Forgets a few keys that are old enough. It is an hour more than the 24 that are promised: a key's time is taken
 /// just before its commit, and clocks are set. Several processes may do so at once.

@@ -3,7 +3,7 @@
 use base64::{Engine, prelude::BASE64_STANDARD};
 use clap::Subcommand;
 use serde_json::{Value, json};
-use shared::event::micros;
+use shared::time;
 
 use super::{CliError, print_text};
 use crate::{
@@ -93,7 +93,7 @@ const TABLE_HEAD: &str = "    id    position  type            set aside         
 
 fn table_row(letter: &Summary) -> String {
     let position = letter.position.map_or_else(|| "-".to_owned(), |position| position.to_string());
-    let (kind, time) = (letter.kind.as_deref().unwrap_or("-"), micros::format(letter.set_aside_at));
+    let (kind, time) = (letter.kind.as_deref().unwrap_or("-"), time::format(letter.set_aside_at));
     let reason = match &letter.last_retry_reason {
         Some(again) => format!("{}; at the last retry: {again}", letter.reason),
         None => letter.reason.clone(),
@@ -117,7 +117,7 @@ fn as_json(letter: &Summary) -> Value {
         "position": letter.position,
         "type": letter.kind,
         "reason": letter.reason,
-        "set_aside_at": micros::format(letter.set_aside_at),
+        "set_aside_at": time::format(letter.set_aside_at),
         "retries": letter.retries,
         "last_retry_reason": letter.last_retry_reason,
         "body_bytes": letter.body_bytes,
@@ -139,7 +139,7 @@ async fn show(settings: &Settings, id: i64, json: bool) -> Result<(), CliError> 
         ("id", id.to_string()),
         ("position", position),
         ("type", summary.kind.clone().unwrap_or_else(dash)),
-        ("set aside", micros::format(summary.set_aside_at)),
+        ("set aside", time::format(summary.set_aside_at)),
         ("reason", summary.reason.clone()),
         ("retries", summary.retries.to_string()),
         ("last retry", again),

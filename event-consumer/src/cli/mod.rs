@@ -18,11 +18,15 @@ use std::{
 
 use clap::{Parser, Subcommand};
 use shared::{
-    migration::{MigrateError, migrate},
-    postgres::Fault,
-    probe,
-    settings::{self, LevelFilter},
-    shutdown, telemetry,
+    postgres::{
+        Fault,
+        migration::{MigrateError, migrate},
+    },
+    process::{
+        probe,
+        settings::{self, LevelFilter},
+        shutdown, telemetry,
+    },
 };
 
 use self::{

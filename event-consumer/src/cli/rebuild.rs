@@ -8,7 +8,7 @@ use std::{
 use clap::Args;
 use indicatif::{ProgressBar, ProgressFinish, ProgressStyle};
 use serde_json::json;
-use shared::shutdown;
+use shared::process::shutdown;
 use tokio::{sync::watch, time::interval};
 
 use super::{CliError, print_text};

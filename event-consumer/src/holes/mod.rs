@@ -10,13 +10,18 @@ use lapin::{
     options::{BasicPublishOptions, ConfirmSelectOptions},
 };
 use shared::{
-    broker::{BrokerError, BrokerUrl, within_deadline},
-    parts::Part,
+    broker::{
+        BrokerError, BrokerUrl,
+        topology::{REPLAY_QUEUE, declare_replay_queue},
+        within_deadline,
+    },
+    messages::{
+        replay::{REPLAY_CONTENT_TYPE, ReplayRequest},
+        watermark::Watermark,
+    },
     postgres::DatabaseUrl,
-    replay::{REPLAY_CONTENT_TYPE, REPLAY_QUEUE, ReplayRequest},
-    retry::Pauses,
-    topology::{Recipient, declare_replay_queue},
-    watermark::Watermark,
+    process::{backoff::Pauses, dependency_state::Part},
+    replica_name::Recipient,
 };
 use tokio::{
     sync::{Notify, watch},

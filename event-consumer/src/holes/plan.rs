@@ -3,7 +3,7 @@
 use std::{ops::Range, time::Duration};
 
 use rangemap::RangeSet;
-use shared::replay::REPLAY_MAX_POSITIONS;
+use shared::messages::replay::REPLAY_MAX_POSITIONS;
 use tokio::time::Instant;
 
 use crate::projection::Missing;

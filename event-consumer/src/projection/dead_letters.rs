@@ -1,7 +1,7 @@
 //! What cannot be applied, set aside in the transaction that settles the rest of its batch.
 
 use lapin::protocol::basic::AMQPProperties;
-use shared::event::Position;
+use shared::position::Position;
 
 use crate::batch::{Received, ReceivedRepair, Unreadable, storable};
 

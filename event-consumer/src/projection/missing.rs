@@ -5,7 +5,7 @@ use std::time::Duration;
 use rangemap::RangeSet;
 use shared::{
     postgres::{ConnectError, DatabaseUrl, Session, SessionKind},
-    topology::Recipient,
+    replica_name::Recipient,
 };
 use tokio::time::timeout;
 use tokio_postgres::Statement;

@@ -3,8 +3,8 @@
 
 use jiff::Timestamp;
 use shared::{
+    messages::repair::{Found, Repair, SlotRepair, Target},
     postgres::Fault,
-    repair::{Found, Repair, SlotRepair, Target},
 };
 use tokio_postgres::{Error, Transaction};
 use uuid::Uuid;

@@ -1,6 +1,6 @@
 //! Notes how complete the replica is while no events come.
 
-use shared::watermark::Watermark;
+use shared::messages::watermark::Watermark;
 use tokio::time::timeout;
 use uuid::Uuid;
 

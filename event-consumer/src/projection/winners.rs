@@ -4,7 +4,7 @@ use std::collections::{HashMap, hash_map::Entry};
 
 use jiff::Timestamp;
 use shared::{
-    event::LoggedEvent,
+    messages::event::LoggedEvent,
     slot::{SlotEvent, evolve},
 };
 use uuid::Uuid;

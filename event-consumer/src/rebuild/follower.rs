@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use futures_util::FutureExt;
-use shared::{parts::Part, topology::Recipient, watermark::Watermark};
+use shared::{messages::watermark::Watermark, process::dependency_state::Part, replica_name::Recipient};
 use tokio::{
     sync::{Notify, watch},
     task::JoinHandle,

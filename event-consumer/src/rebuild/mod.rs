@@ -9,10 +9,10 @@ mod outcome;
 use std::time::Duration;
 
 use shared::{
-    broker::{BrokerError, BrokerUrl, within_deadline},
+    broker::{BrokerError, BrokerUrl, topology::delete_replica_queue, within_deadline},
     postgres::DatabaseUrl,
-    retry::Pauses,
-    topology::{ReplicaName, delete_replica_queue},
+    process::backoff::Pauses,
+    replica_name::ReplicaName,
 };
 use tokio::{
     sync::watch,

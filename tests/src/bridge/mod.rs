@@ -27,7 +27,7 @@ use lapin::{
     },
     types::FieldTable,
 };
-use shared::topology::{EVENTS_EXCHANGE, declare_events_exchange};
+use shared::broker::topology::{EVENTS_EXCHANGE, declare_events_exchange};
 use tokio::{sync::watch, task::JoinHandle, time::sleep_until};
 use tokio_util::sync::CancellationToken;
 

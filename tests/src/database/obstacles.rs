@@ -1,7 +1,7 @@
 //! What a test puts in the way of the services: locks that somebody holds, rows that the database refuses, slowness.
 
 use anyhow::{Context, Result};
-use command_service::write_model::session::COMMIT_LOCK;
+use command_service::primary::commit_lock::COMMIT_LOCK;
 use stack::Role;
 use tokio_postgres::Client;
 use uuid::Uuid;

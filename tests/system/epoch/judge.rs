@@ -1,8 +1,8 @@
 //! What a primary says of itself against what is known of it.
 
 use command_service::{
-    freshness::log_end::LogEnd,
-    write_model::epoch::{Evidence, Identity, Sighting, State, Verdict},
+    primary::epoch::{Evidence, Identity, State, Verdict},
+    register::place::{LogEnd, Sighting},
 };
 use jiff::Timestamp;
 use uuid::Uuid;

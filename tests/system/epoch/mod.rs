@@ -10,7 +10,7 @@ mod unsettled;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use command_service::freshness::receipt::Receipt;
+use command_service::register::receipt::Receipt;
 use system_tests::{Client, Pair, RECOVERY, Slot, answered_within, assert_level, eventually, program::Run};
 use uuid::Uuid;
 

@@ -9,7 +9,10 @@ use lapin::{
     },
     types::{AMQPValue, FieldTable},
 };
-use shared::{event::EventType, replay::REPLAY_QUEUE, topology::declare_replay_queue};
+use shared::{
+    broker::topology::{REPLAY_QUEUE, declare_replay_queue},
+    messages::event::EventType,
+};
 use system_tests::{
     Pair, RECOVERY, eventually,
     level::assert_level_with,

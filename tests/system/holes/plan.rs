@@ -12,7 +12,7 @@ use event_consumer::{
 };
 use proptest::{collection::vec, prelude::*};
 use rangemap::RangeSet;
-use shared::replay::REPLAY_MAX_POSITIONS;
+use shared::messages::replay::REPLAY_MAX_POSITIONS;
 use tokio::time::Instant;
 
 /// Positions come in blocks of this many, so that a plain set is small and requests still meet their bound.

@@ -2,15 +2,15 @@ use std::{sync::Arc, time::Duration};
 
 use anyhow::{Context, Result, ensure};
 use command_service::{
-    commands::{Answer, Ask, Commands, Done, IdempotencyKey, Refusal, Request},
-    relay::wake::CommitSignal,
-    write_model::{committer::Committer, keys::claim_of, primary::Primary},
+    commands::{Answer, Ask, Done, IdempotencyKey, Refusal, Request, queue::Commands},
+    primary::connection::Primary,
+    write_model::{committer::Committer, idempotency_keys::claim_of, wake::CommitSignal},
 };
 use futures_util::future::{join_all, try_join_all};
 use serde_json::json;
 use shared::{
-    parts::Part,
     postgres::DatabaseUrl,
+    process::dependency_state::Part,
     slot::{Command, CreateSlot, DeleteSlot, Precondition, Rejection, SlotName, SlotStatus},
 };
 use stack::Role;
@@ -348,7 +348,7 @@ fn a_key_that_appears_without_a_claim_is_met_by_its_constraint() -> Result<()> {
 
 #[test]
 fn keys_beyond_those_that_a_batch_claims_wait_for_the_next_one() -> Result<()> {
-    use command_service::write_model::keys::CLAIMS_MAX;
+    use command_service::write_model::idempotency_keys::CLAIMS_MAX;
 
     with_pair(async |pair| {
         let client = pair.client();

@@ -4,7 +4,7 @@
 use anyhow::Result;
 use command_service::queries::{Replica, cursor::Cursor, list::Filter, status::HandedBack};
 use proptest::{collection::vec, prelude::Strategy, prop_assert_eq, sample};
-use shared::parts::Part;
+use shared::process::dependency_state::Part;
 use uuid::Uuid;
 
 use super::{Stand, Step, fail, log_of};

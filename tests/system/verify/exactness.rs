@@ -2,7 +2,7 @@
 //! it is found, and healed to the letter.
 
 use anyhow::{Context, Result};
-use command_service::verify::{difference::SlotDifference, sides::Sides};
+use command_service::verify::{comparison::Comparison as Sides, difference::SlotDifference};
 use event_consumer::{
     batch::{Batch, ReceivedRepair},
     projection::apply_batch,
@@ -14,9 +14,11 @@ use proptest::{
     prop_assert, prop_assert_eq, sample,
 };
 use shared::{
-    event::LoggedEvent,
+    messages::{
+        event::LoggedEvent,
+        repair::{REPAIR_MAX_SLOTS, Repair},
+    },
     postgres::DatabaseUrl,
-    repair::{REPAIR_MAX_SLOTS, Repair},
 };
 use system_tests::{
     database::Database,

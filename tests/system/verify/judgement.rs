@@ -6,7 +6,7 @@ use command_service::verify::{
 };
 use jiff::Timestamp;
 use shared::{
-    repair::{Found as Writers, Target},
+    messages::repair::{Found as Writers, Target},
     slot::{SlotName, SlotStatus, Version},
 };
 use uuid::Uuid;

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use lapin::{BasicProperties, Channel};
 use serde_json::json;
 use shared::{
-    repair::{Found, REPAIR_MAX_SLOTS, Repair, SlotRepair, Target},
+    messages::repair::{Found, REPAIR_MAX_SLOTS, Repair, SlotRepair, Target},
     slot::{Slot as DomainSlot, SlotName, SlotStatus, Version},
 };
 use system_tests::{

@@ -1,7 +1,7 @@
 //! Differences as JSON objects.
 
 use serde_json::{Value, json};
-use shared::event::micros;
+use shared::time;
 
 use crate::verify::{
     difference::{Difference, Flaw, Found, SlotDifference, SlotRow, Tombstone, WriteRow},
@@ -54,7 +54,7 @@ fn slot_as_json(difference: &SlotDifference) -> Value {
 
 fn state_as_json(slot: Option<&SlotRow>, tombstone: Option<&Tombstone>) -> Value {
     let tombstone = tombstone.map(|Tombstone { version, deleted_at }| {
-        json!({ "version": version, "deleted_at": deleted_at.map(micros::format) })
+        json!({ "version": version, "deleted_at": deleted_at.map(time::format) })
     });
     json!({ "slot": slot.map(row_as_json), "tombstone": tombstone })
 }
@@ -64,7 +64,7 @@ fn row_as_json(row: &SlotRow) -> Value {
         "version": row.version.get(),
         "status": row.status.as_str(),
         "name": row.name.as_str(),
-        "created_at": row.created_at.map(micros::format),
-        "updated_at": row.updated_at.map(micros::format),
+        "created_at": row.created_at.map(time::format),
+        "updated_at": row.updated_at.map(time::format),
     })
 }

@@ -1,7 +1,7 @@
 //! Differences in words: one line each, which must not move the cursor of a terminal.
 
 use jiff::Timestamp;
-use shared::event::micros;
+use shared::time;
 
 use crate::verify::difference::{Counts, Difference, Flaw, SlotDifference, SlotRow, Tombstone, WriteRow};
 
@@ -80,7 +80,7 @@ fn row_described(row: &SlotRow, times: bool) -> String {
 }
 
 fn time(time: Option<Timestamp>) -> String {
-    time.map_or_else(|| "no time that a log can hold".to_owned(), micros::format)
+    time.map_or_else(|| "no time that a log can hold".to_owned(), time::format)
 }
 
 fn counts(counts: &Counts) -> String {

@@ -2,10 +2,10 @@
 
 use std::collections::HashMap;
 
-use super::{Decided, KeptAt, MadeBy};
+use super::state::{Decided, MadeBy};
 use crate::{
     commands::{Ask, IdempotencyKey, Refusal},
-    write_model::keys::{Keys, Standing},
+    write_model::idempotency_keys::{KeptAt, Keys, Standing},
 };
 
 /// What is known of the keys of a batch while it is decided.

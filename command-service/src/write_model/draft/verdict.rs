@@ -3,11 +3,10 @@
 use jiff::Timestamp;
 use shared::slot::{Rejection, Slot};
 
-use super::{Decided, MadeBy, Stamps, State};
+use super::state::{Decided, MadeBy, Stamps, State};
 use crate::{
     commands::{Done, Outcome, Refusal},
-    freshness::receipt::WriteReceipt,
-    record::SlotRecord,
+    register::{receipt::WriteReceipt, record::SlotRecord},
 };
 
 /// What became of one command.

@@ -1,6 +1,6 @@
 //! The schema of the new copy, made and removed.
 
-use shared::{migration::migrate, postgres::DatabaseUrl};
+use shared::postgres::{DatabaseUrl, migration::migrate};
 use tokio_postgres::Row;
 
 use super::{

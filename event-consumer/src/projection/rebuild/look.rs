@@ -1,6 +1,6 @@
 //! How far the new copy is, and whether it may take the replica's place.
 
-use shared::watermark::Watermark;
+use shared::messages::watermark::Watermark;
 use uuid::Uuid;
 
 use super::{Director, StepError};

@@ -20,9 +20,8 @@ pub mod swap;
 
 pub use look::Look;
 pub use session::Director;
+use shared::postgres::{ConnectError, migration::MigrateError};
 pub use swap::{Counts, Swap};
-
-use shared::{migration::MigrateError, postgres::ConnectError};
 
 /// The schema in which the copy is made.
 pub const SCHEMA: &str = "rebuild";

@@ -1,9 +1,6 @@
 //! The connection from which a rebuild is directed.
 
-use shared::{
-    migration::MigrateError,
-    postgres::{DatabaseUrl, Fault, Session, SessionKind},
-};
+use shared::postgres::{DatabaseUrl, Fault, Session, SessionKind, migration::MigrateError};
 use uuid::Uuid;
 
 use super::StepError;

@@ -1,0 +1,333 @@
+//! Where the primary's log ends. Reads that ask at the same time share one look, as long as it is sent after each of
+//! them asked.
+
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use jiff::Timestamp;
+use shared::{
+    position::Position,
+    postgres::{Session, SessionKind},
+    slot::Version,
+};
+use tokio::{
+    sync::{mpsc, oneshot},
+    time::{Instant, sleep, timeout},
+};
+use tokio_postgres::Statement;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use super::{clock::PrimaryClock, connection::Primary};
+use crate::register::{
+    place::{LogEnd, Sighting},
+    receipt::WriteReceipt,
+};
+
+/// How long a look may take, connecting included.
+pub const LOOK_DEADLINE: Duration = Duration::from_secs(1);
+
+/// How often the primary is asked while no read does: so that its clock is known, to a hundredth of a second.
+const REFRESH_INTERVAL: Duration = Duration::from_secs(10);
+
+/// How often a primary that is away is looked for while no read asks.
+const RETRY_INTERVAL: Duration = Duration::from_secs(1);
+
+const KIND: SessionKind = SessionKind {
+    step: "freshness",
+    options: "-c statement_timeout=1s -c default_transaction_read_only=on \
+              -c default_transaction_isolation=read\\ committed",
+};
+
+/// A clock that is behind the log was set back; commit times then do not tell how old something is.
+pub(super) const END: &str = "
+    SELECT (SELECT epoch FROM epoch) AS epoch, last.position, last.committed_at, clock_timestamp() AS clock,
+           clock_timestamp() < greatest(last.committed_at, (SELECT as_of FROM log_watermark)) AS clock_is_behind
+    FROM (VALUES (1)) AS one
+    LEFT JOIN LATERAL (
+        SELECT position, committed_at FROM parking_slot_events ORDER BY position DESC LIMIT 1
+    ) AS last ON true";
+
+pub(super) const LAST_EVENT: &str = "
+    SELECT event.slot_uuid, event.version, event.committed_at, relay_cursor.confirmed_position
+    FROM parking_slot_events AS event, relay_cursor WHERE event.position = $1";
+
+/// What the log says of a write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LoggedWrite {
+    /// The slot of its last event.
+    pub slot: Uuid,
+    /// The version that the event made.
+    pub version: Version,
+    /// When it was committed.
+    pub committed_at: Timestamp,
+    /// The broker has confirmed everything up to this position.
+    pub confirmed_position: i64,
+}
+
+/// Why there is no look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum LookError {
+    /// The primary is away, or did not answer in time.
+    #[error("the primary database is away")]
+    Away,
+    /// Too many reads ask already.
+    #[error("too many reads are waiting")]
+    TooMany,
+}
+
+enum Question {
+    End(oneshot::Sender<LogEnd>),
+    LastEvent(Position, oneshot::Sender<(LogEnd, Option<LoggedWrite>)>),
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Known {
+    /// The life of the primary, as it said last.
+    epoch: Option<Uuid>,
+    /// Where the log ends at least; forgotten with the connection: the next may lead to a log that was cut.
+    end: Option<LogEnd>,
+    clock: Option<PrimaryClock>,
+}
+
+/// The way to ask. Clones are the same.
+#[derive(Clone, Debug)]
+pub struct LogLook {
+    questions: mpsc::Sender<Question>,
+    known: Arc<Mutex<Known>>,
+}
+
+/// The one who asks the primary.
+#[derive(Debug)]
+pub struct Looker {
+    primary: Primary,
+    questions: mpsc::Receiver<Question>,
+    known: Arc<Mutex<Known>>,
+}
+
+struct LogSession {
+    session: Session,
+    end: Statement,
+    last_event: Statement,
+}
+
+impl LogLook {
+    /// A way to ask, and who answers. At most `limit` reads ask at a time.
+    #[must_use]
+    pub fn channel(primary: Primary, limit: usize) -> (Self, Looker) {
+        let (sender, questions) = mpsc::channel(limit);
+        let known = Arc::new(Mutex::new(Known::default()));
+        (Self { questions: sender, known: Arc::clone(&known) }, Looker { primary, questions, known })
+    }
+
+    /// Where the log ends, as the primary says after this was called.
+    ///
+    /// # Errors
+    /// [`LookError`], at the latest after [`LOOK_DEADLINE`].
+    pub async fn end(&self) -> Result<LogEnd, LookError> {
+        self.ask(Question::End).await
+    }
+
+    /// Where the log ends, and what it says of a write; `None` if it ends before.
+    ///
+    /// # Errors
+    /// [`LookError`], at the latest after [`LOOK_DEADLINE`].
+    pub async fn last_event(&self, write: &WriteReceipt) -> Result<(LogEnd, Option<LoggedWrite>), LookError> {
+        self.ask(|reply| Question::LastEvent(write.last, reply)).await
+    }
+
+    async fn ask<T>(&self, question: impl FnOnce(oneshot::Sender<T>) -> Question) -> Result<T, LookError> {
+        let (reply, answer) = oneshot::channel();
+        self.questions.try_send(question(reply)).map_err(|error| match error {
+            mpsc::error::TrySendError::Full(_) => LookError::TooMany,
+            mpsc::error::TrySendError::Closed(_) => LookError::Away,
+        })?;
+        timeout(LOOK_DEADLINE, answer).await.ok().and_then(Result::ok).ok_or(LookError::Away)
+    }
+
+    /// Where the log ended when this process last heard of it on the connection that it has; it may be longer now.
+    #[must_use]
+    pub fn known_end(&self) -> Option<LogEnd> {
+        lock(&self.known).end
+    }
+
+    /// The life of the primary when this process last heard of it.
+    #[must_use]
+    pub fn known_epoch(&self) -> Option<Uuid> {
+        lock(&self.known).epoch
+    }
+
+    /// The primary's clock; `None` while it has not been asked yet.
+    #[must_use]
+    pub fn clock(&self) -> Option<PrimaryClock> {
+        lock(&self.known).clock
+    }
+
+    /// Takes note of a write of this process: the log does not end before it. What was forgotten is not known again
+    /// thereby, and what is of another epoch shows that it must be asked for.
+    pub fn note(&self, write: &WriteReceipt) {
+        let mut known = lock(&self.known);
+        known.end = known.end.filter(|end| end.epoch == write.epoch);
+        if let Some(end) = &mut known.end {
+            end.position = end.position.max(write.last.get());
+        }
+    }
+}
+
+/// What the primary said, when it was asked.
+struct Look {
+    end: LogEnd,
+    last: Option<Sighting>,
+    /// `None` if it is behind the log.
+    clock: Option<PrimaryClock>,
+}
+
+impl Known {
+    /// A log grows; only another epoch may be shorter.
+    fn learn(&mut self, look: &Look) {
+        self.epoch = Some(look.end.epoch);
+        self.clock = look.clock.or(self.clock);
+        match &mut self.end {
+            Some(known) if known.epoch == look.end.epoch => {
+                known.position = known.position.max(look.end.position);
+            }
+            known => *known = Some(look.end),
+        }
+    }
+}
+
+fn lock(known: &Mutex<Known>) -> std::sync::MutexGuard<'_, Known> {
+    known.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Looker {
+    /// Answers questions until `shutdown` is cancelled. Who gets no answer asked in vain: the primary is away.
+    pub async fn run(mut self, shutdown: CancellationToken) {
+        let looking = async {
+            let mut session = self.answer(None, None).await;
+            loop {
+                let interval = if session.is_some() { REFRESH_INTERVAL } else { RETRY_INTERVAL };
+                let first = tokio::select! {
+                    question = self.questions.recv() => match question {
+                        Some(question) => Some(question),
+                        None => return,
+                    },
+                    () = lost(session.as_ref()) => None,
+                    () = self.primary.doubted() => None,
+                    () = sleep(interval) => None,
+                };
+                session = self.answer(first, session).await;
+            }
+        };
+        shutdown.run_until_cancelled(looking).await;
+    }
+
+    /// Answers what has been asked so far, by one look. Gives back the session if it can be used again.
+    async fn answer(&mut self, first: Option<Question>, session: Option<LogSession>) -> Option<LogSession> {
+        let mut questions: Vec<Question> = first.into_iter().collect();
+        while let Ok(question) = self.questions.try_recv() {
+            questions.push(question);
+        }
+        let session = session.filter(|session| !session.session.is_closed());
+        if session.is_none() {
+            lock(&self.known).end = None;
+        }
+        let answered = timeout(LOOK_DEADLINE, async {
+            let session = match session {
+                Some(session) => session,
+                None => LogSession::open(&self.primary).await?,
+            };
+            let (session, look) = self.look(session).await?;
+            lock(&self.known).learn(&look);
+            tell(&session, look.end, questions).await.ok()?;
+            Some(session)
+        });
+        let session = answered.await.ok().flatten();
+        if session.is_none() {
+            lock(&self.known).end = None;
+        }
+        session
+    }
+
+    /// A look at the log. If it is shorter than it is said to have been, a new session has to tell whether this is still
+    /// the same log, before anybody hears of it.
+    async fn look(&self, session: LogSession) -> Option<(LogSession, Look)> {
+        let applied = self.primary.said_to_be_applied();
+        let look = session.look().await.ok()?;
+        let (session, look) = match applied {
+            Some(applied) if applied.epoch == look.end.epoch && applied.position > look.end.position => {
+                drop(session);
+                let session = LogSession::open(&self.primary).await?;
+                let look = session.look().await.ok()?;
+                (session, look)
+            }
+            _ => (session, look),
+        };
+        look.last.into_iter().for_each(|last| self.primary.saw(last));
+        Some((session, look))
+    }
+}
+
+/// Waits until the session is lost; for ever if there is none.
+async fn lost(session: Option<&LogSession>) {
+    match session {
+        Some(session) => session.session.lost().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Who has gone away meanwhile does not mind.
+async fn tell(
+    session: &LogSession,
+    end: LogEnd,
+    questions: Vec<Question>,
+) -> Result<(), tokio_postgres::Error> {
+    for question in questions {
+        match question {
+            Question::End(reply) => {
+                let _ = reply.send(end);
+            }
+            Question::LastEvent(position, reply) => {
+                let _ = reply.send((end, session.last_event(position).await?));
+            }
+        }
+    }
+    Ok(())
+}
+
+impl LogSession {
+    async fn open(primary: &Primary) -> Option<Self> {
+        let session = primary.connect(KIND).await.ok()?;
+        let (end, last_event) = tokio::try_join!(session.prepare(END), session.prepare(LAST_EVENT)).ok()?;
+        Some(Self { session, end, last_event })
+    }
+
+    async fn look(&self) -> Result<Look, tokio_postgres::Error> {
+        let asked_at = Instant::now();
+        let row = self.session.query_one(&self.end, &[]).await?;
+        let epoch = row.try_get("epoch")?;
+        let last = row.try_get::<_, Option<i64>>("position")?.zip(row.try_get("committed_at")?);
+        let is_behind = row.try_get::<_, Option<bool>>("clock_is_behind")?.unwrap_or(false);
+        let clock = PrimaryClock { said: row.try_get("clock")?, asked_at };
+        Ok(Look {
+            end: LogEnd { epoch, position: last.map_or(0, |(position, _)| position) },
+            last: last.map(|(position, committed_at)| Sighting { epoch, position, committed_at }),
+            clock: (!is_behind).then_some(clock),
+        })
+    }
+
+    async fn last_event(&self, position: Position) -> Result<Option<LoggedWrite>, tokio_postgres::Error> {
+        let row = self.session.query_opt(&self.last_event, &[&position.get()]).await?;
+        row.map(|row| {
+            Ok(LoggedWrite {
+                slot: row.try_get("slot_uuid")?,
+                version: row.try_get("version")?,
+                committed_at: row.try_get("committed_at")?,
+                confirmed_position: row.try_get("confirmed_position")?,
+            })
+        })
+        .transpose()
+    }
+}

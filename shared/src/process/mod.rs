@@ -1,0 +1,19 @@
+//! What makes a program a service.
+//!
+//! | module | holds |
+//! |---|---|
+//! | [`settings`] | settings from the environment, each error in one line |
+//! | [`telemetry`] | logs on standard error |
+//! | [`dependency_state`] | which of the dependencies are up, for `/readyz` |
+//! | [`probe`] | asks a service how it is |
+//! | [`backoff`] | the pauses between two attempts to reach a dependency |
+//! | [`runtime`] | the runtime on which connections live |
+//! | [`shutdown`] | the end, asked for by a signal |
+
+pub mod settings;
+pub mod telemetry;
+pub mod dependency_state;
+pub mod probe;
+pub mod backoff;
+pub mod runtime;
+pub mod shutdown;

@@ -7,6 +7,8 @@ use std::{
 
 use anyhow::{Context, Result, ensure};
 
+use crate::prose::documents;
+
 const MEMBERS: [&str; 5] = ["shared", "command-service", "event-consumer", "compose", "tests"];
 
 /// Where SQL may stand: the steps that own it, and the lock around migrations.
@@ -239,10 +241,6 @@ fn sql_is_told_from_prose() {
 #[test]
 fn every_test_that_the_documents_name_exists() -> Result<()> {
     let root = root()?;
-    let mut documents = vec![root.join("README.md")];
-    for entry in fs::read_dir(root.join("docs"))? {
-        documents.push(entry?.path());
-    }
     let tests = sources(&["tests/system"])?;
     let exists = |module: &str, test: &str| {
         let file = format!("tests/system/{module}.rs");
@@ -252,12 +250,9 @@ fn every_test_that_the_documents_name_exists() -> Result<()> {
     };
 
     let mut named = 0;
-    for document in
-        documents.iter().filter(|path| path.extension().is_some_and(|extension| extension == "md"))
-    {
-        let text = fs::read_to_string(document)?;
+    for document in documents()? {
         // Code in the text: `module::a_sentence`, or `module::file::a_sentence`.
-        for path in text.split('`').skip(1).step_by(2) {
+        for path in document.text.split('`').skip(1).step_by(2) {
             let Some((module, path_in_module)) = path.split_once("::") else { continue };
             let test = path_in_module.rsplit("::").next().unwrap_or_default();
             // A step of the flow may have the same name as a module of tests, but no sentence in it.
@@ -270,7 +265,7 @@ fn every_test_that_the_documents_name_exists() -> Result<()> {
                 continue;
             }
             named += 1;
-            assert!(exists(module, test), "{} names {path}, which is no test", document.display());
+            assert!(exists(module, test), "{} names {path}, which is no test", document.path.display());
         }
     }
     ensure!(named > 0, "no test is named: are they looked for in the right way?");

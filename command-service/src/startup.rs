@@ -4,19 +4,19 @@ use std::{net::SocketAddr, time::Duration};
 
 use actix_web::{App, HttpServer, dev::Server, middleware::from_fn, web};
 use anyhow::Context;
-use shared::process::dependency_state::Part;
+use shared::process::dependency_state::Dependency;
 use tokio::{task::JoinHandle, time::timeout};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    commands::queue::Commands,
+    commands::queue::CommandQueue,
     freshness::{
         gate::Gate,
         waiting::Waiting,
         watch::{self, Listeners},
     },
-    http::{envelope, probes::Parts, routes},
-    primary::{connection::Primary, log_end::LogLook},
+    http::{envelope, probes::Dependencies, routes},
+    primary::{connection::Primary, log_end::LogEndHandle},
     queries::replica::Replica,
     relay::{Relay, replay::Replay},
     settings::{HttpSettings, Settings},
@@ -39,32 +39,36 @@ pub struct Application {
 }
 
 impl Application {
-    /// Starts listening and everything that works in the background. Parts that are away are waited for there. Must
+    /// Starts listening and everything that works in the background. Dependencies that are down are waited for there. Must
     /// be called on the main multi-thread runtime: connections live on it.
     ///
     /// # Errors
     /// The address cannot be listened on.
     pub fn build(settings: &Settings, shutdown: &CancellationToken) -> anyhow::Result<Self> {
-        let parts = Parts::new(shutdown.clone());
+        let dependencies = Dependencies::new(shutdown.clone());
         let committed = CommitSignal::default();
         let (commands, submissions) =
-            Commands::channel(settings.commit_queue_limit, settings.command_deadline);
+            CommandQueue::channel(settings.commit_queue_limit, settings.command_deadline);
         let primary = settings.primary();
         let committer =
-            Committer::new(primary.clone(), parts.primary.clone(), submissions, committed.clone());
-        let replica = Replica::new(&settings.replica, parts.replica.clone())?;
+            Committer::new(primary.clone(), dependencies.primary.clone(), submissions, committed.clone());
+        let replica = Replica::new(&settings.replica, dependencies.replica.clone())?;
         let (tasks, stop_tasks) = (TaskTracker::new(), CancellationToken::new());
-        let gate = open_gate(settings, &primary, &parts.replica, &tasks, &stop_tasks, shutdown.clone());
-        let (server, address) =
-            listen(&settings.http, Served { commands, replica, gate, parts: parts.clone() }, shutdown)?;
+        let gate =
+            open_gate(settings, &primary, &dependencies.replica, &tasks, &stop_tasks, shutdown.clone());
+        let (server, address) = listen(
+            &settings.http,
+            Served { commands, replica, gate, dependencies: dependencies.clone() },
+            shutdown,
+        )?;
 
         let committer = tokio::spawn(committer.run());
         let relay = Relay {
             primary: primary.clone(),
             broker: settings.broker.clone(),
             committed,
-            broker_part: parts.broker,
-            relay_part: parts.relay,
+            broker_dependency: dependencies.broker,
+            relay_dependency: dependencies.relay,
         };
         tasks.spawn(relay.run(stop_tasks.clone()));
         let replay = Replay { primary: primary.clone(), broker: settings.broker.clone() };
@@ -100,21 +104,21 @@ impl Application {
 }
 
 /// Opens the gate, with the two tasks that it works with: one looks where the primary's log ends, one listens to the
-/// replica and reports to `part`. They end when `stop_tasks` is cancelled; those who wait, when `shutdown` is.
+/// replica and reports to `dependency`. They end when `stop_tasks` is cancelled; those who wait, when `shutdown` is.
 pub(crate) fn open_gate(
     settings: &Settings,
     primary: &Primary,
-    part: &Part,
+    dependency: &Dependency,
     tasks: &TaskTracker,
     stop_tasks: &CancellationToken,
     shutdown: CancellationToken,
 ) -> Gate {
     let waiting = Waiting::default();
     let waiters_max = settings.freshness_max_waiters;
-    let (log, looker) = LogLook::channel(primary.clone(), waiters_max);
+    let (log, looker) = LogEndHandle::channel(primary.clone(), waiters_max);
     tasks.spawn(looker.run(stop_tasks.clone()));
     let listeners = Listeners { waiting: waiting.clone(), primary: primary.clone() };
-    let watching = watch::run(settings.replica.clone(), part.clone(), listeners, stop_tasks.clone());
+    let watching = watch::run(settings.replica.clone(), dependency.clone(), listeners, stop_tasks.clone());
     tasks.spawn(watching);
     Gate::new(log, waiting, waiters_max, shutdown)
 }
@@ -122,10 +126,10 @@ pub(crate) fn open_gate(
 /// What the handlers work with.
 #[derive(Clone)]
 struct Served {
-    commands: Commands,
+    commands: CommandQueue,
     replica: Replica,
     gate: Gate,
-    parts: Parts,
+    dependencies: Dependencies,
 }
 
 fn listen(
@@ -134,13 +138,13 @@ fn listen(
     shutdown: &CancellationToken,
 ) -> anyhow::Result<(Server, SocketAddr)> {
     let server = HttpServer::new(move || {
-        let Served { commands, replica, gate, parts } = served.clone();
+        let Served { commands, replica, gate, dependencies } = served.clone();
         App::new()
             .wrap(from_fn(envelope::wrap))
             .app_data(web::Data::new(commands))
             .app_data(web::Data::new(replica))
             .app_data(web::Data::new(gate))
-            .app_data(web::Data::new(parts))
+            .app_data(web::Data::new(dependencies))
             .configure(routes::configure)
     })
     // A client that closes its side has gone away: nobody waits for it any longer.

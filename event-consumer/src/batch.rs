@@ -78,9 +78,9 @@ impl<'d> Batch<'d> {
         batch
     }
 
-    /// Reads what was set aside: an event's JSON, or a whole message.
+    /// Reads what was dead-lettered: an event's JSON, or a whole message.
     #[must_use]
-    pub fn of_letter(body: &'d [u8], properties: &'d AMQPProperties) -> Self {
+    pub fn of_dead_letter(body: &'d [u8], properties: &'d AMQPProperties) -> Self {
         let mut batch = Self::default();
         match std::str::from_utf8(body) {
             Ok(json) if content_type(properties) == BATCH_CONTENT_TYPE && json.starts_with('{') => {

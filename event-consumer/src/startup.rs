@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     holes::Holes,
-    probes::{self, Parts},
+    probes::{self, Dependencies},
     settings::Settings,
     subscription::Subscription,
 };
@@ -29,21 +29,21 @@ pub struct Application {
 }
 
 impl Application {
-    /// Starts consuming and listening. Parts that are away are waited for.
+    /// Starts consuming and listening. Dependencies that are down are waited for.
     ///
     /// # Errors
     /// The address cannot be listened on.
     pub fn build(settings: &Settings, shutdown: &CancellationToken) -> anyhow::Result<Self> {
-        let parts = Parts::new(shutdown.clone());
+        let dependencies = Dependencies::new(shutdown.clone());
         let (watermarks, newest_watermark) = watch::channel(None);
         let unanswered = Arc::new(Notify::new());
         let subscription = Subscription {
             broker: settings.broker.clone(),
             replica: settings.replica.clone(),
             recipient: Recipient::Replica(settings.replica_name.clone()),
-            broker_part: parts.broker.clone(),
-            replica_part: parts.replica.clone(),
-            epoch_part: parts.epoch.clone(),
+            broker_dependency: dependencies.broker.clone(),
+            replica_dependency: dependencies.replica.clone(),
+            epoch_dependency: dependencies.epoch.clone(),
             watermarks,
             unanswered: Arc::clone(&unanswered),
             foreign: Arc::new(Notify::new()),
@@ -54,10 +54,10 @@ impl Application {
             recipient: Recipient::Replica(settings.replica_name.clone()),
             watermarks: newest_watermark,
             unanswered,
-            log_part: parts.log.clone(),
+            log_dependency: dependencies.log.clone(),
         };
         let server = HttpServer::new(move || {
-            App::new().app_data(web::Data::new(parts.clone())).configure(probes::configure)
+            App::new().app_data(web::Data::new(dependencies.clone())).configure(probes::configure)
         })
         .workers(1)
         .shutdown_timeout(DRAIN_SECS)

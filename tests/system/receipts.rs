@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use command_service::{
-    freshness::demand::{Level, Need},
+    freshness::demand::{Need, ReplicaLevel},
     register::{
         place::LogEnd,
         receipt::{ReadReceipt, Receipt, WriteReceipt},
@@ -65,7 +65,7 @@ proptest! {
     fn a_position_is_never_taken_to_be_reached_too_early(applied in btree_set(1..30_i64, 0..30), position in 1..30_i64) {
         let epoch = Uuid::from_u128(1);
         let applied_through = first_missing(&applied) - 1;
-        let level = Level { applied_through, as_of: None, epoch: Some(epoch) };
+        let level = ReplicaLevel { applied_through, as_of: None, epoch: Some(epoch) };
 
         let need = Need { up_to: vec![LogEnd { epoch, position }], bounded: None };
 

@@ -13,7 +13,7 @@ use uuid::Uuid;
 use crate::queries::list::Filter;
 
 #[derive(Debug, Subcommand)]
-pub(super) enum Command {
+pub(super) enum Subcommands {
     /// Serve HTTP and relay events (the default)
     Serve,
     /// Create a parking slot
@@ -144,7 +144,7 @@ pub(super) enum Command {
         #[arg(long)]
         json: bool,
     },
-    /// Ask the running service whether it is ready
+    /// Submission the running service whether it is ready
     Healthcheck {
         /// Print its whole answer, one JSON object
         #[arg(long)]

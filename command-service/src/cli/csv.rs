@@ -22,7 +22,7 @@ use super::{
     write::WriteSide,
 };
 use crate::{
-    commands::{CREATES_MAX, Refusal, Request},
+    commands::{CREATES_MAX, Commands, Refusal},
     queries::list::{Filter, LIMIT_MAX},
     settings::Settings,
 };
@@ -63,7 +63,7 @@ pub(super) async fn import(
         });
         let creates: Vec<CreateSlot> = creates.collect();
         let first = creates[0].uuid;
-        match write_side.execute(Request::CreateAll(creates)).await {
+        match write_side.execute(Commands::CreateAll(creates)).await {
             Ok(_) => imported += chunk.len(),
             Err(refusal) => {
                 let doubt = match refusal {

@@ -22,8 +22,8 @@ pub(super) enum CliError {
     ImportCutOff { reason: String, imported: usize, total: usize, doubt: String, exit_code: u8 },
     #[error("parking slot {uuid} is created, but not yet seen on the replica: {reason}")]
     NotSeen { uuid: Uuid, reason: Unmet },
-    #[error("{0} is away")]
-    Away(&'static str),
+    #[error("{0} is down")]
+    Down(&'static str),
     #[error(transparent)]
     Setting(#[from] SettingError),
     #[error("cannot write: {0}")]
@@ -34,7 +34,7 @@ pub(super) enum CliError {
 
 pub(super) const REFUSED: u8 = 1;
 pub(super) const USAGE: u8 = 2;
-pub(super) const AWAY: u8 = 3;
+pub(super) const DOWN: u8 = 3;
 
 impl CliError {
     pub(super) fn exit_code(&self) -> u8 {
@@ -42,7 +42,7 @@ impl CliError {
             Self::Refused(refusal) => exit_code_of(*refusal),
             Self::ImportCutOff { exit_code, .. } => *exit_code,
             Self::NotSeen { reason: Unmet::DeadLettered | Unmet::ForeignReceipt, .. } => REFUSED,
-            Self::NotSeen { .. } | Self::Away(_) => AWAY,
+            Self::NotSeen { .. } | Self::Down(_) => DOWN,
             Self::Setting(_) | Self::Usage(_) => USAGE,
             Self::NotFound | Self::NotReady(_) | Self::BadInput(_) | Self::Output(_) | Self::Other(_) => {
                 REFUSED
@@ -58,7 +58,7 @@ impl CliError {
 
 pub(super) fn exit_code_of(refusal: Refusal) -> u8 {
     match refusal {
-        Refusal::PrimaryUnavailable | Refusal::Overloaded | Refusal::OutcomeUnknown => AWAY,
+        Refusal::PrimaryUnavailable | Refusal::Overloaded | Refusal::OutcomeUnknown => DOWN,
         Refusal::Rejected(_)
         | Refusal::VersionMismatch { .. }
         | Refusal::KeyInUse
@@ -70,7 +70,7 @@ pub(super) fn exit_code_of(refusal: Refusal) -> u8 {
 impl From<ReadError> for CliError {
     fn from(error: ReadError) -> Self {
         match error {
-            ReadError::Away(_) => Self::Away("the replica"),
+            ReadError::Down(_) => Self::Down("the replica"),
             ReadError::Sql(error) => Self::Other(error.into()),
         }
     }

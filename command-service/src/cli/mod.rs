@@ -11,7 +11,7 @@
 //! | `verify` | is the copy right, and make it so |
 //! | `operate` | serve, replay, migrate, healthcheck, settings |
 //!
-//! Data goes to standard output, all else to standard error. Exit status: 0 done, 1 refused, 2 usage, 3 a part is away.
+//! Data goes to standard output, all else to standard error. Exit status: 0 done, 1 refused, 2 usage, 3 a dependency is down.
 
 mod exit;
 mod output;
@@ -30,7 +30,7 @@ use shared::process::{
     telemetry,
 };
 
-use self::{arguments::Command, exit::CliError};
+use self::{arguments::Subcommands, exit::CliError};
 use crate::settings::Settings;
 
 /// A register of parking slots: takes commands, relays events, answers reads.
@@ -41,7 +41,7 @@ pub struct Cli {
     #[arg(long, global = true, value_name = "FILE")]
     config: Option<PathBuf>,
     #[command(subcommand)]
-    command: Option<Command>,
+    command: Option<Subcommands>,
 }
 
 impl Cli {
@@ -58,43 +58,43 @@ impl Cli {
     }
 
     async fn carry_out(self) -> Result<(), CliError> {
-        let command = self.command.unwrap_or(Command::Serve);
+        let command = self.command.unwrap_or(Subcommands::Serve);
         // A command that ends says in one line what went wrong; its log would only repeat it.
         let usual_level =
-            if matches!(command, Command::Serve) { LevelFilter::INFO } else { LevelFilter::OFF };
+            if matches!(command, Subcommands::Serve) { LevelFilter::INFO } else { LevelFilter::OFF };
         let given = settings::Settings::read(self.config.as_deref(), std::env::vars_os())?;
         let settings = Settings::read(given, usual_level)?;
         telemetry::init(settings.log_format, settings.log_level);
         match command {
-            Command::Serve => operate::serve(&settings).await,
-            Command::CreateParkingSlot { name, status, wait, json } => {
+            Subcommands::Serve => operate::serve(&settings).await,
+            Subcommands::CreateParkingSlot { name, status, wait, json } => {
                 write::create(&settings, name, status, wait, json).await
             }
-            Command::ParkingSlotList { status, name, limit } => {
+            Subcommands::ParkingSlotList { status, name, limit } => {
                 read::list(&settings, status, name, limit).await
             }
-            Command::ParkingSlotDetails { uuid, json } => read::details(&settings, uuid, json).await,
-            Command::UpdateParkingSlot { uuid, name, status, if_version, json } => {
+            Subcommands::ParkingSlotDetails { uuid, json } => read::details(&settings, uuid, json).await,
+            Subcommands::UpdateParkingSlot { uuid, name, status, if_version, json } => {
                 write::update(&settings, uuid, name, status, if_version, json).await
             }
-            Command::DeleteParkingSlot { uuid, if_version, json } => {
+            Subcommands::DeleteParkingSlot { uuid, if_version, json } => {
                 write::delete(&settings, uuid, if_version, json).await
             }
-            Command::ImportParkingSlots { file, skip, json } => {
+            Subcommands::ImportParkingSlots { file, skip, json } => {
                 csv::import(&settings, &file, skip, json).await
             }
-            Command::ExportParkingSlots { file, json } => csv::export(&settings, &file, json).await,
-            Command::Replay { from, to, replica, json } => {
+            Subcommands::ExportParkingSlots { file, json } => csv::export(&settings, &file, json).await,
+            Subcommands::Replay { from, to, replica, json } => {
                 operate::replay(&settings, &replica, from, to, json).await
             }
-            Command::Verify { repair, replica, wait_ms, json } => {
+            Subcommands::Verify { repair, replica, wait_ms, json } => {
                 verify::run(&settings, repair, &replica, Duration::from_millis(wait_ms), json).await
             }
-            Command::Migrate { new_epoch, json } => {
+            Subcommands::Migrate { new_epoch, json } => {
                 operate::migrate_primary(&settings, new_epoch, json).await
             }
-            Command::Healthcheck { json } => operate::healthcheck(&settings, json).await,
-            Command::Settings { json } => operate::print_settings(&settings, json),
+            Subcommands::Healthcheck { json } => operate::healthcheck(&settings, json).await,
+            Subcommands::Settings { json } => operate::print_settings(&settings, json),
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use serde::Serialize;
-use shared::{process::dependency_state::Part, slot::SlotStatus};
+use shared::{process::dependency_state::Dependency, slot::SlotStatus};
 use tokio::time::Instant;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use uuid::Uuid;
@@ -32,7 +32,7 @@ use crate::{
 };
 
 pub(super) fn replica(settings: &Settings) -> Result<Replica, CliError> {
-    Ok(Replica::new(&settings.replica, Part::new("replica")).map_err(anyhow::Error::from)?)
+    Ok(Replica::new(&settings.replica, Dependency::new("replica")).map_err(anyhow::Error::from)?)
 }
 
 /// The slots that pass a filter, in creation order, a page at a time: however many there are, only one page is in
@@ -103,9 +103,10 @@ pub(super) async fn when_visible(
     uuid: Uuid,
     write: WriteReceipt,
 ) -> Result<Result<SlotRecord, Unmet>, CliError> {
-    let (replica, part) = (replica(settings)?, Part::new("replica"));
+    let (replica, dependency) = (replica(settings)?, Dependency::new("replica"));
     let (tasks, stop_tasks) = (TaskTracker::new(), CancellationToken::new());
-    let gate = open_gate(settings, &settings.primary(), &part, &tasks, &stop_tasks, stop_tasks.child_token());
+    let gate =
+        open_gate(settings, &settings.primary(), &dependency, &tasks, &stop_tasks, stop_tasks.child_token());
     let demand = Demand {
         receipts: vec![Receipt::Write(write)],
         wait: Duration::from_millis(WAIT_MS_MAX),

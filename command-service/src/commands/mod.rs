@@ -16,14 +16,14 @@ pub const CREATES_MAX: usize = 1000;
 
 /// What is asked in one go.
 #[derive(Clone, Debug)]
-pub enum Request {
+pub enum Commands {
     /// One command.
     One(Command),
     /// Several creates, all or none, in one transaction: 1 to [`CREATES_MAX`].
     CreateAll(Vec<CreateSlot>),
 }
 
-impl Request {
+impl Commands {
     /// How many commands it is.
     #[must_use]
     pub fn commands(&self) -> usize {
@@ -54,9 +54,9 @@ pub struct IdempotencyKey {
 
 /// A request and what came with it.
 #[derive(Clone, Debug)]
-pub struct Ask {
+pub struct Submission {
     /// What is asked.
-    pub request: Request,
+    pub request: Commands,
     /// If given, the request is carried out once, however often it is sent.
     pub key: Option<IdempotencyKey>,
     /// The caller's W3C trace context, if it sent a valid one; kept with the event.
@@ -66,22 +66,29 @@ pub struct Ask {
 /// What a command led to. It is durable on the primary.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// The slot stands like this, be it because of the command or because there was nothing to change.
-    Stands {
+    /// The slot was created.
+    Created {
+        /// The slot.
+        record: SlotRecord,
+        /// The receipt of its first event.
+        receipt: WriteReceipt,
+    },
+    /// The slot is as the command asks: it was changed, or there was nothing to change.
+    Updated {
         /// The slot.
         record: SlotRecord,
         /// The receipt of the event that made this version.
         receipt: WriteReceipt,
     },
-    /// The slots of a [`Request::CreateAll`] stand like this.
-    AllStand {
+    /// The slots of a [`Commands::CreateAll`] were created.
+    AllCreated {
         /// The slots, in the order in which they were asked for.
         records: Vec<SlotRecord>,
         /// The receipt of their events.
         receipt: WriteReceipt,
     },
-    /// The slot is removed.
-    Removed {
+    /// The slot was deleted.
+    Deleted {
         /// The version of the delete.
         version: Version,
         /// The receipt of its event.
@@ -94,9 +101,10 @@ impl Outcome {
     #[must_use]
     pub fn receipt(&self) -> &WriteReceipt {
         match self {
-            Self::Stands { receipt, .. } | Self::AllStand { receipt, .. } | Self::Removed { receipt, .. } => {
-                receipt
-            }
+            Self::Created { receipt, .. }
+            | Self::AllCreated { receipt, .. }
+            | Self::Updated { receipt, .. }
+            | Self::Deleted { receipt, .. } => receipt,
         }
     }
 }
@@ -130,8 +138,8 @@ pub enum Refusal {
     /// Another request was carried out with the same key.
     #[error("the idempotency key belongs to another request")]
     KeyReused,
-    /// The primary is away.
-    #[error("the primary database is away")]
+    /// The primary is down.
+    #[error("the primary database is down")]
     PrimaryUnavailable,
     /// Too many commands wait, this one has waited too long, or its slot was held too long by others.
     #[error("too many commands are waiting")]

@@ -13,7 +13,7 @@ use tokio::{
     time::{Instant, timeout_at},
 };
 
-use super::{Answer, Ask, Refusal};
+use super::{Answer, Refusal, Submission};
 
 /// The part of a command's time that is kept for committing it. A command that has waited until only this much is
 /// left is cancelled, which is a definite answer; a command that was taken before gets at least this much.
@@ -35,42 +35,42 @@ pub struct Executed {
 
 /// The entrance to the write side. Cheap to clone; when the last clone is gone, the committer finishes and ends.
 #[derive(Clone, Debug)]
-pub struct Commands {
-    queue: mpsc::Sender<Submission>,
+pub struct CommandQueue {
+    queue: mpsc::Sender<QueuedSubmission>,
     /// A place for each command that may wait.
     places: Arc<Semaphore>,
     limit: usize,
     deadline: Duration,
 }
 
-impl Commands {
+impl CommandQueue {
     /// An entrance, and the queue behind it. At most `limit` commands wait or are being committed; `deadline` bounds
     /// each request's time from asking to answer and must exceed [`RESERVED_FOR_COMMIT`].
     #[must_use]
-    pub fn channel(limit: usize, deadline: Duration) -> (Self, mpsc::Receiver<Submission>) {
+    pub fn channel(limit: usize, deadline: Duration) -> (Self, mpsc::Receiver<QueuedSubmission>) {
         let (queue, submissions) = mpsc::channel(limit);
         (Self { queue, places: Arc::new(Semaphore::new(limit)), limit, deadline }, submissions)
     }
 
     /// Has a request carried out; it is answered at the latest shortly after the deadline. Dropping the future cancels
     /// the request unless it has been taken.
-    pub async fn execute(&self, ask: Ask) -> Executed {
+    pub async fn execute(&self, submission: Submission) -> Executed {
         let asked_at = Instant::now();
         let ticket = Ticket::default();
-        let answer = self.answer(ask, &ticket, asked_at + self.deadline).await;
+        let answer = self.answer(submission, &ticket, asked_at + self.deadline).await;
         let answered_at = Instant::now();
         let taken_at = ticket.taken_at().unwrap_or(answered_at);
         Executed { answer, queued: taken_at - asked_at, committing: answered_at - taken_at }
     }
 
-    async fn answer(&self, ask: Ask, ticket: &Ticket, deadline: Instant) -> Answer {
+    async fn answer(&self, submission: Submission, ticket: &Ticket, deadline: Instant) -> Answer {
         // A request larger than the limit may have the whole queue for itself.
-        let places = u32::try_from(ask.request.commands().min(self.limit)).unwrap_or(u32::MAX);
+        let places = u32::try_from(submission.request.commands().min(self.limit)).unwrap_or(u32::MAX);
         let places =
             Arc::clone(&self.places).try_acquire_many_owned(places).map_err(|_| Refusal::Overloaded)?;
         let (reply, mut answer) = oneshot::channel();
-        let submission = Submission { ask, deadline, ticket: ticket.clone(), reply, places };
-        self.queue.try_send(submission).map_err(|_| Refusal::Overloaded)?;
+        let queued = QueuedSubmission { submission, deadline, ticket: ticket.clone(), reply, places };
+        self.queue.try_send(queued).map_err(|_| Refusal::Overloaded)?;
         let _cancel_if_dropped = CancelOnDrop(ticket);
         if let Ok(answered) = timeout_at(deadline - RESERVED_FOR_COMMIT, &mut answer).await {
             return answered.unwrap_or_else(|_| Err(ticket.refusal_without_answer()));
@@ -137,28 +137,34 @@ impl Drop for CancelOnDrop<'_> {
 
 /// A command in the queue. Nobody may carry it out before it is taken.
 #[derive(Debug)]
-pub struct Submission {
-    ask: Ask,
+pub struct QueuedSubmission {
+    submission: Submission,
     deadline: Instant,
     ticket: Ticket,
     reply: oneshot::Sender<Answer>,
     places: OwnedSemaphorePermit,
 }
 
-impl Submission {
+impl QueuedSubmission {
     /// Takes the command, unless its caller has cancelled it.
     #[must_use]
-    pub fn take(self) -> Option<Taken> {
-        let Self { ask, deadline, ticket, reply, places } = self;
-        ticket.take().then(|| Taken { ask, deadline, taken_at: Instant::now(), reply, _places: places })
+    pub fn take(self) -> Option<TakenSubmission> {
+        let Self { submission, deadline, ticket, reply, places } = self;
+        ticket.take().then(|| TakenSubmission {
+            submission,
+            deadline,
+            taken_at: Instant::now(),
+            reply,
+            _places: places,
+        })
     }
 }
 
 /// A command that the committer has taken: it must be answered, and only the committer can.
 #[derive(Debug)]
-pub struct Taken {
+pub struct TakenSubmission {
     /// What is asked.
-    pub ask: Ask,
+    pub submission: Submission,
     /// When the caller must have an answer.
     pub deadline: Instant,
     taken_at: Instant,
@@ -167,7 +173,7 @@ pub struct Taken {
     _places: OwnedSemaphorePermit,
 }
 
-impl Taken {
+impl TakenSubmission {
     /// Whether the caller's time is up.
     #[must_use]
     pub fn is_late(&self) -> bool {

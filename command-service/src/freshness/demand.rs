@@ -66,12 +66,12 @@ impl Demand {
 
 /// How far a replica is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Level {
+pub struct ReplicaLevel {
     /// Every position up to this one is settled.
     pub applied_through: i64,
     /// Every write whose commit time is not after this is settled.
     pub as_of: Option<Timestamp>,
-    /// The life of the primary in which the positions count.
+    /// The epoch in which the positions count.
     pub epoch: Option<Uuid>,
 }
 
@@ -108,7 +108,7 @@ impl Need {
     /// What `level` lacks; `None` if it is enough. `latest` is a time that the primary's clock has not reached yet: a
     /// level as of later than that shows that its clock is not what we think, and proves nothing.
     #[must_use]
-    pub fn lack(&self, level: &Level, latest: Option<Timestamp>) -> Option<Lack> {
+    pub fn lack(&self, level: &ReplicaLevel, latest: Option<Timestamp>) -> Option<Lack> {
         let shortfall = self.up_to.iter().filter_map(|end| lack_of(end, level));
         let worst = shortfall.max_by_key(|lack| match lack {
             Lack::Epoch => i64::MAX,
@@ -119,7 +119,7 @@ impl Need {
     }
 }
 
-fn lack_of(end: &LogEnd, level: &Level) -> Option<Lack> {
+fn lack_of(end: &LogEnd, level: &ReplicaLevel) -> Option<Lack> {
     match level.epoch {
         // An empty log is held by a replica that has not heard of it.
         None if end.position == 0 => None,
@@ -130,7 +130,7 @@ fn lack_of(end: &LogEnd, level: &Level) -> Option<Lack> {
 }
 
 impl Bounded {
-    fn lack(&self, level: &Level, latest: Option<Timestamp>) -> Option<Lack> {
+    fn lack(&self, level: &ReplicaLevel, latest: Option<Timestamp>) -> Option<Lack> {
         let by_time = match (self.moment, level.as_of, latest) {
             (Some(moment), Some(as_of), Some(latest)) => (moment..=latest).contains(&as_of),
             _ => false,

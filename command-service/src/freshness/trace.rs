@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::gate::Unmet;
 use crate::{
-    primary::log_end::{LogLook, LoggedWrite},
+    primary::log_end::{LogEndHandle, LoggedWrite},
     queries::{replica::Replica, settled::Settled},
     register::receipt::WriteReceipt,
 };
@@ -22,7 +22,7 @@ pub enum WriteState {
     Published,
     /// It is visible on the replica.
     Applied,
-    /// The replica could not apply it and has set it aside.
+    /// The replica could not apply it and has dead-lettered it.
     DeadLettered,
 }
 
@@ -54,8 +54,8 @@ fn number<S: Serializer>(version: &Option<Version>, serializer: S) -> Result<S::
 /// the broker.
 ///
 /// # Errors
-/// [`Unmet`]: either database is away, or the receipt is not of this log.
-pub async fn trace(log: &LogLook, replica: &Replica, write: &WriteReceipt) -> Result<Trace, Unmet> {
+/// [`Unmet`]: either database is down, or the receipt is not of this log.
+pub async fn trace(log: &LogEndHandle, replica: &Replica, write: &WriteReceipt) -> Result<Trace, Unmet> {
     let (end, logged) = log.last_event(write).await?;
     if end.epoch != write.epoch {
         return Err(Unmet::ForeignReceipt);
@@ -77,7 +77,7 @@ pub async fn trace(log: &LogLook, replica: &Replica, write: &WriteReceipt) -> Re
 fn state(settled: Settled, logged: &LoggedWrite) -> WriteState {
     match settled {
         Settled::Applied => WriteState::Applied,
-        Settled::SetAside => WriteState::DeadLettered,
+        Settled::DeadLettered => WriteState::DeadLettered,
         Settled::Not { last_unsettled } if last_unsettled <= logged.confirmed_position => {
             WriteState::Published
         }

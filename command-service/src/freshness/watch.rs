@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use shared::{
     postgres::{DatabaseUrl, Fault, Session, SessionKind},
-    process::{backoff::Pauses, dependency_state::Part},
+    process::{backoff::Pauses, dependency_state::Dependency},
 };
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
@@ -27,7 +27,7 @@ const STATUS: &str = "
         'applied_through', applied_through,
         'as_of_micros', (extract(epoch FROM as_of) * 1000000)::bigint,
         'epoch', epoch,
-        'last_letter', (SELECT max(id) FROM dead_letters))::text
+        'last_dead_letter', (SELECT max(id) FROM dead_letters))::text
     FROM replication_status";
 
 /// Every statement of this room, for the test that prepares them against the replica's schema.
@@ -47,13 +47,18 @@ pub struct Listeners {
     pub primary: Primary,
 }
 
-/// Keeps a connection to the replica, reports to `part`, and hands on to `listeners` what the replica pushes; until
+/// Keeps a connection to the replica, reports to `dependency`, and hands on to `listeners` what the replica pushes; until
 /// `shutdown` is cancelled.
-pub async fn run(replica: DatabaseUrl, part: Part, listeners: Listeners, shutdown: CancellationToken) {
+pub async fn run(
+    replica: DatabaseUrl,
+    dependency: Dependency,
+    listeners: Listeners,
+    shutdown: CancellationToken,
+) {
     let watching = async {
         let mut pauses = Pauses::new();
         loop {
-            if let Some((session, status)) = reach(&replica, &part).await {
+            if let Some((session, status)) = reach(&replica, &dependency).await {
                 pauses = Pauses::new();
                 if let Some(applied) = listeners.hand_on(&status) {
                     listeners.primary.told_anew(applied);
@@ -68,15 +73,16 @@ pub async fn run(replica: DatabaseUrl, part: Part, listeners: Listeners, shutdow
 }
 
 /// Listens first and asks then: what changes between the two is told twice, not missed.
-async fn reach(replica: &DatabaseUrl, part: &Part) -> Option<(Session, String)> {
-    let session = replica.connect(KIND).await.inspect_err(|error| part.away("not connected", error)).ok()?;
+async fn reach(replica: &DatabaseUrl, dependency: &Dependency) -> Option<(Session, String)> {
+    let session =
+        replica.connect(KIND).await.inspect_err(|error| dependency.down("not connected", error)).ok()?;
     let asking = async {
         session.batch_execute(LISTEN).await?;
         session.query_one(STATUS, &[]).await?.try_get(0)
     };
     match asking.await {
         Ok(status) => {
-            part.up();
+            dependency.up();
             Some((session, status))
         }
         Err(error) => {
@@ -84,7 +90,7 @@ async fn reach(replica: &DatabaseUrl, part: &Part) -> Option<(Session, String)> 
                 Fault::ConnectionLost | Fault::Retryable => "not connected",
                 Fault::Unable | Fault::Data | Fault::Other => "not migrated: run event-consumer migrate",
             };
-            part.away(detail, &error);
+            dependency.down(detail, &error);
             None
         }
     }

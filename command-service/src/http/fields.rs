@@ -16,7 +16,7 @@ use super::{
 
 /// A member's value, as far as any field of ours can use it.
 #[derive(Debug)]
-enum Value {
+enum FieldValue {
     Text(String),
     Other,
 }
@@ -57,7 +57,7 @@ impl Faults {
 pub struct Fields {
     /// Where the object stands in the body.
     pointer: String,
-    members: Vec<(String, Value)>,
+    members: Vec<(String, FieldValue)>,
     faults: Faults,
 }
 
@@ -128,8 +128,8 @@ impl Fields {
     fn text<T>(&mut self, name: &str, parse: impl FnOnce(&str) -> Result<T, String>) -> Option<T> {
         let at = self.members.iter().position(|(member, _)| member == name)?;
         let parsed = match self.members.remove(at).1 {
-            Value::Text(text) => parse(&text),
-            Value::Other => Err("must be a string".to_owned()),
+            FieldValue::Text(text) => parse(&text),
+            FieldValue::Other => Err("must be a string".to_owned()),
         };
         let pointer = self.pointer_to(name);
         parsed.map_err(|detail| self.faults.add(pointer, detail)).ok()
@@ -153,7 +153,7 @@ impl Fields {
 /// A document whose syntax is right, taken apart at its top only. Numbers are not looked at: whatever their size, no
 /// field of ours is one.
 enum Document<'body> {
-    Object(Vec<(String, Value)>),
+    Object(Vec<(String, FieldValue)>),
     Array(Vec<&'body RawValue>),
     Other,
 }
@@ -178,7 +178,7 @@ fn take_apart(document: &RawValue) -> Result<Document<'_>, Problem> {
 }
 
 /// The members of an object, in their order, no two of one name.
-struct Members(Vec<(String, Value)>);
+struct Members(Vec<(String, FieldValue)>);
 
 impl<'de> Deserialize<'de> for Members {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -204,10 +204,10 @@ impl<'de> Visitor<'de> for MembersVisitor {
             }
             let value = match raw.get().starts_with('"') {
                 // Only now half a surrogate pair is found.
-                true => Value::Text(serde_json::from_str(raw.get()).map_err(|_| {
+                true => FieldValue::Text(serde_json::from_str(raw.get()).map_err(|_| {
                     A::Error::custom(format_args!("half of a surrogate pair in member {name:?}"))
                 })?),
-                false => Value::Other,
+                false => FieldValue::Other,
             };
             members.push((name, value));
         }

@@ -181,7 +181,7 @@ impl From<Refusal> for Problem {
 impl From<ReadError> for Problem {
     fn from(error: ReadError) -> Self {
         match error {
-            ReadError::Away(_) => Self::new(ProblemType::ReplicaUnavailable, "please try again"),
+            ReadError::Down(_) => Self::new(ProblemType::ReplicaUnavailable, "please try again"),
             ReadError::Sql(error) => {
                 tracing::error!(error = &error as &dyn std::error::Error, "read failed");
                 Self::new(ProblemType::Internal, "the read failed")
@@ -194,18 +194,18 @@ impl From<Unmet> for Problem {
     fn from(unmet: Unmet) -> Self {
         match unmet {
             Unmet::Read(error) => error.into(),
-            Unmet::PrimaryAway => Self::new(
+            Unmet::PrimaryDown => Self::new(
                 ProblemType::PrimaryUnavailable,
                 "this needs a look at the primary; please try again",
             ),
             Unmet::BeyondLog => Self::malformed_receipt(),
             Unmet::ForeignReceipt => Self::new(
                 ProblemType::ForeignReceipt,
-                "the receipt is of another life of the primary: what it stands for may be lost",
+                "the receipt is of another epoch: what it stands for may be lost",
             ),
             Unmet::DeadLettered => Self::new(
                 ProblemType::DeadLettered,
-                "the replica could not apply the write and has set it aside: it will not be visible by waiting",
+                "the replica could not apply the write and has dead-lettered it: it will not be visible by waiting",
             ),
             Unmet::Behind { retry_after_secs } => {
                 let problem =

@@ -121,10 +121,10 @@ impl ProblemType {
             ),
             Self::Internal => ("internal", "The service failed", StatusCode::INTERNAL_SERVER_ERROR),
             Self::PrimaryUnavailable => {
-                ("primary-unavailable", "The primary database is away", StatusCode::SERVICE_UNAVAILABLE)
+                ("primary-unavailable", "The primary database is down", StatusCode::SERVICE_UNAVAILABLE)
             }
             Self::ReplicaUnavailable => {
-                ("replica-unavailable", "The replica database is away", StatusCode::SERVICE_UNAVAILABLE)
+                ("replica-unavailable", "The replica database is down", StatusCode::SERVICE_UNAVAILABLE)
             }
             Self::Overloaded => ("overloaded", "Too much is waiting", StatusCode::SERVICE_UNAVAILABLE),
             Self::OutcomeUnknown => {

@@ -19,8 +19,8 @@ use super::{
 };
 use crate::{
     commands::{
-        Ask, CREATES_MAX, Done, IdempotencyKey, Outcome, Request,
-        queue::{Commands, Executed},
+        CREATES_MAX, Commands, Done, IdempotencyKey, Outcome, Submission,
+        queue::{CommandQueue, Executed},
     },
     freshness::gate::Gate,
     register::record::SlotRecord,
@@ -36,7 +36,7 @@ const MERGE_PATCH: &str = "application/merge-patch+json";
 pub async fn create(
     request: HttpRequest,
     payload: web::Payload,
-    commands: web::Data<Commands>,
+    commands: web::Data<CommandQueue>,
     gate: web::Data<Gate>,
 ) -> Result<HttpResponse, Problem> {
     Parameters::parse(request.query_string())?.finish()?;
@@ -48,8 +48,8 @@ pub async fn create(
     faults.check()?;
     let create = create.ok_or_else(|| Problem::new(ProblemType::InvalidValue, "name is required"))?;
     let key = key.map(|key| key.on(&request, &body));
-    match carry_out(&request, &commands, &gate, Request::One(Command::Create(create)), key).await? {
-        Outcome::Stands { record, receipt } => Ok(HttpResponse::Created()
+    match carry_out(&request, &commands, &gate, Commands::One(Command::Create(create)), key).await? {
+        Outcome::Created { record, receipt } => Ok(HttpResponse::Created()
             .insert_header((WRITE_RECEIPT, receipt.encode()))
             .insert_header((header::LOCATION, format!("/parking-slots/{}", record.slot.uuid)))
             .insert_header((header::ETAG, etag(record.slot.version)))
@@ -65,7 +65,7 @@ pub async fn create(
 pub async fn create_all(
     request: HttpRequest,
     payload: web::Payload,
-    commands: web::Data<Commands>,
+    commands: web::Data<CommandQueue>,
     gate: web::Data<Gate>,
 ) -> Result<HttpResponse, Problem> {
     Parameters::parse(request.query_string())?.finish()?;
@@ -76,8 +76,8 @@ pub async fn create_all(
     let creates = items.into_iter().filter_map(|fields| create_from(fields, &mut faults)).collect();
     faults.check()?;
     let key = key.map(|key| key.on(&request, &body));
-    match carry_out(&request, &commands, &gate, Request::CreateAll(creates), key).await? {
-        Outcome::AllStand { records, receipt } => {
+    match carry_out(&request, &commands, &gate, Commands::CreateAll(creates), key).await? {
+        Outcome::AllCreated { records, receipt } => {
             let receipt = receipt.encode();
             Ok(HttpResponse::Created()
                 .insert_header((WRITE_RECEIPT, receipt.as_str()))
@@ -109,7 +109,7 @@ pub async fn change(
     request: HttpRequest,
     payload: web::Payload,
     uuid: web::Path<String>,
-    commands: web::Data<Commands>,
+    commands: web::Data<CommandQueue>,
     gate: web::Data<Gate>,
 ) -> Result<HttpResponse, Problem> {
     let uuid = slot_uuid(&uuid)?;
@@ -124,8 +124,8 @@ pub async fn change(
     faults.check()?;
     let change = ChangeSlot { uuid, precondition, name, status };
     let key = key.map(|key| key.on(&request, &body));
-    match carry_out(&request, &commands, &gate, Request::One(Command::Change(change)), key).await? {
-        Outcome::Stands { record, receipt } => Ok(HttpResponse::Ok()
+    match carry_out(&request, &commands, &gate, Commands::One(Command::Change(change)), key).await? {
+        Outcome::Updated { record, receipt } => Ok(HttpResponse::Ok()
             .insert_header((WRITE_RECEIPT, receipt.encode()))
             .insert_header((header::ETAG, etag(record.slot.version)))
             .json(record)),
@@ -140,7 +140,7 @@ pub async fn change(
 pub async fn delete(
     request: HttpRequest,
     uuid: web::Path<String>,
-    commands: web::Data<Commands>,
+    commands: web::Data<CommandQueue>,
     gate: web::Data<Gate>,
 ) -> Result<HttpResponse, Problem> {
     let uuid = slot_uuid(&uuid)?;
@@ -149,8 +149,8 @@ pub async fn delete(
     // A body has no meaning here, and is not read.
     let key = GivenKey::of(&request)?.map(|key| key.on(&request, &[]));
     let delete = DeleteSlot { uuid, precondition };
-    match carry_out(&request, &commands, &gate, Request::One(Command::Delete(delete)), key).await? {
-        Outcome::Removed { receipt, .. } => {
+    match carry_out(&request, &commands, &gate, Commands::One(Command::Delete(delete)), key).await? {
+        Outcome::Deleted { receipt, .. } => {
             Ok(HttpResponse::NoContent().insert_header((WRITE_RECEIPT, receipt.encode())).finish())
         }
         other => Err(unexpected(&other)),
@@ -159,12 +159,12 @@ pub async fn delete(
 
 async fn carry_out(
     request: &HttpRequest,
-    commands: &Commands,
+    commands: &CommandQueue,
     gate: &Gate,
-    asked: Request,
+    asked: Commands,
     key: Option<IdempotencyKey>,
 ) -> Result<Outcome, Problem> {
-    let ask = Ask { request: asked, key, traceparent: traceparent(request) };
+    let ask = Submission { request: asked, key, traceparent: traceparent(request) };
     let Executed { answer, queued, committing } = commands.execute(ask).await;
     request.extensions_mut().insert(Timing([("queue", queued), ("commit", committing)]));
     let Done { outcome, replayed } = answer?;

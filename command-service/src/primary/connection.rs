@@ -14,7 +14,7 @@ use tokio::{
 use uuid::Uuid;
 
 use super::{
-    epoch::{self, Identity, Verdict},
+    epoch::{self, EpochVerdict, Identity},
     replica_word,
 };
 use crate::register::place::{LogEnd, Sighting};
@@ -25,7 +25,7 @@ const CHECK_DEADLINE: Duration = Duration::from_secs(3);
 /// How often it is asked when others give new epochs at the same time.
 const CHECKS_MAX: usize = 3;
 
-/// How long the replica may take to say what it has applied. Nobody waits for a replica that is away for longer.
+/// How long the replica may take to say what it has applied. Nobody waits for a replica that is down for longer.
 const REPLICA_DEADLINE: Duration = Duration::from_millis(700);
 
 /// For sessions that only look after the epoch.
@@ -34,11 +34,11 @@ const KIND: SessionKind =
 
 /// Why there is no session.
 #[derive(Debug, thiserror::Error)]
-pub enum OpenError {
-    /// The primary is away.
+pub enum PrimaryOpenError {
+    /// The primary is down.
     #[error(transparent)]
     Connect(#[from] ConnectError),
-    /// The primary went away again, or could not work just then.
+    /// The primary went down again, or could not work just then.
     #[error("the connection to the primary was lost")]
     Lost(#[source] tokio_postgres::Error),
     /// The primary answers, but does not know our tables, or not like this.
@@ -52,7 +52,7 @@ pub enum OpenError {
     Standby,
 }
 
-impl OpenError {
+impl PrimaryOpenError {
     /// Judges an error of a session that has just been opened.
     #[must_use]
     pub fn of(error: tokio_postgres::Error, session: &Session) -> Self {
@@ -83,13 +83,13 @@ pub struct Primary {
 
 #[derive(Debug, Default)]
 struct Shared {
-    known: Mutex<Known>,
+    known: Mutex<KnownLog>,
     asked_replica: OnceCell<()>,
     doubted: Notify,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
-struct Known {
+struct KnownLog {
     /// The furthest event that this process has seen on the primary.
     seen: Option<Sighting>,
     /// Up to where the replica had applied the log when it was asked.
@@ -108,11 +108,11 @@ impl Primary {
     /// Opens a session on the primary. Must be called on the main runtime.
     ///
     /// # Errors
-    /// [`OpenError`].
-    pub async fn connect(&self, kind: SessionKind) -> Result<Session, OpenError> {
+    /// [`PrimaryOpenError`].
+    pub async fn connect(&self, kind: SessionKind) -> Result<Session, PrimaryOpenError> {
         let mut session = self.url.connect(kind).await?;
         self.ask_replica_if_of_use().await;
-        timeout(CHECK_DEADLINE, self.check(&mut session)).await.unwrap_or(Err(OpenError::Deadline))?;
+        timeout(CHECK_DEADLINE, self.check(&mut session)).await.unwrap_or(Err(PrimaryOpenError::Deadline))?;
         Ok(session)
     }
 
@@ -149,14 +149,14 @@ impl Primary {
         self.known().told
     }
 
-    fn known(&self) -> MutexGuard<'_, Known> {
+    fn known(&self) -> MutexGuard<'_, KnownLog> {
         self.shared.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// What a process knows that has just been started is nothing: then the replica is asked, once. And it is asked when
     /// it is said to have more than this process has seen.
     async fn ask_replica_if_of_use(&self) {
-        let Known { seen, told, .. } = *self.known();
+        let KnownLog { seen, told, .. } = *self.known();
         let knows_more =
             |told: LogEnd| seen.is_none_or(|seen| seen.epoch == told.epoch && seen.position < told.position);
         if told.is_some_and(knows_more) {
@@ -176,50 +176,50 @@ impl Primary {
     }
 
     /// Holds the primary against what is known of it, and gives it a new epoch if it was restored or replaced.
-    async fn check(&self, session: &mut Session) -> Result<(), OpenError> {
+    async fn check(&self, session: &mut Session) -> Result<(), PrimaryOpenError> {
         for _ in 0..CHECKS_MAX {
             // What is known now is compared with what the primary says later.
-            let Known { seen, applied, .. } = *self.known();
+            let KnownLog { seen, applied, .. } = *self.known();
             let asked = epoch::state(session, seen.map_or(0, |seen| seen.position)).await;
-            let state = asked.map_err(|error| OpenError::of(error, session))?;
-            let server = state.server.ok_or(OpenError::Standby)?;
+            let state = asked.map_err(|error| PrimaryOpenError::of(error, session))?;
+            let server = state.server.ok_or(PrimaryOpenError::Standby)?;
             match state.judge(seen, applied) {
-                Verdict::Changed(evidence) => {
+                EpochVerdict::Changed(evidence) => {
                     let renewed = epoch::renew(session, state.epoch, server).await;
                     // If not by this process, then by another: what it left is looked at anew.
-                    if let Some(epoch) = renewed.map_err(|error| OpenError::of(error, session))? {
+                    if let Some(epoch) = renewed.map_err(|error| PrimaryOpenError::of(error, session))? {
                         let (old, new) = (state.epoch, epoch);
                         tracing::warn!(epoch.old = %old, epoch.new = %new, %evidence,
                             "the primary was restored or replaced: new epoch");
                     }
                     continue;
                 }
-                Verdict::Unnoted => {
+                EpochVerdict::Unnoted => {
                     let noted = epoch::note(session, state.epoch, server).await;
-                    noted.map_err(|error| OpenError::of(error, session))?;
+                    noted.map_err(|error| PrimaryOpenError::of(error, session))?;
                 }
-                Verdict::Same => {}
+                EpochVerdict::Same => {}
             }
             state.last.into_iter().for_each(|last| self.saw(last));
             return Ok(());
         }
-        Err(OpenError::Deadline)
+        Err(PrimaryOpenError::Deadline)
     }
 }
 
 /// Gives the primary a new epoch, whatever is known of it.
 ///
 /// # Errors
-/// [`OpenError`].
-pub async fn give_new_epoch(url: &DatabaseUrl) -> Result<Uuid, OpenError> {
+/// [`PrimaryOpenError`].
+pub async fn give_new_epoch(url: &DatabaseUrl) -> Result<Uuid, PrimaryOpenError> {
     let mut session = url.connect(KIND).await?;
     for _ in 0..CHECKS_MAX {
-        let state = epoch::state(&session, 0).await.map_err(|error| OpenError::of(error, &session))?;
-        let server: Identity = state.server.ok_or(OpenError::Standby)?;
+        let state = epoch::state(&session, 0).await.map_err(|error| PrimaryOpenError::of(error, &session))?;
+        let server: Identity = state.server.ok_or(PrimaryOpenError::Standby)?;
         let renewed = epoch::renew(&mut session, state.epoch, server).await;
-        if let Some(epoch) = renewed.map_err(|error| OpenError::of(error, &session))? {
+        if let Some(epoch) = renewed.map_err(|error| PrimaryOpenError::of(error, &session))? {
             return Ok(epoch);
         }
     }
-    Err(OpenError::Deadline)
+    Err(PrimaryOpenError::Deadline)
 }

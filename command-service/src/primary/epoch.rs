@@ -1,4 +1,4 @@
-//! The epoch: the life of the primary in which positions count. When the primary was restored or replaced, positions are
+//! The epoch: the epoch in which positions count. When the primary was restored or replaced, positions are
 //! given anew for other events, so nothing may be said under the old epoch any more.
 //!
 //! | what happened | how it is noticed |
@@ -58,7 +58,7 @@ pub struct Identity {
 
 /// What a primary says of itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct State {
+pub struct PrimaryReport {
     /// The epoch that it carries.
     pub epoch: Uuid,
     /// Where it was when that was given; `None` if nobody has noted it yet.
@@ -73,7 +73,7 @@ pub struct State {
 
 /// What follows from that.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub enum EpochVerdict {
     /// It is the one it was.
     Same,
     /// So it is, as far as can be said; where it is has to be noted.
@@ -96,24 +96,24 @@ pub enum Evidence {
     BehindReplica,
 }
 
-impl State {
+impl PrimaryReport {
     /// Whether the primary is the one it was. `seen` is an event that this process saw, `applied` up to where the replica
     /// had applied the log: both before the primary was asked.
     #[must_use]
-    pub fn judge(&self, seen: Option<Sighting>, applied: Option<LogEnd>) -> Verdict {
+    pub fn judge(&self, seen: Option<Sighting>, applied: Option<LogEnd>) -> EpochVerdict {
         if self.noted.is_some() && self.noted != self.server {
-            return Verdict::Changed(Evidence::Elsewhere);
+            return EpochVerdict::Changed(Evidence::Elsewhere);
         }
         let forgotten =
             |seen: Sighting| seen.epoch == self.epoch && self.known_committed_at != Some(seen.committed_at);
         if seen.is_some_and(forgotten) {
-            return Verdict::Changed(Evidence::Forgotten);
+            return EpochVerdict::Changed(Evidence::Forgotten);
         }
         let end = self.last.map_or(0, |last| last.position);
         if applied.is_some_and(|applied| applied.epoch == self.epoch && end < applied.position) {
-            return Verdict::Changed(Evidence::BehindReplica);
+            return EpochVerdict::Changed(Evidence::BehindReplica);
         }
-        if self.noted.is_none() { Verdict::Unnoted } else { Verdict::Same }
+        if self.noted.is_none() { EpochVerdict::Unnoted } else { EpochVerdict::Same }
     }
 }
 
@@ -121,11 +121,11 @@ impl State {
 ///
 /// # Errors
 /// The primary refused, or the connection was lost.
-pub(super) async fn state(session: &Session, known: i64) -> Result<State, Error> {
+pub(super) async fn state(session: &Session, known: i64) -> Result<PrimaryReport, Error> {
     let row = session.query_one(STATE, &[&known]).await?;
     let epoch = row.try_get("epoch")?;
     let last = row.try_get::<_, Option<i64>>("position")?.zip(row.try_get("committed_at")?);
-    Ok(State {
+    Ok(PrimaryReport {
         epoch,
         noted: identity(&row, ["system_identifier", "timeline", "database"])?,
         server: identity(&row, ["server_system_identifier", "server_timeline", "server_database"])?,

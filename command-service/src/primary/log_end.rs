@@ -1,4 +1,4 @@
-//! Where the primary's log ends. Reads that ask at the same time share one look, as long as it is sent after each of
+//! Where the primary's log ends. Reads that ask at the same time share one snapshot, as long as it is sent after each of
 //! them asked.
 
 use std::{
@@ -27,12 +27,12 @@ use crate::register::{
 };
 
 /// How long a look may take, connecting included.
-pub const LOOK_DEADLINE: Duration = Duration::from_secs(1);
+pub const LOG_END_DEADLINE: Duration = Duration::from_secs(1);
 
 /// How often the primary is asked while no read does: so that its clock is known, to a hundredth of a second.
 const REFRESH_INTERVAL: Duration = Duration::from_secs(10);
 
-/// How often a primary that is away is looked for while no read asks.
+/// How often a primary that is down is looked for while no read asks.
 const RETRY_INTERVAL: Duration = Duration::from_secs(1);
 
 const KIND: SessionKind = SessionKind {
@@ -67,12 +67,12 @@ pub struct LoggedWrite {
     pub confirmed_position: i64,
 }
 
-/// Why there is no look.
+/// Why there is no snapshot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum LookError {
-    /// The primary is away, or did not answer in time.
-    #[error("the primary database is away")]
-    Away,
+pub enum LogEndError {
+    /// The primary is down, or did not answer in time.
+    #[error("the primary database is down")]
+    Down,
     /// Too many reads ask already.
     #[error("too many reads are waiting")]
     TooMany,
@@ -84,8 +84,8 @@ enum Question {
 }
 
 #[derive(Clone, Copy, Debug, Default)]
-struct Known {
-    /// The life of the primary, as it said last.
+struct KnownEnd {
+    /// The epoch, as it said last.
     epoch: Option<Uuid>,
     /// Where the log ends at least; forgotten with the connection: the next may lead to a log that was cut.
     end: Option<LogEnd>,
@@ -94,17 +94,17 @@ struct Known {
 
 /// The way to ask. Clones are the same.
 #[derive(Clone, Debug)]
-pub struct LogLook {
+pub struct LogEndHandle {
     questions: mpsc::Sender<Question>,
-    known: Arc<Mutex<Known>>,
+    known: Arc<Mutex<KnownEnd>>,
 }
 
 /// The one who asks the primary.
 #[derive(Debug)]
-pub struct Looker {
+pub struct LogEndReader {
     primary: Primary,
     questions: mpsc::Receiver<Question>,
-    known: Arc<Mutex<Known>>,
+    known: Arc<Mutex<KnownEnd>>,
 }
 
 struct LogSession {
@@ -113,38 +113,41 @@ struct LogSession {
     last_event: Statement,
 }
 
-impl LogLook {
+impl LogEndHandle {
     /// A way to ask, and who answers. At most `limit` reads ask at a time.
     #[must_use]
-    pub fn channel(primary: Primary, limit: usize) -> (Self, Looker) {
+    pub fn channel(primary: Primary, limit: usize) -> (Self, LogEndReader) {
         let (sender, questions) = mpsc::channel(limit);
-        let known = Arc::new(Mutex::new(Known::default()));
-        (Self { questions: sender, known: Arc::clone(&known) }, Looker { primary, questions, known })
+        let known = Arc::new(Mutex::new(KnownEnd::default()));
+        (Self { questions: sender, known: Arc::clone(&known) }, LogEndReader { primary, questions, known })
     }
 
     /// Where the log ends, as the primary says after this was called.
     ///
     /// # Errors
-    /// [`LookError`], at the latest after [`LOOK_DEADLINE`].
-    pub async fn end(&self) -> Result<LogEnd, LookError> {
+    /// [`LogEndError`], at the latest after [`LOG_END_DEADLINE`].
+    pub async fn end(&self) -> Result<LogEnd, LogEndError> {
         self.ask(Question::End).await
     }
 
     /// Where the log ends, and what it says of a write; `None` if it ends before.
     ///
     /// # Errors
-    /// [`LookError`], at the latest after [`LOOK_DEADLINE`].
-    pub async fn last_event(&self, write: &WriteReceipt) -> Result<(LogEnd, Option<LoggedWrite>), LookError> {
+    /// [`LogEndError`], at the latest after [`LOG_END_DEADLINE`].
+    pub async fn last_event(
+        &self,
+        write: &WriteReceipt,
+    ) -> Result<(LogEnd, Option<LoggedWrite>), LogEndError> {
         self.ask(|reply| Question::LastEvent(write.last, reply)).await
     }
 
-    async fn ask<T>(&self, question: impl FnOnce(oneshot::Sender<T>) -> Question) -> Result<T, LookError> {
+    async fn ask<T>(&self, question: impl FnOnce(oneshot::Sender<T>) -> Question) -> Result<T, LogEndError> {
         let (reply, answer) = oneshot::channel();
         self.questions.try_send(question(reply)).map_err(|error| match error {
-            mpsc::error::TrySendError::Full(_) => LookError::TooMany,
-            mpsc::error::TrySendError::Closed(_) => LookError::Away,
+            mpsc::error::TrySendError::Full(_) => LogEndError::TooMany,
+            mpsc::error::TrySendError::Closed(_) => LogEndError::Down,
         })?;
-        timeout(LOOK_DEADLINE, answer).await.ok().and_then(Result::ok).ok_or(LookError::Away)
+        timeout(LOG_END_DEADLINE, answer).await.ok().and_then(Result::ok).ok_or(LogEndError::Down)
     }
 
     /// Where the log ended when this process last heard of it on the connection that it has; it may be longer now.
@@ -153,7 +156,7 @@ impl LogLook {
         lock(&self.known).end
     }
 
-    /// The life of the primary when this process last heard of it.
+    /// The epoch when this process last heard of it.
     #[must_use]
     pub fn known_epoch(&self) -> Option<Uuid> {
         lock(&self.known).epoch
@@ -177,33 +180,33 @@ impl LogLook {
 }
 
 /// What the primary said, when it was asked.
-struct Look {
+struct Snapshot {
     end: LogEnd,
     last: Option<Sighting>,
     /// `None` if it is behind the log.
     clock: Option<PrimaryClock>,
 }
 
-impl Known {
+impl KnownEnd {
     /// A log grows; only another epoch may be shorter.
-    fn learn(&mut self, look: &Look) {
-        self.epoch = Some(look.end.epoch);
-        self.clock = look.clock.or(self.clock);
+    fn learn(&mut self, snapshot: &Snapshot) {
+        self.epoch = Some(snapshot.end.epoch);
+        self.clock = snapshot.clock.or(self.clock);
         match &mut self.end {
-            Some(known) if known.epoch == look.end.epoch => {
-                known.position = known.position.max(look.end.position);
+            Some(known) if known.epoch == snapshot.end.epoch => {
+                known.position = known.position.max(snapshot.end.position);
             }
-            known => *known = Some(look.end),
+            known => *known = Some(snapshot.end),
         }
     }
 }
 
-fn lock(known: &Mutex<Known>) -> std::sync::MutexGuard<'_, Known> {
+fn lock(known: &Mutex<KnownEnd>) -> std::sync::MutexGuard<'_, KnownEnd> {
     known.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-impl Looker {
-    /// Answers questions until `shutdown` is cancelled. Who gets no answer asked in vain: the primary is away.
+impl LogEndReader {
+    /// Answers questions until `shutdown` is cancelled. Who gets no answer asked in vain: the primary is down.
     pub async fn run(mut self, shutdown: CancellationToken) {
         let looking = async {
             let mut session = self.answer(None, None).await;
@@ -224,7 +227,7 @@ impl Looker {
         shutdown.run_until_cancelled(looking).await;
     }
 
-    /// Answers what has been asked so far, by one look. Gives back the session if it can be used again.
+    /// Answers what has been asked so far, by one snapshot. Gives back the session if it can be used again.
     async fn answer(&mut self, first: Option<Question>, session: Option<LogSession>) -> Option<LogSession> {
         let mut questions: Vec<Question> = first.into_iter().collect();
         while let Ok(question) = self.questions.try_recv() {
@@ -234,14 +237,14 @@ impl Looker {
         if session.is_none() {
             lock(&self.known).end = None;
         }
-        let answered = timeout(LOOK_DEADLINE, async {
+        let answered = timeout(LOG_END_DEADLINE, async {
             let session = match session {
                 Some(session) => session,
                 None => LogSession::open(&self.primary).await?,
             };
-            let (session, look) = self.look(session).await?;
-            lock(&self.known).learn(&look);
-            tell(&session, look.end, questions).await.ok()?;
+            let (session, snapshot) = self.snapshot(session).await?;
+            lock(&self.known).learn(&snapshot);
+            tell(&session, snapshot.end, questions).await.ok()?;
             Some(session)
         });
         let session = answered.await.ok().flatten();
@@ -253,20 +256,22 @@ impl Looker {
 
     /// A look at the log. If it is shorter than it is said to have been, a new session has to tell whether this is still
     /// the same log, before anybody hears of it.
-    async fn look(&self, session: LogSession) -> Option<(LogSession, Look)> {
+    async fn snapshot(&self, session: LogSession) -> Option<(LogSession, Snapshot)> {
         let applied = self.primary.said_to_be_applied();
-        let look = session.look().await.ok()?;
-        let (session, look) = match applied {
-            Some(applied) if applied.epoch == look.end.epoch && applied.position > look.end.position => {
+        let snapshot = session.snapshot().await.ok()?;
+        let (session, snapshot) = match applied {
+            Some(applied)
+                if applied.epoch == snapshot.end.epoch && applied.position > snapshot.end.position =>
+            {
                 drop(session);
                 let session = LogSession::open(&self.primary).await?;
-                let look = session.look().await.ok()?;
-                (session, look)
+                let snapshot = session.snapshot().await.ok()?;
+                (session, snapshot)
             }
-            _ => (session, look),
+            _ => (session, snapshot),
         };
-        look.last.into_iter().for_each(|last| self.primary.saw(last));
-        Some((session, look))
+        snapshot.last.into_iter().for_each(|last| self.primary.saw(last));
+        Some((session, snapshot))
     }
 }
 
@@ -304,14 +309,14 @@ impl LogSession {
         Some(Self { session, end, last_event })
     }
 
-    async fn look(&self) -> Result<Look, tokio_postgres::Error> {
+    async fn snapshot(&self) -> Result<Snapshot, tokio_postgres::Error> {
         let asked_at = Instant::now();
         let row = self.session.query_one(&self.end, &[]).await?;
         let epoch = row.try_get("epoch")?;
         let last = row.try_get::<_, Option<i64>>("position")?.zip(row.try_get("committed_at")?);
         let is_behind = row.try_get::<_, Option<bool>>("clock_is_behind")?.unwrap_or(false);
         let clock = PrimaryClock { said: row.try_get("clock")?, asked_at };
-        Ok(Look {
+        Ok(Snapshot {
             end: LogEnd { epoch, position: last.map_or(0, |(position, _)| position) },
             last: last.map(|(position, committed_at)| Sighting { epoch, position, committed_at }),
             clock: (!is_behind).then_some(clock),

@@ -24,7 +24,7 @@ pub const LIMIT_MAX: u16 = 1000;
 /// the missing one would later turn up behind a cursor that was given out meanwhile.
 pub(super) const PAGE: &str = with_status!(
     "
-    SELECT applied_through, reach, as_of, epoch, missing, set_aside,
+    SELECT applied_through, reach, as_of, epoch, missing, dead_lettered,
            NULL::uuid AS uuid, NULL::text AS name, NULL::text AS status, NULL::bigint AS version,
            NULL::timestamptz AS created_at, NULL::timestamptz AS updated_at
     FROM replica

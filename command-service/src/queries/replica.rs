@@ -6,7 +6,7 @@ use deadpool_postgres::{Connect, Manager, ManagerConfig, Object, Pool, Recycling
 use futures_util::future::BoxFuture;
 use shared::{
     postgres::{CONNECT_DEADLINE, DatabaseUrl, Fault, SessionKind},
-    process::dependency_state::Part,
+    process::dependency_state::Dependency,
     slot::Slot,
 };
 use tokio::{
@@ -37,9 +37,9 @@ const KIND: SessionKind = SessionKind {
 /// Why a read brought nothing.
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
-    /// The replica is away, or did not answer in time.
-    #[error("the replica database is away")]
-    Away(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// The replica is down, or did not answer in time.
+    #[error("the replica database is down")]
+    Down(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// The replica refused; a fault of this service.
     #[error("the replica refused a query")]
     Sql(#[source] tokio_postgres::Error),
@@ -69,7 +69,7 @@ impl<T> Read<T> {
 #[derive(Clone, Debug)]
 pub struct Replica {
     pool: Pool,
-    part: Part,
+    dependency: Dependency,
 }
 
 impl Replica {
@@ -78,7 +78,7 @@ impl Replica {
     ///
     /// # Errors
     /// None that these arguments can cause.
-    pub fn new(replica: &DatabaseUrl, part: Part) -> Result<Self, deadpool_postgres::BuildError> {
+    pub fn new(replica: &DatabaseUrl, dependency: Dependency) -> Result<Self, deadpool_postgres::BuildError> {
         let connect = ConnectOnMain { main: Handle::current() };
         let recycling = ManagerConfig { recycling_method: RecyclingMethod::Fast };
         let manager = Manager::from_connect(replica.config(KIND), connect, recycling);
@@ -88,7 +88,7 @@ impl Replica {
             .create_timeout(Some(CONNECT_DEADLINE))
             .wait_timeout(Some(READ_DEADLINE))
             .build()?;
-        Ok(Self { pool, part })
+        Ok(Self { pool, dependency })
     }
 
     /// Runs a query, on another connection if the first was dead.
@@ -120,27 +120,27 @@ impl Replica {
                 match Fault::of(&error, &client) {
                     Fault::ConnectionLost if tries_left > 0 => drop(Object::take(client)),
                     Fault::ConnectionLost | Fault::Unable | Fault::Retryable => {
-                        return Err(ReadError::Away(error.into()));
+                        return Err(ReadError::Down(error.into()));
                     }
                     Fault::Data | Fault::Other => return Err(ReadError::Sql(error)),
                 }
             }
         };
         let result =
-            timeout(READ_DEADLINE, reading).await.unwrap_or_else(|late| Err(ReadError::Away(late.into())));
+            timeout(READ_DEADLINE, reading).await.unwrap_or_else(|late| Err(ReadError::Down(late.into())));
         match &result {
-            Err(error @ ReadError::Away(_)) => self.part.away("not connected", error),
-            Ok(_) | Err(ReadError::Sql(_)) => self.part.up(),
+            Err(error @ ReadError::Down(_)) => self.dependency.down("not connected", error),
+            Ok(_) | Err(ReadError::Sql(_)) => self.dependency.up(),
         }
         result
     }
 
     async fn connection(&self) -> Result<deadpool_postgres::Client, ReadError> {
-        self.pool.get().await.map_err(|error| ReadError::Away(error.into()))
+        self.pool.get().await.map_err(|error| ReadError::Down(error.into()))
     }
 }
 
-/// Opens connections on the main runtime, whoever asks.
+/// Opens connections on the main runtime, whoever asks for them.
 #[derive(Debug)]
 struct ConnectOnMain {
     main: Handle,

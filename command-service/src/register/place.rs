@@ -3,10 +3,10 @@
 use jiff::Timestamp;
 use uuid::Uuid;
 
-/// The end of a log: its last position, and the life of the primary in which it counts.
+/// The end of a log: its last position, and the epoch in which it counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LogEnd {
-    /// The life of the primary.
+    /// The epoch.
     pub epoch: Uuid,
     /// The last position; 0 while the log is empty.
     pub position: i64,
@@ -15,7 +15,7 @@ pub struct LogEnd {
 /// An event of the log that somebody has seen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Sighting {
-    /// The life of the primary.
+    /// The epoch.
     pub epoch: Uuid,
     /// The event's position.
     pub position: i64,

@@ -20,7 +20,7 @@ const FORM_READ: u8 = 2;
 /// Given by a command: its events stand in the log at these positions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct WriteReceipt {
-    /// The life of the primary in which the positions count.
+    /// The epoch in which the positions count.
     pub epoch: Uuid,
     /// The position of the first event.
     pub first: Position,
@@ -31,7 +31,7 @@ pub struct WriteReceipt {
 /// Given by a read: it may have shown anything up to this position.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ReadReceipt {
-    /// The life of the primary in which the position counts; none while the replica had not applied anything.
+    /// The epoch in which the position counts; none while the replica had not applied anything.
     pub epoch: Option<Uuid>,
     /// The highest position of which the read may have shown something.
     pub reach: i64,
@@ -93,7 +93,7 @@ impl Receipt {
         }
     }
 
-    /// The life of the primary in which the position counts; none for a receipt that demands nothing.
+    /// The epoch in which the position counts; none for a receipt that demands nothing.
     #[must_use]
     pub fn epoch(&self) -> Option<Uuid> {
         match self {

@@ -17,7 +17,7 @@ use tokio_postgres::{Row, Statement};
 
 use super::watermark;
 use crate::{
-    primary::connection::{OpenError, Primary},
+    primary::connection::{Primary, PrimaryOpenError},
     register::place::Sighting,
 };
 
@@ -60,9 +60,9 @@ const KIND: SessionKind = SessionKind {
 /// Why the log could not be read or the cursor not moved.
 #[derive(Debug, thiserror::Error)]
 pub enum LogError {
-    /// The primary is away.
+    /// The primary is down.
     #[error(transparent)]
-    Open(#[from] OpenError),
+    Open(#[from] PrimaryOpenError),
     /// The primary refused, or the connection was lost.
     #[error("the log could not be read")]
     Sql(#[from] tokio_postgres::Error),

@@ -77,7 +77,7 @@ impl Publisher {
     /// Connects, under the name of a step, and declares the exchange.
     ///
     /// # Errors
-    /// The broker is away.
+    /// The broker is down.
     pub async fn open(broker: &BrokerUrl, step: &str) -> Result<Self, BrokerError> {
         let connection = broker.connect(step).await?;
         let channel = within_deadline(connection.create_channel()).await?;

@@ -99,7 +99,7 @@ impl Replayer {
     /// Connects to both.
     ///
     /// # Errors
-    /// Either is away.
+    /// Either is down.
     pub async fn open(primary: &Primary, broker: &BrokerUrl) -> Result<Self, ReplayError> {
         let session = primary.connect(KIND).await.map_err(LogError::from)?;
         let between = session.prepare(BETWEEN).await?;

@@ -9,16 +9,16 @@ use uuid::Uuid;
 use super::{
     difference::Difference,
     error::VerifyError,
-    primary_side::{End, PrimaryInspector},
-    replica_side::ReplicaInspector,
+    primary_side::{End, PrimarySide},
+    replica_side::ReplicaSide,
 };
 
 /// The two that are compared.
 #[derive(Debug)]
 pub struct Comparison {
-    pub(super) primary: PrimaryInspector,
-    pub(super) replica: ReplicaInspector,
-    /// The life of the primary that both are of.
+    pub(super) primary: PrimarySide,
+    pub(super) replica: ReplicaSide,
+    /// The epoch that both are of.
     pub(super) epoch: Uuid,
 }
 
@@ -28,8 +28,8 @@ impl Comparison {
     /// # Errors
     /// [`VerifyError`].
     pub async fn open(primary: &DatabaseUrl, replica: &DatabaseUrl) -> Result<(Self, End), VerifyError> {
-        let primary = PrimaryInspector::open(primary).await?;
-        let replica = ReplicaInspector::open(replica).await?;
+        let primary = PrimarySide::open(primary).await?;
+        let replica = ReplicaSide::open(replica).await?;
         // In this order: whatever the replica has settled is in the log by then.
         let level = replica.level(0).await?;
         let end = primary.end().await?;

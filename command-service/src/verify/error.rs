@@ -1,6 +1,6 @@
 //! Why nothing can be said of a replica.
 
-use super::inspector::InspectError;
+use super::side_session::SideError;
 use crate::relay::publisher::PublishError;
 
 /// One more, and the replica is not worth healing. Also bounds the memory: a difference takes up to about 2 KiB.
@@ -9,14 +9,14 @@ pub const DIFFERENCES_MAX: usize = 100_000;
 /// Why nothing can be said.
 #[derive(Debug, thiserror::Error)]
 pub enum VerifyError {
-    /// A database is away, or does not let itself be looked at.
+    /// A database is down, or does not let itself be looked at.
     #[error(transparent)]
-    Inspect(#[from] InspectError),
+    Side(#[from] SideError),
     /// Repairs cannot be sent.
     #[error(transparent)]
     Publish(#[from] PublishError),
     /// The positions of the two mean different things.
-    #[error("the replica is of another life of the primary: run event-consumer rebuild")]
+    #[error("the replica is of another epoch: run event-consumer rebuild")]
     OtherEpoch,
     /// The replica has what the log does not have.
     #[error(

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | [`difference`] | what can be different |
 //! | [`judge`] | what must be there, and whether it is: pure |
-//! | [`inspector`] | a session that can only look |
+//! | [`side_session`] | a session that can only look |
 //! | [`primary_side`] | the log and the write model |
 //! | [`replica_side`] | the replica |
 //! | [`comparison`] | the two that are compared |
@@ -20,7 +20,7 @@
 
 pub mod difference;
 pub mod judge;
-pub mod inspector;
+pub mod side_session;
 pub mod primary_side;
 pub mod replica_side;
 pub mod error;
@@ -41,8 +41,8 @@ use self::{
     difference::{Difference, SlotDifference},
     error::VerifyError,
     look::LOOK_SLOTS_MAX,
-    repair::{Mender, Outcome},
-    report::{Progress, Report},
+    repair::{RepairOutcome, Repairer},
+    report::{Report, VerifyProgress},
 };
 
 /// Every statement that looks at the primary, for the test that prepares them against its schema.
@@ -55,7 +55,7 @@ pub const REPLICA_STATEMENTS: [&str; 6] = [
     replica_side::SLOTS,
     replica_side::TOMBSTONES,
     replica_side::EXACTLY,
-    replica_side::LETTERS,
+    replica_side::DEAD_LETTERS,
     replica_side::SUMMARY,
 ];
 
@@ -64,7 +64,7 @@ const LOOK_AGAIN_AFTER: Duration = Duration::from_secs(1);
 
 /// What is to be done.
 #[derive(Clone, Copy, Debug)]
-pub struct Request<'r> {
+pub struct VerifyRequest<'r> {
     /// The log and the write model.
     pub primary: &'r DatabaseUrl,
     /// The read model.
@@ -79,38 +79,41 @@ pub struct Request<'r> {
 ///
 /// # Errors
 /// [`VerifyError`]: then nothing is known.
-pub async fn verify(request: &Request<'_>, progress: impl Fn(Progress)) -> Result<Report, VerifyError> {
-    let (sides, end) = Comparison::open(request.primary, request.replica).await?;
-    sides.wait_for_level(end.position, request.wait).await?;
+pub async fn verify(
+    request: &VerifyRequest<'_>,
+    progress: impl Fn(VerifyProgress),
+) -> Result<Report, VerifyError> {
+    let (comparison, end) = Comparison::open(request.primary, request.replica).await?;
+    comparison.wait_for_level(end.position, request.wait).await?;
     let mut report = Report { from: end.position, ..Report::default() };
-    walk::log(&sides, end.position, &mut report, &progress).await?;
-    let suspects = walk::slots(&sides, &mut report, &progress).await?;
+    walk::log(&comparison, end.position, &mut report, &progress).await?;
+    let suspects = walk::slots(&comparison, &mut report, &progress).await?;
     match request.repair {
-        None => look_again(&sides, suspects, &mut report).await?,
-        Some((broker, replica)) => repair(&sides, suspects, broker, replica, &mut report).await?,
+        None => look_again(&comparison, suspects, &mut report).await?,
+        Some((broker, replica)) => repair(&comparison, suspects, broker, replica, &mut report).await?,
     }
-    report.to = sides.confirm(end).await?.position;
+    report.to = comparison.confirm(end).await?.position;
     Ok(report)
 }
 
 /// What differs is looked at a second time: it may have been healed by an event.
 async fn look_again(
-    sides: &Comparison,
+    comparison: &Comparison,
     suspects: Vec<SlotDifference>,
     report: &mut Report,
 ) -> Result<(), VerifyError> {
-    let summary = sides.summary().await?;
+    let summary = comparison.summary().await?;
     if !suspects.is_empty() || summary.is_some() {
         sleep(LOOK_AGAIN_AFTER).await;
     }
     let uuids: Vec<Uuid> = suspects.iter().map(|suspect| suspect.uuid).collect();
     for part in uuids.chunks(LOOK_SLOTS_MAX) {
-        for difference in sides.exactly(part).await? {
+        for difference in comparison.exactly(part).await? {
             report.add(Difference::Slot(Box::new(difference)), false)?;
         }
     }
     if summary.is_some()
-        && let Some(difference) = sides.summary().await?
+        && let Some(difference) = comparison.summary().await?
     {
         report.add(difference, false)?;
     }
@@ -118,26 +121,26 @@ async fn look_again(
 }
 
 async fn repair(
-    sides: &Comparison,
+    comparison: &Comparison,
     suspects: Vec<SlotDifference>,
     broker: &BrokerUrl,
     replica: &ReplicaName,
     report: &mut Report,
 ) -> Result<(), VerifyError> {
-    let summary = sides.summary().await?;
+    let summary = comparison.summary().await?;
     if suspects.is_empty() && summary.is_none() {
         return Ok(());
     }
-    let mender = Mender::open(sides, broker, replica).await?;
-    for (difference, outcome) in mender.mend_slots(suspects).await? {
-        if outcome != Outcome::Vanished {
-            report.add(Difference::Slot(Box::new(difference)), outcome == Outcome::Healed)?;
+    let repairer = Repairer::open(comparison, broker, replica).await?;
+    for (difference, outcome) in repairer.repair_slots(suspects).await? {
+        if outcome != RepairOutcome::Vanished {
+            report.add(Difference::Slot(Box::new(difference)), outcome == RepairOutcome::Healed)?;
         }
     }
     if let Some(difference) = summary {
-        let healed = mender.mend_summary().await?;
+        let healed = repairer.repair_summary().await?;
         report.add(difference, healed)?;
     }
-    mender.close().await;
+    repairer.close().await;
     Ok(())
 }

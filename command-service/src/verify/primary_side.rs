@@ -13,9 +13,9 @@ use tokio_postgres::{Error, Row, Statement};
 use uuid::Uuid;
 
 use super::{
-    difference::{Flaw, SlotRow, State, Tombstone, WriteRow},
-    inspector::{InspectError, Inspector},
+    difference::{Flaw, SlotRow, SlotState, Tombstone, WriteRow},
     judge::Expected,
+    side_session::{SideError, SideSession},
 };
 
 pub(super) const END: &str =
@@ -26,7 +26,7 @@ pub(super) const CHUNK: &str = include_str!("sql/chunk.sql");
 pub(super) const FLAWS: &str = include_str!("sql/flaws.sql");
 
 /// The events of slots `$1` from which follows what a replica must have of them that has settled the positions `$2`, of
-/// which it set `$3` aside: the highest version that it applied, and higher ones that it set aside.
+/// which it set `$3` aside: the highest version that it applied, and higher ones that it dead-lettered.
 pub(super) const DUE: &str = "
     WITH settled AS MATERIALIZED (
         SELECT $2::text::int8multirange AS positions, $3::text::int8multirange AS aside
@@ -67,7 +67,7 @@ const CHUNK_EVENTS: i64 = 10_000;
 /// Where the log ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct End {
-    /// The life of the primary.
+    /// The epoch.
     pub epoch: Uuid,
     /// The last position; 0 while the log is empty.
     pub position: i64,
@@ -88,7 +88,7 @@ pub struct Entry {
     /// Which slot.
     pub uuid: Uuid,
     /// What its latest event made of it.
-    pub state: State,
+    pub state: SlotState,
     /// The row that the write model must therefore have.
     pub expected: Option<WriteRow>,
     /// The row that it has.
@@ -115,71 +115,71 @@ pub struct LogPlace {
 
 /// Who looks.
 #[derive(Debug)]
-pub struct PrimaryInspector {
-    inspector: Inspector,
+pub struct PrimarySide {
+    session: SideSession,
     end: Statement,
     chunk: Statement,
     flaws: Statement,
     due: Statement,
 }
 
-impl PrimaryInspector {
+impl PrimarySide {
     /// Connects and prepares.
     ///
     /// # Errors
-    /// [`InspectError`].
-    pub async fn open(primary: &DatabaseUrl) -> Result<Self, InspectError> {
-        let inspector = Inspector::open(primary, KIND, "the primary", DEADLINE).await?;
+    /// [`SideError`].
+    pub async fn open(primary: &DatabaseUrl) -> Result<Self, SideError> {
+        let session = SideSession::open(primary, KIND, "the primary", DEADLINE).await?;
         let (end, chunk, flaws, due) = tokio::try_join!(
-            inspector.prepare(END),
-            inspector.prepare(CHUNK),
-            inspector.prepare(FLAWS),
-            inspector.prepare(DUE),
+            session.prepare(END),
+            session.prepare(CHUNK),
+            session.prepare(FLAWS),
+            session.prepare(DUE),
         )?;
-        Ok(Self { inspector, end, chunk, flaws, due })
+        Ok(Self { session, end, chunk, flaws, due })
     }
 
     /// Where the log ends now.
     ///
     /// # Errors
-    /// [`InspectError`].
-    pub async fn end(&self) -> Result<End, InspectError> {
-        let row = self.inspector.query_one(&self.end, &[]).await?;
+    /// [`SideError`].
+    pub async fn end(&self) -> Result<End, SideError> {
+        let row = self.session.query_one(&self.end, &[]).await?;
         let read = || Ok(End { epoch: row.try_get("epoch")?, position: row.try_get("position")? });
-        read().map_err(|error| self.inspector.judge(error))
+        read().map_err(|error| self.session.judge(error))
     }
 
     /// The slots up to this uuid, as many as one look takes.
     ///
     /// # Errors
-    /// [`InspectError`].
-    pub async fn chunk(&self, high: Uuid) -> Result<Chunk, InspectError> {
-        let rows = self.inspector.query(&self.chunk, &[&high, &CHUNK_SLOTS, &CHUNK_ROWS_MAX]).await?;
-        chunk_of(&rows).map_err(|error| self.inspector.judge(error))
+    /// [`SideError`].
+    pub async fn chunk(&self, high: Uuid) -> Result<Chunk, SideError> {
+        let rows = self.session.query(&self.chunk, &[&high, &CHUNK_SLOTS, &CHUNK_ROWS_MAX]).await?;
+        chunk_of(&rows).map_err(|error| self.session.judge(error))
     }
 
     /// The part of the log behind a place, as long as one look takes.
     ///
     /// # Errors
-    /// [`InspectError`].
-    pub async fn log_behind(&self, place: LogPlace) -> Result<LogPart, InspectError> {
+    /// [`SideError`].
+    pub async fn log_behind(&self, place: LogPlace) -> Result<LogPart, SideError> {
         let LogPlace { position, committed_at } = place;
-        let rows = self.inspector.query(&self.flaws, &[&position, &committed_at, &CHUNK_EVENTS]).await?;
-        log_part_of(&rows).map_err(|error| self.inspector.judge(error))
+        let rows = self.session.query(&self.flaws, &[&position, &committed_at, &CHUNK_EVENTS]).await?;
+        log_part_of(&rows).map_err(|error| self.session.judge(error))
     }
 
     /// What a replica must have of these slots that has settled these positions and set some of them aside.
     ///
     /// # Errors
-    /// [`InspectError`].
+    /// [`SideError`].
     pub async fn expected(
         &self,
         slots: &[Uuid],
         settled: &str,
         aside: &str,
-    ) -> Result<HashMap<Uuid, Expected>, InspectError> {
-        let rows = self.inspector.query(&self.due, &[&slots, &settled, &aside]).await?;
-        expected_of(&rows).map_err(|error| self.inspector.judge(error))
+    ) -> Result<HashMap<Uuid, Expected>, SideError> {
+        let rows = self.session.query(&self.due, &[&slots, &settled, &aside]).await?;
+        expected_of(&rows).map_err(|error| self.session.judge(error))
     }
 }
 
@@ -196,7 +196,7 @@ fn chunk_of(rows: &[Row]) -> Result<Chunk, Error> {
                 low_of_log = uuid;
                 logged_state(row)?
             }
-            None => (State::Never, None),
+            None => (SlotState::Never, None),
         };
         let version: Option<Version> = row.try_get("version")?;
         let found = match version {
@@ -218,12 +218,12 @@ fn chunk_of(rows: &[Row]) -> Result<Chunk, Error> {
 }
 
 /// What an event made of its slot, and the row that the write model has after it.
-fn logged_state(row: &Row) -> Result<(State, Option<WriteRow>), Error> {
+fn logged_state(row: &Row) -> Result<(SlotState, Option<WriteRow>), Error> {
     let (version, committed_at): (Version, Timestamp) =
         (row.try_get("log_version")?, row.try_get("log_committed_at")?);
     if row.try_get::<_, EventType>("log_type")? == EventType::Delete {
         let tombstone = Tombstone { version: version.get(), deleted_at: Some(committed_at) };
-        return Ok((State::Deleted(tombstone), None));
+        return Ok((SlotState::Deleted(tombstone), None));
     }
     let slot = SlotRow {
         version,
@@ -233,7 +233,7 @@ fn logged_state(row: &Row) -> Result<(State, Option<WriteRow>), Error> {
         updated_at: Some(committed_at),
     };
     let expected = WriteRow { row: slot.clone(), position: row.try_get("log_position")? };
-    Ok((State::Live(slot), Some(expected)))
+    Ok((SlotState::Live(slot), Some(expected)))
 }
 
 fn written_row(row: &Row, version: Version) -> Result<WriteRow, Error> {
@@ -268,10 +268,11 @@ fn expected_of(rows: &[Row]) -> Result<HashMap<Uuid, Expected>, Error> {
     let mut all: HashMap<Uuid, Expected> = HashMap::new();
     for row in rows {
         let (state, _) = logged_state(row)?;
-        let expected =
-            all.entry(row.try_get("uuid")?).or_insert(Expected { due: State::Never, set_aside: Vec::new() });
+        let expected = all
+            .entry(row.try_get("uuid")?)
+            .or_insert(Expected { due: SlotState::Never, dead_lettered: Vec::new() });
         if row.try_get("is_aside")? {
-            expected.set_aside.push((row.try_get("log_position")?, state));
+            expected.dead_lettered.push((row.try_get("log_position")?, state));
         } else {
             expected.due = state;
         }

@@ -4,7 +4,7 @@ use std::{collections::HashMap, time::Duration};
 
 use shared::{
     broker::BrokerUrl,
-    messages::repair::{Found as Writers, REPAIR_MAX_SLOTS, Repair, SlotRepair},
+    messages::repair::{REPAIR_MAX_SLOTS, Repair, RowWriters, SlotRepair},
     process::backoff::Pauses,
     replica_name::ReplicaName,
 };
@@ -26,7 +26,7 @@ const UNCONFIRMED_MAX: usize = 64;
 
 /// What became of a difference.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Outcome {
+pub(super) enum RepairOutcome {
     /// It was gone before anything was done: an event had healed it.
     Vanished,
     /// It is gone.
@@ -40,27 +40,27 @@ struct Case {
     difference: SlotDifference,
     tries: usize,
     /// What was found when a repair was last sent.
-    sent: Option<Writers>,
-    outcome: Option<Outcome>,
+    sent: Option<RowWriters>,
+    outcome: Option<RepairOutcome>,
 }
 
 /// Who sends repairs.
 #[derive(Debug)]
-pub(super) struct Mender<'m> {
-    sides: &'m Comparison,
+pub(super) struct Repairer<'m> {
+    comparison: &'m Comparison,
     publisher: Publisher,
     replica: &'m ReplicaName,
 }
 
-impl<'m> Mender<'m> {
+impl<'m> Repairer<'m> {
     /// Connects.
     pub(super) async fn open(
-        sides: &'m Comparison,
+        comparison: &'m Comparison,
         broker: &BrokerUrl,
         replica: &'m ReplicaName,
     ) -> Result<Self, VerifyError> {
         let publisher = Publisher::open(broker, "verify").await.map_err(PublishError::from)?;
-        Ok(Self { sides, publisher, replica })
+        Ok(Self { comparison, publisher, replica })
     }
 
     pub(super) async fn close(self) {
@@ -69,10 +69,10 @@ impl<'m> Mender<'m> {
 
     /// Sends repairs until each slot is as it must be, or was sent for as often as it may be. Bounded: whatever gets no
     /// better for [`PATIENCE`] is sent for once more.
-    pub(super) async fn mend_slots(
+    pub(super) async fn repair_slots(
         &self,
         differences: Vec<SlotDifference>,
-    ) -> Result<Vec<(SlotDifference, Outcome)>, VerifyError> {
+    ) -> Result<Vec<(SlotDifference, RepairOutcome)>, VerifyError> {
         let case = |difference| Case { difference, tries: 0, sent: None, outcome: None };
         let mut cases: Vec<Case> = differences.into_iter().map(case).collect();
         let (mut better_at, mut pauses) = (Instant::now(), Pauses::new());
@@ -103,7 +103,7 @@ impl<'m> Mender<'m> {
 
     async fn look_at(&self, cases: &[&mut Case]) -> Result<HashMap<Uuid, SlotDifference>, VerifyError> {
         let uuids: Vec<Uuid> = cases.iter().map(|case| case.difference.uuid).collect();
-        let still = self.sides.exactly(&uuids).await?;
+        let still = self.comparison.exactly(&uuids).await?;
         Ok(still.into_iter().map(|difference| (difference.uuid, difference)).collect())
     }
 
@@ -113,7 +113,7 @@ impl<'m> Mender<'m> {
             by_size.entry(slots_max).or_default().push(repair);
         }
         for (slots_max, slots) in by_size {
-            self.publish(&Repair::of_slots(self.sides.epoch, slots).encode(slots_max)).await?;
+            self.publish(&Repair::of_slots(self.comparison.epoch, slots).encode(slots_max)).await?;
         }
         Ok(())
     }
@@ -126,13 +126,13 @@ impl<'m> Mender<'m> {
     }
 
     /// Has the summary counted anew until it is right, or was asked for as often as it may be.
-    pub(super) async fn mend_summary(&self) -> Result<bool, VerifyError> {
+    pub(super) async fn repair_summary(&self) -> Result<bool, VerifyError> {
         for _ in SLOTS_BY_TRY {
-            self.publish(&Repair::of_summary(self.sides.epoch).encode(REPAIR_MAX_SLOTS)).await?;
+            self.publish(&Repair::of_summary(self.comparison.epoch).encode(REPAIR_MAX_SLOTS)).await?;
             let (asked_at, mut pauses) = (Instant::now(), Pauses::new());
             while asked_at.elapsed() < PATIENCE {
                 pauses.wait().await;
-                if self.sides.summary().await?.is_none() {
+                if self.comparison.summary().await?.is_none() {
                     return Ok(true);
                 }
             }
@@ -146,7 +146,8 @@ impl Case {
     /// message may have.
     fn next(&mut self, still: Option<SlotDifference>, is_overdue: bool) -> Option<(usize, SlotRepair)> {
         let Some(still) = still else {
-            self.outcome = Some(if self.tries == 0 { Outcome::Vanished } else { Outcome::Healed });
+            self.outcome =
+                Some(if self.tries == 0 { RepairOutcome::Vanished } else { RepairOutcome::Healed });
             return None;
         };
         let repair = still.repair();
@@ -155,7 +156,7 @@ impl Case {
             self.difference = still;
         }
         let Some(repair) = repair else {
-            self.outcome = Some(Outcome::Left);
+            self.outcome = Some(RepairOutcome::Left);
             return None;
         };
         // Something else is there than what was found: that repair changes nothing any more.
@@ -164,7 +165,7 @@ impl Case {
             return None;
         }
         let Some(&slots_max) = SLOTS_BY_TRY.get(self.tries) else {
-            self.outcome = Some(Outcome::Left);
+            self.outcome = Some(RepairOutcome::Left);
             return None;
         };
         (self.tries, self.sent) = (self.tries + 1, Some(repair.found));

@@ -4,7 +4,7 @@
 use std::{collections::HashMap, time::Duration};
 
 use shared::{
-    messages::repair::Found as Writers,
+    messages::repair::RowWriters,
     postgres::{DatabaseUrl, SessionKind},
     slot::Version,
 };
@@ -12,8 +12,8 @@ use tokio_postgres::{Error, Row, Statement};
 use uuid::Uuid;
 
 use super::{
-    difference::{Counts, Found, SlotRow, Tombstone},
-    inspector::{InspectError, Inspector},
+    difference::{Counts, FoundSlot, SlotRow, Tombstone},
+    side_session::{SideError, SideSession},
 };
 
 /// A time as it stands, unless it is one that only a hand can have written.
@@ -50,13 +50,13 @@ pub(super) const SLOTS: &str = concat!(
 /// The same for tombstones.
 pub(super) const TOMBSTONES: &str = concat!(
     "
-    SELECT uuid, version AS buried_version, ",
+    SELECT uuid, version AS tombstone_version, ",
     finite!("deleted_at"),
     " AS deleted_at
     FROM parking_slot_tombstones WHERE uuid BETWEEN $1 AND $2 ORDER BY uuid DESC LIMIT $3"
 );
 
-/// Slots `$1`, and what was settled and set aside, in one snapshot. The first row alone tells the latter.
+/// Slots `$1`, and what was settled and dead-lettered, in one snapshot. The first row alone tells the latter.
 pub(super) const EXACTLY: &str = concat!(
     "
     SELECT asked.uuid, slot.version, slot.status, slot.name, ",
@@ -64,7 +64,7 @@ pub(super) const EXACTLY: &str = concat!(
     " AS created_at, ",
     finite!("slot.updated_at"),
     " AS updated_at, slot.xmin::text::bigint AS slot_writer,
-           tombstone.version AS buried_version, ",
+           tombstone.version AS tombstone_version, ",
     finite!("tombstone.deleted_at"),
     " AS deleted_at, tombstone.xmin::text::bigint AS tombstone_writer, status.epoch,
            CASE WHEN asked.number = 1 THEN status.applied::text END AS settled,
@@ -79,7 +79,7 @@ pub(super) const EXACTLY: &str = concat!(
 );
 
 /// The dead letters of positions.
-pub(super) const LETTERS: &str = "SELECT position, id FROM dead_letters WHERE position = ANY($1)";
+pub(super) const DEAD_LETTERS: &str = "SELECT position, id FROM dead_letters WHERE position = ANY($1)";
 
 /// What the summary says and what counting gives, in one snapshot.
 pub(super) const SUMMARY: &str = "
@@ -113,8 +113,8 @@ const RANGE_ROWS_MAX: i64 = 2_000;
 
 /// What a replica holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Level {
-    /// The life of the primary from which its positions are; none before the first event.
+pub struct ReplicaReach {
+    /// The epoch from which its positions are; none before the first event.
     pub epoch: Option<Uuid>,
     /// Every position up to this one is settled.
     pub applied_through: i64,
@@ -128,7 +128,7 @@ pub struct Level {
 #[derive(Clone, Debug, Default)]
 pub struct Range {
     /// Those that are there, without their writers.
-    pub slots: HashMap<Uuid, Found>,
+    pub slots: HashMap<Uuid, FoundSlot>,
     /// The lower end up to which all were seen: that which was asked for, unless there were too many.
     pub low: Uuid,
 }
@@ -137,10 +137,10 @@ pub struct Range {
 #[derive(Clone, Debug, Default)]
 pub struct Exact {
     /// Each that was asked for.
-    pub slots: Vec<(Uuid, Found)>,
+    pub slots: Vec<(Uuid, FoundSlot)>,
     /// The positions that were settled just then, as PostgreSQL writes them.
     pub settled: String,
-    /// Those that were set aside.
+    /// Those that were dead-lettered.
     pub aside: String,
     /// The epoch of these positions.
     pub epoch: Option<Uuid>,
@@ -148,92 +148,92 @@ pub struct Exact {
 
 /// Who looks.
 #[derive(Debug)]
-pub struct ReplicaInspector {
-    inspector: Inspector,
+pub struct ReplicaSide {
+    session: SideSession,
     replica: DatabaseUrl,
     level: Statement,
     slots: Statement,
     tombstones: Statement,
     exactly: Statement,
-    letters: Statement,
+    dead_letters: Statement,
 }
 
-impl ReplicaInspector {
+impl ReplicaSide {
     /// Connects and prepares.
     ///
     /// # Errors
-    /// [`InspectError`].
-    pub async fn open(replica: &DatabaseUrl) -> Result<Self, InspectError> {
-        let inspector = Inspector::open(replica, KIND, "the replica", DEADLINE).await?;
-        let (level, slots, tombstones, exactly, letters) = tokio::try_join!(
-            inspector.prepare(LEVEL),
-            inspector.prepare(SLOTS),
-            inspector.prepare(TOMBSTONES),
-            inspector.prepare(EXACTLY),
-            inspector.prepare(LETTERS),
+    /// [`SideError`].
+    pub async fn open(replica: &DatabaseUrl) -> Result<Self, SideError> {
+        let session = SideSession::open(replica, KIND, "the replica", DEADLINE).await?;
+        let (level, slots, tombstones, exactly, dead_letters) = tokio::try_join!(
+            session.prepare(LEVEL),
+            session.prepare(SLOTS),
+            session.prepare(TOMBSTONES),
+            session.prepare(EXACTLY),
+            session.prepare(DEAD_LETTERS),
         )?;
         let replica = replica.clone();
-        Ok(Self { inspector, replica, level, slots, tombstones, exactly, letters })
+        Ok(Self { session, replica, level, slots, tombstones, exactly, dead_letters })
     }
 
     /// How far the replica is, on its way to a position.
     ///
     /// # Errors
-    /// [`InspectError`].
-    pub async fn level(&self, position: i64) -> Result<Level, InspectError> {
-        let row = self.inspector.query_one(&self.level, &[&position]).await?;
+    /// [`SideError`].
+    pub async fn level(&self, position: i64) -> Result<ReplicaReach, SideError> {
+        let row = self.session.query_one(&self.level, &[&position]).await?;
         let read = || {
-            Ok(Level {
+            Ok(ReplicaReach {
                 epoch: row.try_get("epoch")?,
                 applied_through: row.try_get("applied_through")?,
                 reach: row.try_get("reach")?,
                 missing: row.try_get("missing")?,
             })
         };
-        read().map_err(|error| self.inspector.judge(error))
+        read().map_err(|error| self.session.judge(error))
     }
 
     /// The slots of a range of uuids, as many as one look takes, from its upper end.
     ///
     /// # Errors
-    /// [`InspectError`].
-    pub async fn range(&self, low: Uuid, high: Uuid) -> Result<Range, InspectError> {
+    /// [`SideError`].
+    pub async fn range(&self, low: Uuid, high: Uuid) -> Result<Range, SideError> {
         let params: [&(dyn tokio_postgres::types::ToSql + Sync); 3] = [&low, &high, &RANGE_ROWS_MAX];
         let (slots, tombstones) = tokio::try_join!(
-            self.inspector.query(&self.slots, &params),
-            self.inspector.query(&self.tombstones, &params),
+            self.session.query(&self.slots, &params),
+            self.session.query(&self.tombstones, &params),
         )?;
-        range_of(&slots, &tombstones, low).map_err(|error| self.inspector.judge(error))
+        range_of(&slots, &tombstones, low).map_err(|error| self.session.judge(error))
     }
 
     /// Certain slots with what was settled in the same snapshot.
     ///
     /// # Errors
-    /// [`InspectError`].
-    pub async fn exactly(&self, slots: &[Uuid]) -> Result<Exact, InspectError> {
-        let rows = self.inspector.query(&self.exactly, &[&slots]).await?;
-        exact_of(&rows).map_err(|error| self.inspector.judge(error))
+    /// [`SideError`].
+    pub async fn exactly(&self, slots: &[Uuid]) -> Result<Exact, SideError> {
+        let rows = self.session.query(&self.exactly, &[&slots]).await?;
+        exact_of(&rows).map_err(|error| self.session.judge(error))
     }
 
     /// The open dead letters of these positions.
     ///
     /// # Errors
-    /// [`InspectError`].
-    pub async fn letters(&self, positions: &[i64]) -> Result<HashMap<i64, i64>, InspectError> {
-        let rows = self.inspector.query(&self.letters, &[&positions]).await?;
+    /// [`SideError`].
+    pub async fn dead_letters(&self, positions: &[i64]) -> Result<HashMap<i64, i64>, SideError> {
+        let rows = self.session.query(&self.dead_letters, &[&positions]).await?;
         let read = rows.iter().map(|row| Ok((row.try_get("position")?, row.try_get("id")?)));
-        read.collect::<Result<_, _>>().map_err(|error| self.inspector.judge(error))
+        read.collect::<Result<_, _>>().map_err(|error| self.session.judge(error))
     }
 
     /// What the summary says, and what counting gives.
     ///
     /// # Errors
-    /// [`InspectError`].
-    pub async fn summary(&self) -> Result<(Counts, Counts), InspectError> {
-        let inspector = Inspector::open(&self.replica, SUMMARY_KIND, "the replica", SUMMARY_DEADLINE).await?;
-        let statement = inspector.prepare(SUMMARY).await?;
-        let rows = inspector.query(&statement, &[]).await?;
-        summary_of(&rows).map_err(|error| inspector.judge(error))
+    /// [`SideError`].
+    pub async fn summary(&self) -> Result<(Counts, Counts), SideError> {
+        let session = SideSession::open(&self.replica, SUMMARY_KIND, "the replica", SUMMARY_DEADLINE).await?;
+        let statement = session.prepare(SUMMARY).await?;
+        let rows = session.query(&statement, &[]).await?;
+        summary_of(&rows).map_err(|error| session.judge(error))
     }
 }
 
@@ -265,8 +265,8 @@ fn exact_of(rows: &[Row]) -> Result<Exact, Error> {
             exact.epoch = row.try_get("epoch")?;
         }
         let writers =
-            Writers { slot: row.try_get("slot_writer")?, tombstone: row.try_get("tombstone_writer")? };
-        let found = Found { slot: slot_row(row)?, tombstone: tombstone(row)?, writers };
+            RowWriters { slot: row.try_get("slot_writer")?, tombstone: row.try_get("tombstone_writer")? };
+        let found = FoundSlot { slot: slot_row(row)?, tombstone: tombstone(row)?, writers };
         exact.slots.push((row.try_get("uuid")?, found));
     }
     Ok(exact)
@@ -285,7 +285,7 @@ fn slot_row(row: &Row) -> Result<Option<SlotRow>, Error> {
 }
 
 fn tombstone(row: &Row) -> Result<Option<Tombstone>, Error> {
-    let version: Option<i64> = row.try_get("buried_version")?;
+    let version: Option<i64> = row.try_get("tombstone_version")?;
     let Some(version) = version else { return Ok(None) };
     Ok(Some(Tombstone { version, deleted_at: row.try_get("deleted_at")? }))
 }

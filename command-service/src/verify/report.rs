@@ -45,7 +45,7 @@ impl Report {
 
 /// How far the first look is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Progress {
+pub enum VerifyProgress {
     /// The log has been looked at up to this position.
     Log(i64),
     /// So many slots have been compared.

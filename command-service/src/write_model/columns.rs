@@ -11,7 +11,7 @@ use super::draft::Draft;
 
 /// The batch as the columns that `append.sql` takes.
 #[derive(Default)]
-pub(super) struct Columns<'d> {
+pub(super) struct EventColumns<'d> {
     pub(super) ids: Vec<Uuid>,
     types: Vec<&'static str>,
     pub(super) slots: Vec<Uuid>,
@@ -24,7 +24,7 @@ pub(super) struct Columns<'d> {
     last_of_slot: Vec<bool>,
 }
 
-impl<'d> Columns<'d> {
+impl<'d> EventColumns<'d> {
     pub(super) fn of(draft: &'d Draft) -> Self {
         let mut columns = Self::default();
         for drafted in &draft.events {

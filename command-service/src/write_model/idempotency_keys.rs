@@ -1,6 +1,6 @@
-//! Idempotency keys: claimed for as long as a batch runs, kept with what it commits.
+//! Idempotency keys: reserved for as long as a batch runs, kept with what it commits.
 //!
-//! A claim is an advisory lock, so that it can be tried without waiting: a key that another transaction has claimed
+//! A reservation is an advisory lock, so that it can be tried without waiting: a key that another transaction has reserved
 //! is passed over, and the rest of the batch goes on. Inserting the key first would wait for that transaction.
 
 use std::collections::{HashMap, HashSet};
@@ -8,31 +8,31 @@ use std::collections::{HashMap, HashSet};
 use sha2::{Digest, Sha256};
 use shared::{
     position::Position,
-    slot::{Slot, Version},
+    slot::{Command, Slot, Version},
 };
 use tokio_postgres::Row;
 use uuid::Uuid;
 
 use crate::{
-    commands::{Ask, IdempotencyKey, Outcome, Request},
+    commands::{Commands, IdempotencyKey, Outcome, Submission},
     register::{receipt::WriteReceipt, record::SlotRecord},
 };
 
-/// The most keys that one batch claims, so that a few processes cannot fill the primary's table of locks; commands
+/// The most keys that one batch reservations, so that a few processes cannot fill the primary's table of locks; commands
 /// with further keys wait for the next batch.
-pub const CLAIMS_MAX: usize = 512;
+pub const RESERVATIONS_MAX: usize = 512;
 
-/// Claims those of the keys that no running transaction has claimed.
-pub(super) const CLAIM_FREE_KEYS: &str = "
-    SELECT number, pg_try_advisory_xact_lock(class, object) AS claimed
-    FROM unnest($1::integer[], $2::integer[]) WITH ORDINALITY AS claim (class, object, number)";
+/// Reserves those of the keys that no running transaction has reserved.
+pub(super) const RESERVE_FREE_KEYS: &str = "
+    SELECT number, pg_try_advisory_xact_lock(class, object) AS reserved
+    FROM unnest($1::integer[], $2::integer[]) WITH ORDINALITY AS reservation (class, object, number)";
 
-/// Claims the keys, waiting for whoever has claimed them.
-pub(super) const CLAIM_KEYS: &str = "
-    SELECT pg_advisory_xact_lock(class, object) FROM unnest($1::integer[], $2::integer[]) AS claim (class, object)";
+/// Reserves the keys, waiting for whoever has reserved them.
+pub(super) const RESERVE_KEYS: &str = "
+    SELECT pg_advisory_xact_lock(class, object) FROM unnest($1::integer[], $2::integer[]) AS reservation (class, object)";
 
 /// What is kept of these keys, with the events of those whose fingerprint is the same. A statement of its own, after
-/// the claim: within one, the snapshot could be older than the commit of who had claimed the key before.
+/// the reservation: within one, the snapshot could be older than the commit of who had reserved the key before.
 ///
 /// Joined row by row, with limits that are never reached: a plan that was made while the tables were empty must not
 /// read them as a whole when they are full.
@@ -48,59 +48,60 @@ pub(super) const KEEP_KEYS: &str = "
          unnest($1::text[], $2::bytea[], $3::bigint[], $4::bigint[], $5::bigint[])
          AS kept (key, fingerprint, standing, first, last)";
 
-/// The constraint that meets a key which was kept without being claimed.
+/// The constraint that meets a key which was kept without being reserved.
 pub(super) const KEYS_CONSTRAINT: &str = "idempotency_keys_pkey";
 
-/// The advisory lock that claims a key: 64 bits in the space of paired numbers, which nothing else uses.
+/// The advisory lock that reservations a key: 64 bits in the space of paired numbers, which nothing else uses.
 #[must_use]
-pub fn claim_of(key: &str) -> (i32, i32) {
+pub fn reservation_of(key: &str) -> (i32, i32) {
     let hash: [u8; 32] = Sha256::digest(key).into();
     let [a, b, c, d, e, f, g, h, ..] = hash;
     (i32::from_be_bytes([a, b, c, d]), i32::from_be_bytes([e, f, g, h]))
 }
 
-/// Claims as columns, in an order that is the same for everybody.
+/// Reservations as columns, in an order that is the same for everybody.
 #[derive(Debug, Default)]
-pub(super) struct Claims {
+pub(super) struct Reservations {
     pub(super) classes: Vec<i32>,
     pub(super) objects: Vec<i32>,
 }
 
-impl Claims {
+impl Reservations {
     pub(super) fn of(keys: &[DraftKey]) -> Self {
-        let mut claims: Vec<(i32, i32)> = keys.iter().map(|kept| claim_of(&kept.key.name)).collect();
-        claims.sort_unstable();
-        let (classes, objects) = claims.into_iter().unzip();
+        let mut reservations: Vec<(i32, i32)> =
+            keys.iter().map(|kept| reservation_of(&kept.key.name)).collect();
+        reservations.sort_unstable();
+        let (classes, objects) = reservations.into_iter().unzip();
         Self { classes, objects }
     }
 }
 
-/// The keys that a batch of commands carries, at most [`CLAIMS_MAX`], each once.
+/// The keys that a batch of commands carries, at most [`RESERVATIONS_MAX`], each once.
 #[derive(Debug, Default)]
 pub(super) struct Wanted<'a> {
     keys: Vec<&'a str>,
-    pub(super) claims: Claims,
+    pub(super) reservations: Reservations,
     /// Each key with each fingerprint with which it came.
     pub(super) names: Vec<&'a str>,
     pub(super) fingerprints: Vec<&'a [u8]>,
 }
 
 impl<'a> Wanted<'a> {
-    pub(super) fn of(asks: &[&'a Ask]) -> Self {
+    pub(super) fn of(submissions: &[&'a Submission]) -> Self {
         let mut wanted = Self::default();
         let mut keys = HashSet::new();
         let mut pairs = HashSet::new();
-        for key in asks.iter().filter_map(|ask| ask.key.as_ref()) {
+        for key in submissions.iter().filter_map(|submission| submission.key.as_ref()) {
             let name = key.name.as_str();
             if !keys.contains(name) {
-                if keys.len() == CLAIMS_MAX {
+                if keys.len() == RESERVATIONS_MAX {
                     continue;
                 }
                 keys.insert(name);
                 wanted.keys.push(name);
-                let (class, object) = claim_of(name);
-                wanted.claims.classes.push(class);
-                wanted.claims.objects.push(object);
+                let (class, object) = reservation_of(name);
+                wanted.reservations.classes.push(class);
+                wanted.reservations.objects.push(object);
             }
             if pairs.insert(key) {
                 wanted.names.push(name);
@@ -114,23 +115,23 @@ impl<'a> Wanted<'a> {
         self.keys.is_empty()
     }
 
-    /// What the primary answered to the claim and to the look at what is kept.
-    pub(super) fn found(&self, claimed: &[Row], kept: &[Row]) -> Result<Keys, tokio_postgres::Error> {
+    /// What the primary answered to the reservation and to the look at what is kept.
+    pub(super) fn found(&self, reserved: &[Row], kept: &[Row]) -> Result<Keys, tokio_postgres::Error> {
         let mut found = HashMap::new();
-        for row in claimed {
+        for row in reserved {
             let number = usize::try_from(row.try_get::<_, i64>("number")?).unwrap_or_default();
-            let standing = if row.try_get("claimed")? { Standing::Free } else { Standing::InUse };
+            let standing = if row.try_get("reserved")? { KeyState::Free } else { KeyState::InUse };
             if let Some(key) = number.checked_sub(1).and_then(|index| self.keys.get(index)) {
                 found.insert((*key).to_owned(), standing);
             }
         }
-        // What is kept can be told whoever has claimed the key: others who tell it too.
+        // What is kept can be told whoever has reserved the key: others who tell it too.
         for row in kept {
-            let standing = found.entry(row.try_get("key")?).or_insert(Standing::InUse);
-            if !matches!(standing, Standing::Kept(_)) {
-                *standing = Standing::Kept(Kept::read(row)?);
+            let standing = found.entry(row.try_get("key")?).or_insert(KeyState::InUse);
+            if !matches!(standing, KeyState::Kept(_)) {
+                *standing = KeyState::Kept(Kept::read(row)?);
             }
-            if let (Standing::Kept(kept), Some(event)) = (standing, KeptEvent::read(row)?) {
+            if let (KeyState::Kept(kept), Some(event)) = (standing, KeptEvent::read(row)?) {
                 kept.events.push(event);
             }
         }
@@ -140,22 +141,22 @@ impl<'a> Wanted<'a> {
 
 /// How the keys of a batch stand. One that is not here was not tried.
 #[derive(Debug, Default)]
-pub struct Keys(HashMap<String, Standing>);
+pub struct Keys(HashMap<String, KeyState>);
 
 impl Keys {
-    pub(super) fn standing(&self, key: &IdempotencyKey) -> Option<&Standing> {
+    pub(super) fn standing(&self, key: &IdempotencyKey) -> Option<&KeyState> {
         self.0.get(&key.name)
     }
 }
 
 /// How a key stands.
 #[derive(Debug)]
-pub(super) enum Standing {
+pub(super) enum KeyState {
     /// A request with it was carried out.
     Kept(Kept),
-    /// Another transaction has claimed it.
+    /// Another transaction has reserved it.
     InUse,
-    /// Claimed for this batch, and nothing is kept.
+    /// Reserved for this batch, and nothing is kept.
     Free,
 }
 
@@ -169,8 +170,8 @@ pub(super) struct Kept {
 
 #[derive(Debug)]
 enum KeptEvent {
-    Stood(SlotRecord),
-    Removed(Version),
+    Slot(SlotRecord),
+    Deleted(Version),
 }
 
 impl Kept {
@@ -182,21 +183,24 @@ impl Kept {
 
     /// What `request`, which must be the one that was carried out, has led to: the slots as they were then. `None` if
     /// the log does not hold it.
-    pub(super) fn outcome(&self, request: &Request) -> Option<Outcome> {
+    pub(super) fn outcome(&self, request: &Commands) -> Option<Outcome> {
         let receipt = self.receipt;
         let record = |event: &KeptEvent| match event {
-            KeptEvent::Stood(record) => Some(record.clone()),
-            KeptEvent::Removed(_) => None,
+            KeptEvent::Slot(record) => Some(record.clone()),
+            KeptEvent::Deleted(_) => None,
         };
         match (request, self.events.as_slice()) {
-            (Request::CreateAll(creates), events) if events.len() == creates.len() => {
+            (Commands::CreateAll(creates), events) if events.len() == creates.len() => {
                 let records = events.iter().map(record).collect::<Option<_>>()?;
-                Some(Outcome::AllStand { records, receipt })
+                Some(Outcome::AllCreated { records, receipt })
             }
-            (Request::One(_), [KeptEvent::Removed(version)]) => {
-                Some(Outcome::Removed { version: *version, receipt })
+            (Commands::One(_), [KeptEvent::Deleted(version)]) => {
+                Some(Outcome::Deleted { version: *version, receipt })
             }
-            (Request::One(_), [event]) => Some(Outcome::Stands { record: record(event)?, receipt }),
+            (Commands::One(Command::Create(_)), [event]) => {
+                Some(Outcome::Created { record: record(event)?, receipt })
+            }
+            (Commands::One(_), [event]) => Some(Outcome::Updated { record: record(event)?, receipt }),
             _ => None,
         }
     }
@@ -209,11 +213,11 @@ impl KeptEvent {
         };
         let version = row.try_get("version")?;
         let (Some(name), Some(status)) = (row.try_get("name")?, row.try_get("status")?) else {
-            return Ok(Some(Self::Removed(version)));
+            return Ok(Some(Self::Deleted(version)));
         };
         let slot = Slot { uuid, name, status, version };
         let (created_at, updated_at) = (row.try_get("created_at")?, row.try_get("committed_at")?);
-        Ok(Some(Self::Stood(SlotRecord { slot, created_at, updated_at })))
+        Ok(Some(Self::Slot(SlotRecord { slot, created_at, updated_at })))
     }
 }
 

@@ -3,7 +3,7 @@
 //! | module | holds |
 //! |---|---|
 //! | [`draft`] | what a batch of commands comes to, decided in memory |
-//! | [`idempotency_keys`] | idempotency keys: claimed, kept, found again |
+//! | [`idempotency_keys`] | idempotency keys: reserved, kept, found again |
 //! | [`session`] | the committer's connection with its statements |
 //! | [`roundtrip`] | how long the primary may be silent, and what a failure says of what was done |
 //! | `columns` | a batch as columns |
@@ -31,8 +31,8 @@ pub const STATEMENTS: [&str; 10] = [
     session::LOCK_FREE_SLOTS,
     session::EXISTING_SLOTS,
     session::LOCK_SLOTS,
-    idempotency_keys::CLAIM_FREE_KEYS,
-    idempotency_keys::CLAIM_KEYS,
+    idempotency_keys::RESERVE_FREE_KEYS,
+    idempotency_keys::RESERVE_KEYS,
     idempotency_keys::KEPT_KEYS,
     session::APPEND,
     idempotency_keys::KEEP_KEYS,

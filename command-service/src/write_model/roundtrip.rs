@@ -82,7 +82,7 @@ impl WriteFault {
 
 impl Failure {
     pub(super) fn of_rollback(error: tokio_postgres::Error) -> Self {
-        // A key that was kept without being claimed is there when the batch is decided anew.
+        // A key that was kept without being reserved is there when the batch is decided anew.
         if error.as_db_error().and_then(DbError::constraint) == Some(KEYS_CONSTRAINT) {
             return Self::Retryable(error);
         }
@@ -99,9 +99,9 @@ fn ends_session(error: &DbError) -> bool {
 }
 
 /// When the primary last answered something in an exchange.
-pub(super) struct Progress(Mutex<Instant>);
+pub(super) struct LastAnswer(Mutex<Instant>);
 
-impl Progress {
+impl LastAnswer {
     pub(super) fn begin() -> Self {
         Self(Mutex::new(Instant::now()))
     }
@@ -139,12 +139,12 @@ pub(super) async fn exchange<T>(
     primary: &PrimarySession,
     work: impl Future<Output = Result<T, tokio_postgres::Error>>,
 ) -> Result<T, WriteFault> {
-    exchange_with(primary, &Progress::begin(), work).await
+    exchange_with(primary, &LastAnswer::begin(), work).await
 }
 
 pub(super) async fn exchange_with<T>(
     primary: &PrimarySession,
-    progress: &Progress,
+    last_answer: &LastAnswer,
     work: impl Future<Output = Result<T, tokio_postgres::Error>>,
 ) -> Result<T, WriteFault> {
     let judged = async {
@@ -153,5 +153,5 @@ pub(super) async fn exchange_with<T>(
             _ => WriteFault::RolledBack(error),
         })
     };
-    progress.bound(judged).await
+    last_answer.bound(judged).await
 }

@@ -4,8 +4,8 @@ use futures_util::future::try_join3;
 use shared::postgres::{Session, SessionKind};
 use tokio_postgres::Statement;
 
-use super::idempotency_keys::{CLAIM_FREE_KEYS, CLAIM_KEYS, KEEP_KEYS, KEPT_KEYS};
-use crate::primary::connection::{OpenError, Primary};
+use super::idempotency_keys::{KEEP_KEYS, KEPT_KEYS, RESERVE_FREE_KEYS, RESERVE_KEYS};
+use crate::primary::connection::{Primary, PrimaryOpenError};
 
 /// Locks the slots that nobody else holds, and reads them.
 pub(super) const LOCK_FREE_SLOTS: &str = "
@@ -48,8 +48,8 @@ pub struct PrimarySession {
     pub(super) lock_free_slots: Statement,
     pub(super) existing_slots: Statement,
     pub(super) lock_slots: Statement,
-    pub(super) claim_free_keys: Statement,
-    pub(super) claim_keys: Statement,
+    pub(super) reserve_free_keys: Statement,
+    pub(super) reserve_keys: Statement,
     pub(super) kept_keys: Statement,
     pub(super) append: Statement,
     pub(super) keep_keys: Statement,
@@ -60,8 +60,8 @@ impl PrimarySession {
     /// Connects and prepares.
     ///
     /// # Errors
-    /// [`OpenError`].
-    pub async fn open(primary: &Primary) -> Result<Self, OpenError> {
+    /// [`PrimaryOpenError`].
+    pub async fn open(primary: &Primary) -> Result<Self, PrimaryOpenError> {
         let session = primary.connect(KIND).await?;
         let prepared = tokio::try_join!(
             try_join3(
@@ -70,15 +70,15 @@ impl PrimarySession {
                 session.prepare(LOCK_SLOTS),
             ),
             try_join3(
-                session.prepare(CLAIM_FREE_KEYS),
-                session.prepare(CLAIM_KEYS),
+                session.prepare(RESERVE_FREE_KEYS),
+                session.prepare(RESERVE_KEYS),
                 session.prepare(KEPT_KEYS),
             ),
             try_join3(session.prepare(APPEND), session.prepare(KEEP_KEYS), session.prepare(FIND_EVENTS)),
         );
-        let (slots, keys, log) = prepared.map_err(|error| OpenError::of(error, &session))?;
+        let (slots, keys, log) = prepared.map_err(|error| PrimaryOpenError::of(error, &session))?;
         let (lock_free_slots, existing_slots, lock_slots) = slots;
-        let (claim_free_keys, claim_keys, kept_keys) = keys;
+        let (reserve_free_keys, reserve_keys, kept_keys) = keys;
         let (append, keep_keys, find_events) = log;
         Ok(Self {
             primary: primary.clone(),
@@ -86,8 +86,8 @@ impl PrimarySession {
             lock_free_slots,
             existing_slots,
             lock_slots,
-            claim_free_keys,
-            claim_keys,
+            reserve_free_keys,
+            reserve_keys,
             kept_keys,
             append,
             keep_keys,

@@ -10,7 +10,7 @@ use tokio::sync::Notify;
 /// Whom a commit has to wake by a notification of the database.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Wake {
-    /// Nobody: this process relays itself, and is poked in memory.
+    /// Nobody: this process relays itself, and is notified in memory.
     Nobody,
     /// The relays of every process: one of them leads.
     EveryRelay,
@@ -22,14 +22,14 @@ pub enum Wake {
 /// the lead or looks by itself, at the latest after a second.
 #[derive(Clone, Debug, Default)]
 pub struct CommitSignal {
-    poked: Arc<Notify>,
+    committed: Arc<Notify>,
     leads_here: Arc<AtomicBool>,
 }
 
 impl CommitSignal {
     /// Says that something was committed.
-    pub fn poke(&self) {
-        self.poked.notify_one();
+    pub fn notify(&self) {
+        self.committed.notify_one();
     }
 
     /// Whom the next commit has to wake.
@@ -43,8 +43,8 @@ impl CommitSignal {
         self.leads_here.store(leads, Ordering::Relaxed);
     }
 
-    /// Waits for a poke; one that came before counts.
-    pub async fn poked(&self) {
-        self.poked.notified().await;
+    /// Waits for a notification; one that came before counts.
+    pub async fn notified(&self) {
+        self.committed.notified().await;
     }
 }

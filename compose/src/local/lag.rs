@@ -113,7 +113,7 @@ impl Progress {
     /// The sentence with which `status` ends.
     pub(crate) fn sentence(&self) -> String {
         let replica = match (&self.applied, &self.written) {
-            (Side::Away, _) => format!("replica {REPLICA_NAME}: away"),
+            (Side::Away, _) => format!("replica {REPLICA_NAME}: down"),
             (Side::NotMigrated, _) => format!("replica {REPLICA_NAME}: not migrated"),
             (Side::Here(applied), Side::Here(written)) => format!(
                 "replica {REPLICA_NAME}: {} of {}, {} ms behind",
@@ -126,7 +126,7 @@ impl Progress {
             }
         };
         let waiting = match &self.written {
-            Side::Away => "primary: away".to_owned(),
+            Side::Away => "primary: down".to_owned(),
             Side::NotMigrated => "primary: not migrated".to_owned(),
             Side::Here(written) if written.waiting == 0 => "nothing waiting".to_owned(),
             Side::Here(written) => format!("{} waiting", grouped(written.waiting)),
@@ -174,8 +174,8 @@ mod tests {
                 applied(999, 1),
                 "replica main: 999 of 1,234,567, 12,345 ms behind; 1,000 waiting; 1 dead letter",
             ),
-            (Side::Away, applied(7, 2), "replica main: 7 applied; primary: away; 2 dead letters"),
-            (written(7, 0, 0), Side::Away, "replica main: away; nothing waiting; dead letters unknown"),
+            (Side::Away, applied(7, 2), "replica main: 7 applied; primary: down; 2 dead letters"),
+            (written(7, 0, 0), Side::Away, "replica main: down; nothing waiting; dead letters unknown"),
             (
                 Side::NotMigrated,
                 Side::NotMigrated,

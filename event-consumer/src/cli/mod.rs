@@ -7,7 +7,7 @@
 //! | `dead_letters` | list, show, retry, discard |
 //! | `rebuild` | rebuild |
 //!
-//! Data goes to standard output, all else to standard error. Exit status: 0 done, 1 refused, 2 usage, 3 a part is away.
+//! Data goes to standard output, all else to standard error. Exit status: 0 done, 1 refused, 2 usage, 3 a dependency is down.
 
 mod exit;
 mod output;
@@ -49,7 +49,7 @@ pub struct Cli {
 enum Subcommands {
     /// Apply events to the replica (the default)
     Run,
-    /// Look at what could not be applied, and settle it
+    /// CopyStatus at what could not be applied, and settle it
     #[command(subcommand)]
     DeadLetters(DeadLetters),
     /// Make the replica anew from the log, beside the old one, which is read until the new one takes its place
@@ -119,7 +119,7 @@ async fn run(settings: &Settings) -> Result<(), CliError> {
 async fn migrate_replica(settings: &Settings, json: bool) -> Result<(), CliError> {
     let applied =
         migrate(&settings.replica, projection::migrations()).await.map_err(|error| match error {
-            MigrateError::Connect(_) => CliError::Away("the replica"),
+            MigrateError::Connect(_) => CliError::Down("the replica"),
             MigrateError::Start(_) | MigrateError::Failed(_) => CliError::Other(error.into()),
         })?;
     if json {
@@ -133,7 +133,7 @@ async fn healthcheck(settings: &Settings, json: bool) -> Result<(), CliError> {
         Ok((true, body)) if json => print_text(&body),
         Ok((true, body)) => print_text(&probe::status_in(&body)),
         Ok((false, body)) => Err(CliError::NotReady(body)),
-        Err(_) => Err(CliError::Away("the consumer")),
+        Err(_) => Err(CliError::Down("the consumer")),
     }
 }
 

@@ -46,7 +46,7 @@ const KIND: SessionKind =
 /// Why it is not known what is missing.
 #[derive(Debug, thiserror::Error)]
 pub enum SeekError {
-    /// The replica is away.
+    /// The replica is down.
     #[error(transparent)]
     Connect(#[from] ConnectError),
     /// The replica refused, or the connection was lost.

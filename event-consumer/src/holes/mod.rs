@@ -21,7 +21,7 @@ use shared::{
         watermark::Watermark,
     },
     postgres::DatabaseUrl,
-    process::{backoff::Pauses, dependency_state::Part},
+    process::{backoff::Pauses, dependency_state::Dependency},
     replica_name::Recipient,
 };
 use tokio::{
@@ -73,10 +73,10 @@ pub struct Holes {
     pub recipient: Recipient,
     /// The newest watermark: how far the log is.
     pub watermarks: watch::Receiver<Option<Watermark>>,
-    /// Poked while an answer makes no progress: it may have come to a queue that is not heard.
+    /// Notified while an answer makes no progress: it may have come to a queue that is not heard.
     pub unanswered: Arc<Notify>,
     /// Reports whether what is missing comes when it is asked for.
-    pub log_part: Part,
+    pub log_dependency: Dependency,
 }
 
 /// A channel on which requests are confirmed, and its connection.
@@ -94,8 +94,8 @@ impl Holes {
             loop {
                 match self.seek(&mut pauses).await {
                     // Another process seeks.
-                    Ok(()) => self.log_part.up(),
-                    Err(HolesError::Broker(error)) => self.log_part.away(NOT_ASKED, &error),
+                    Ok(()) => self.log_dependency.up(),
+                    Err(HolesError::Broker(error)) => self.log_dependency.down(NOT_ASKED, &error),
                     // The replica is a part of its own.
                     Err(HolesError::Seek(error)) => {
                         tracing::debug!(error = &error as &dyn std::error::Error, "holes are not sought now");
@@ -152,8 +152,8 @@ impl Holes {
 
     fn report(&self, plan: &Plan) {
         match plan.in_vain().next() {
-            None => self.log_part.up(),
-            Some(range) => self.log_part.lacking(format!(
+            None => self.log_dependency.up(),
+            Some(range) => self.log_dependency.down_because(format!(
                 "positions {} to {} were asked for again and again in vain",
                 range.start,
                 range.end - 1

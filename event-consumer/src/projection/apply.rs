@@ -9,13 +9,13 @@ use tokio_postgres::{Error, Transaction};
 use uuid::Uuid;
 
 use super::{
-    dead_letters::{Letter, LetterColumns},
+    dead_letters::{DeadLetter, DeadLetterColumns},
     fault::ApplyError,
+    newest_versions::NewestVersions,
     ranges::Ranges,
-    repair::{mend_slots, mend_summary},
+    repair::{recount_summary, repair_slots},
     session::ReplicaSession,
     statements::{Param, Statements},
-    winners::Winners,
 };
 use crate::batch::{Batch, Received};
 
@@ -29,11 +29,11 @@ pub struct Applied {
     /// Every position up to this one is settled.
     pub applied_through: i64,
     /// How many dead letters the batch gave.
-    pub set_aside: usize,
+    pub dead_lettered: usize,
 }
 
 /// Applies a batch in one transaction: rows, summary, dead letters and the note of what is settled; then its repairs.
-/// What the replica refuses because of its content is set aside and does not hold up the rest.
+/// What the replica refuses because of its content is dead-lettered and does not hold up the rest.
 ///
 /// # Errors
 /// [`ApplyError`]; nothing of the batch has been applied, or (the connection was lost around the commit) all of it,
@@ -59,12 +59,12 @@ pub async fn apply_batch(replica: &mut ReplicaSession, batch: &Batch<'_>) -> Res
 async fn apply_together(replica: &mut ReplicaSession, batch: &Batch<'_>) -> Result<Applied, ApplyError> {
     let ReplicaSession { session, statements } = replica;
     let transaction = session.transaction().await?;
-    let letters: Vec<_> = batch.unreadable.iter().map(Letter::unreadable).collect();
+    let letters: Vec<_> = batch.unreadable.iter().map(DeadLetter::unreadable).collect();
     let (locked, projected, letters_written, applied_through) = tokio::join!(
         biased;
         lock_status(&transaction, statements, batch),
         project(&transaction, statements, &batch.events),
-        set_aside(&transaction, statements, &letters),
+        write_dead_letters(&transaction, statements, &letters),
         settle(&transaction, statements, batch),
     );
     locked?;
@@ -72,7 +72,7 @@ async fn apply_together(replica: &mut ReplicaSession, batch: &Batch<'_>) -> Resu
     letters_written?;
     let applied_through = applied_through?;
     transaction.commit().await?;
-    Ok(Applied { applied_through, set_aside: letters.len() })
+    Ok(Applied { applied_through, dead_lettered: letters.len() })
 }
 
 /// The same when some event is refused, or there are repairs: halves the batch until the culprits stand alone. Bounded
@@ -81,7 +81,7 @@ async fn apply_separately(replica: &mut ReplicaSession, batch: &Batch<'_>) -> Re
     let ReplicaSession { session, statements } = replica;
     let mut transaction = session.transaction().await?;
     lock_status(&transaction, statements, batch).await?;
-    let mut letters: Vec<_> = batch.unreadable.iter().map(Letter::unreadable).collect();
+    let mut letters: Vec<_> = batch.unreadable.iter().map(DeadLetter::unreadable).collect();
     let mut groups = vec![batch.events.as_slice()];
     while let Some(group) = groups.pop() {
         let savepoint = transaction.transaction().await?;
@@ -94,9 +94,9 @@ async fn apply_separately(replica: &mut ReplicaSession, batch: &Batch<'_>) -> Re
                 tracing::warn!(
                     event.position = position,
                     error = &error as &dyn std::error::Error,
-                    "event set aside"
+                    "event dead-lettered"
                 );
-                letters.push(Letter::refused(culprit, &error));
+                letters.push(DeadLetter::refused(culprit, &error));
             }
             (Err(_), _) => {
                 savepoint.rollback().await?;
@@ -105,12 +105,12 @@ async fn apply_separately(replica: &mut ReplicaSession, batch: &Batch<'_>) -> Re
             }
         }
     }
-    mend_slots(&mut transaction, statements, batch, &mut letters).await?;
-    set_aside(&transaction, statements, &letters).await?;
+    repair_slots(&mut transaction, statements, batch, &mut letters).await?;
+    write_dead_letters(&transaction, statements, &letters).await?;
     let applied_through = settle(&transaction, statements, batch).await?;
-    mend_summary(&mut transaction, statements, batch).await?;
+    recount_summary(&mut transaction, statements, batch).await?;
     transaction.commit().await?;
-    Ok(Applied { applied_through, set_aside: letters.len() })
+    Ok(Applied { applied_through, dead_lettered: letters.len() })
 }
 
 /// The first statement of every transaction that applies.
@@ -138,13 +138,14 @@ pub(super) async fn project(
     statements: &Statements,
     events: &[Received<'_>],
 ) -> Result<(), Error> {
-    let Winners { upserts, burials } = Winners::of(events.iter().map(|received| &received.event));
+    let NewestVersions { upserts, deletes } =
+        NewestVersions::of(events.iter().map(|received| &received.event));
     let bury = async {
-        if burials.uuids.is_empty() {
+        if deletes.uuids.is_empty() {
             return Ok(0);
         }
-        let params: [Param<'_>; 3] = [&burials.uuids, &burials.versions, &burials.deleted_at];
-        transaction.execute(&statements.bury, &params).await
+        let params: [Param<'_>; 3] = [&deletes.uuids, &deletes.versions, &deletes.deleted_at];
+        transaction.execute(&statements.delete, &params).await
     };
     let upsert = async {
         if upserts.uuids.is_empty() {
@@ -164,18 +165,18 @@ pub(super) async fn project(
     buried.and(upserted).map(|_| ())
 }
 
-async fn set_aside(
+async fn write_dead_letters(
     transaction: &Transaction<'_>,
     statements: &Statements,
-    letters: &[Letter<'_>],
+    letters: &[DeadLetter<'_>],
 ) -> Result<(), Error> {
     if letters.is_empty() {
         return Ok(());
     }
-    let columns = LetterColumns::of(letters);
+    let columns = DeadLetterColumns::of(letters);
     let params: [Param<'_>; 5] =
         [&columns.positions, &columns.types, &columns.reasons, &columns.headers, &columns.bodies];
-    transaction.execute(&statements.set_aside, &params).await.map(|_| ())
+    transaction.execute(&statements.dead_lettered, &params).await.map(|_| ())
 }
 
 /// Notes what is settled, and says up to where everything is. Its result has to be read before the commit, which

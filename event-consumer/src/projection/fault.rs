@@ -6,11 +6,11 @@ use uuid::Uuid;
 
 /// Why there is no session.
 #[derive(Debug, thiserror::Error)]
-pub enum OpenError {
-    /// The replica is away.
+pub enum ReplicaOpenError {
+    /// The replica is down.
     #[error(transparent)]
     Connect(#[from] ConnectError),
-    /// The replica went away again.
+    /// The replica went down again.
     #[error("the connection to the replica was lost")]
     Lost(#[source] tokio_postgres::Error),
     /// The replica answers, but does not know our tables, or not like this.
@@ -18,7 +18,7 @@ pub enum OpenError {
     Schema(#[source] tokio_postgres::Error),
 }
 
-impl OpenError {
+impl ReplicaOpenError {
     pub(super) fn preparing(error: tokio_postgres::Error, session: &Session) -> Self {
         match Fault::of(&error, session) {
             Fault::Unable | Fault::Data | Fault::Other => Self::Schema(error),
@@ -30,13 +30,13 @@ impl OpenError {
 /// Why a batch was not applied. It has to be held and tried again: the fault is not its own.
 #[derive(Debug, thiserror::Error)]
 pub enum ApplyError {
-    /// The replica is away, hangs, or cannot work now.
+    /// The replica is down, hangs, or cannot work now.
     #[error("the replica cannot apply events now")]
     Replica(#[source] Error),
     /// The replica did not finish in time.
     #[error("the replica did not finish in time")]
     Deadline,
-    /// The events, or a watermark, are of another life of the primary than the rows.
+    /// The events, or a watermark, are of another epoch than the rows.
     #[error("the replica holds epoch {held}, what comes is of epoch {met}")]
     ForeignEpoch {
         /// The replica's epoch.

@@ -5,9 +5,9 @@
 //! | [`statements`] | every statement of the projection |
 //! | [`fault`] | why the replica could not be reached, or a batch not be applied |
 //! | [`session`] | the connection to the replica with its statements |
-//! | [`winners`] | one winner per slot |
+//! | [`newest_versions`] | one winner per slot |
 //! | [`ranges`] | positions as ranges |
-//! | [`dead_letters`] | what cannot be applied, set aside; shown, retried, discarded |
+//! | [`dead_letters`] | what cannot be applied, dead-lettered; shown, retried, discarded |
 //! | [`repair`] | rows made as somebody says who has compared them with the log |
 //! | [`apply`] | the step: one batch, one transaction |
 //! | [`watermark`] | how complete the replica is while no events come |
@@ -18,7 +18,7 @@
 pub mod statements;
 pub mod fault;
 pub mod session;
-pub mod winners;
+pub mod newest_versions;
 pub mod ranges;
 pub mod dead_letters;
 pub mod repair;
@@ -27,7 +27,7 @@ pub mod watermark;
 
 pub use apply::{Applied, apply_batch};
 pub use dead_letters::{
-    open::{OpenLetter, OpenLetters, Summary},
+    open::{DeadLetterSummary, OpenDeadLetter, OpenDeadLetters},
     retry::{Retried, retry},
 };
 pub use fault::ApplyError;

@@ -2,7 +2,7 @@
 
 use shared::postgres::{DatabaseUrl, Session, SessionKind};
 
-use super::{fault::OpenError, statements::Statements};
+use super::{fault::ReplicaOpenError, statements::Statements};
 
 /// Bounds on the server's side; the client's own deadline is longer.
 pub(super) const KIND: SessionKind = SessionKind {
@@ -22,11 +22,12 @@ impl ReplicaSession {
     /// Connects and prepares.
     ///
     /// # Errors
-    /// [`OpenError`].
-    pub async fn open(replica: &DatabaseUrl) -> Result<Self, OpenError> {
+    /// [`ReplicaOpenError`].
+    pub async fn open(replica: &DatabaseUrl) -> Result<Self, ReplicaOpenError> {
         let session = replica.connect(KIND).await?;
-        let statements =
-            Statements::prepare(&session).await.map_err(|error| OpenError::preparing(error, &session))?;
+        let statements = Statements::prepare(&session)
+            .await
+            .map_err(|error| ReplicaOpenError::preparing(error, &session))?;
         Ok(Self { session, statements })
     }
 

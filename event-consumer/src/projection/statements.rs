@@ -11,12 +11,12 @@ pub(super) type Param<'p> = &'p (dyn ToSql + Sync);
 pub(super) const LOCK_STATUS: &str = "SELECT epoch FROM replication_status FOR UPDATE";
 
 pub(super) const UPSERT: &str = include_str!("sql/upsert.sql");
-pub(super) const BURY: &str = include_str!("sql/bury.sql");
+pub(super) const DELETE: &str = include_str!("sql/delete.sql");
 pub(super) const SETTLE: &str = include_str!("sql/settle.sql");
 
 /// The same bytes delivered again are the same letter; only now it may be known which position they are of. One that is
 /// settled already is not settled by it.
-pub(super) const SET_ASIDE: &str = "
+pub(super) const WRITE_DEAD_LETTERS: &str = "
     INSERT INTO dead_letters (position, type, reason, headers, body)
     SELECT (SELECT letter.position FROM replication_status WHERE NOT applied @> letter.position),
            type, reason, headers::json, body
@@ -35,7 +35,7 @@ pub(super) const ADVANCE_AS_OF: &str = "
         WHERE applied_through >= $1 AND (as_of IS NULL OR as_of < $2) AND (epoch IS NULL OR epoch = $3)
     )
     SELECT epoch FROM replication_status";
-pub(super) const MEND: &str = include_str!("sql/mend.sql");
+pub(super) const REPAIR: &str = include_str!("sql/repair.sql");
 
 pub(super) const RECOUNT: &str = include_str!("sql/recount.sql");
 
@@ -44,19 +44,19 @@ pub(super) const RECOUNT: &str = include_str!("sql/recount.sql");
 pub(super) const BOUND_RECOUNT: &str = "SELECT set_config('statement_timeout', '5s', true)";
 /// A page of letters behind the one numbered `$1`, in order of their numbers.
 pub(super) const PAGE: &str = "
-    SELECT id, position, type, reason, set_aside_at, retries, last_retry_reason, length(body) AS body_bytes
+    SELECT id, position, type, reason, dead_lettered_at, retries, last_retry_reason, length(body) AS body_bytes
     FROM dead_letters WHERE id > $1 ORDER BY id LIMIT $2";
 
 pub(super) const ONE: &str = "
-    SELECT id, position, type, reason, set_aside_at, retries, last_retry_reason, length(body) AS body_bytes,
+    SELECT id, position, type, reason, dead_lettered_at, retries, last_retry_reason, length(body) AS body_bytes,
            headers::text AS headers, body
     FROM dead_letters WHERE id = $1";
 
-/// Whatever changes what is settled or set aside locks the status row first.
+/// Whatever changes what is settled or dead-lettered locks the status row first.
 pub(super) const LOCK_ROW: &str = "SELECT FROM replication_status FOR UPDATE";
 
 pub(super) const FORGET: &str = "DELETE FROM dead_letters WHERE id = $1";
-pub(super) const LETTER: &str =
+pub(super) const DEAD_LETTER: &str =
     "SELECT position, headers::text AS headers, body FROM dead_letters WHERE id = $1 FOR UPDATE";
 
 pub(super) const NOTE_FAILURE: &str =
@@ -66,18 +66,18 @@ pub(super) const NOTE_FAILURE: &str =
 pub const STATEMENTS: [&str; 15] = [
     LOCK_STATUS,
     UPSERT,
-    BURY,
+    DELETE,
     SETTLE,
-    SET_ASIDE,
+    WRITE_DEAD_LETTERS,
     ADVANCE_AS_OF,
-    MEND,
+    REPAIR,
     RECOUNT,
     BOUND_RECOUNT,
     PAGE,
     ONE,
     LOCK_ROW,
     FORGET,
-    LETTER,
+    DEAD_LETTER,
     NOTE_FAILURE,
 ];
 
@@ -86,27 +86,27 @@ pub const STATEMENTS: [&str; 15] = [
 pub(super) struct Statements {
     pub(super) lock_status: Statement,
     pub(super) upsert: Statement,
-    pub(super) bury: Statement,
+    pub(super) delete: Statement,
     pub(super) settle: Statement,
-    pub(super) set_aside: Statement,
+    pub(super) dead_lettered: Statement,
     pub(super) advance_as_of: Statement,
-    pub(super) mend: Statement,
+    pub(super) repair: Statement,
     pub(super) recount: Statement,
 }
 
 impl Statements {
     /// Prepares them.
     pub(super) async fn prepare(session: &Session) -> Result<Self, Error> {
-        let (lock_status, upsert, bury, settle, set_aside, advance_as_of, mend, recount) = tokio::try_join!(
+        let (lock_status, upsert, delete, settle, dead_lettered, advance_as_of, repair, recount) = tokio::try_join!(
             session.prepare(LOCK_STATUS),
             session.prepare(UPSERT),
-            session.prepare(BURY),
+            session.prepare(DELETE),
             session.prepare(SETTLE),
-            session.prepare(SET_ASIDE),
+            session.prepare(WRITE_DEAD_LETTERS),
             session.prepare(ADVANCE_AS_OF),
-            session.prepare(MEND),
+            session.prepare(REPAIR),
             session.prepare(RECOUNT),
         )?;
-        Ok(Self { lock_status, upsert, bury, settle, set_aside, advance_as_of, mend, recount })
+        Ok(Self { lock_status, upsert, delete, settle, dead_lettered, advance_as_of, repair, recount })
     }
 }

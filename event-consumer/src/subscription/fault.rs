@@ -5,7 +5,7 @@ use shared::broker::BrokerError;
 /// Why the subscription has to start again.
 #[derive(Debug, thiserror::Error)]
 pub enum SubscriptionError {
-    /// The broker is away, or refuses.
+    /// The broker is down, or refuses.
     #[error(transparent)]
     Broker(#[from] BrokerError),
     /// The broker ended the subscription, for instance because the queue was deleted.
@@ -18,8 +18,8 @@ pub enum SubscriptionError {
     /// broker on a channel that knew the old one: they are taken for old ones. A new subscription hears them.
     #[error("nothing of what was asked for comes on this subscription")]
     Unanswered,
-    /// The replica was away for longer than messages are held.
-    #[error("the replica was away for too long to hold messages")]
+    /// The replica was down for longer than messages are held.
+    #[error("the replica was down for too long to hold messages")]
     HeldTooLong,
     /// The replica is still of another epoch than what came.
     #[error("what came is of another epoch than the replica")]

@@ -18,7 +18,7 @@ use shared::{
     },
     messages::watermark::Watermark,
     postgres::DatabaseUrl,
-    process::{backoff::Pauses, dependency_state::Part},
+    process::{backoff::Pauses, dependency_state::Dependency},
     replica_name::Recipient,
 };
 use tokio::{
@@ -34,10 +34,12 @@ use self::{
 };
 use crate::{
     batch::Batch,
-    projection::{Applied, ApplyError, ReplicaSession, apply_batch, apply_watermark, fault::OpenError},
+    projection::{
+        Applied, ApplyError, ReplicaSession, apply_batch, apply_watermark, fault::ReplicaOpenError,
+    },
 };
 
-/// How long a batch is held while the replica is away. Then the channel is closed and opened again when the replica
+/// How long a batch is held while the replica is down. Then the channel is closed and opened again when the replica
 /// is back: a broker stops a queue whose messages are held for half an hour.
 const HOLD_MAX: Duration = Duration::from_secs(60);
 
@@ -49,8 +51,8 @@ const FOREIGN_HOLD_MAX: Duration = Duration::from_secs(5);
 /// and when a queue is deleted and made anew at once, the broker does not say that it is another one, without us.
 const BIND_INTERVAL: Duration = Duration::from_secs(2);
 
-/// What is to be done when the replica is of another life of the primary.
-const FOREIGN_EPOCH: &str = "the primary was restored or replaced, and the replica is of its former life: \
+/// What is to be done when the replica is of another epoch.
+const FOREIGN_EPOCH: &str = "the primary was restored or replaced, and the replica is of a former epoch: \
                              run event-consumer rebuild";
 
 /// What the subscription works with.
@@ -63,16 +65,16 @@ pub struct Subscription {
     /// Whose queue is consumed.
     pub recipient: Recipient,
     /// Reports whether the broker answers.
-    pub broker_part: Part,
+    pub broker_dependency: Dependency,
     /// Reports whether the replica answers.
-    pub replica_part: Part,
-    /// Reports whether the replica is of the life of the primary from which events come.
-    pub epoch_part: Part,
+    pub replica_dependency: Dependency,
+    /// Reports whether the replica is of the epoch from which events come.
+    pub epoch_dependency: Dependency,
     /// Gets every watermark.
     pub watermarks: watch::Sender<Option<Watermark>>,
-    /// Poked while something that was asked for does not come.
+    /// Notified while something that was asked for does not come.
     pub unanswered: Arc<Notify>,
-    /// Poked when something came that is of another epoch than the replica.
+    /// Notified when something came that is of another epoch than the replica.
     pub foreign: Arc<Notify>,
 }
 
@@ -87,7 +89,7 @@ enum Arrival {
 }
 
 /// The connection to the replica, while there is one.
-type Replica = Option<ReplicaSession>;
+type ReplicaConnection = Option<ReplicaSession>;
 
 impl Subscription {
     /// The loop: subscribes when the replica is there, applies, starts again after any failure. Ends, after the batch
@@ -100,7 +102,7 @@ impl Subscription {
                 replica = self.open_replica().await;
             }
             if replica.is_some() {
-                self.replica_part.up();
+                self.replica_dependency.up();
                 let result = self.consume(&mut replica, &mut pauses, &shutdown).await;
                 if let Err(error) = result {
                     self.report(&error);
@@ -113,12 +115,12 @@ impl Subscription {
     /// Consumes until the shutdown or the first failure of the broker's side.
     async fn consume(
         &self,
-        replica: &mut Replica,
+        replica: &mut ReplicaConnection,
         pauses: &mut Pauses,
         shutdown: &CancellationToken,
     ) -> Result<(), SubscriptionError> {
         let mut feeds = self.subscribe().await?;
-        self.broker_part.up();
+        self.broker_dependency.up();
         *pauses = Pauses::new();
         let mut result = Ok(());
         while result.is_ok() && !shutdown.is_cancelled() {
@@ -162,7 +164,7 @@ impl Subscription {
     /// Waits for messages, applies what is ready, acknowledges it.
     async fn next_step(
         &self,
-        replica: &mut Replica,
+        replica: &mut ReplicaConnection,
         feeds: &mut Feeds,
         shutdown: &CancellationToken,
     ) -> Result<(), SubscriptionError> {
@@ -215,7 +217,7 @@ impl Subscription {
     }
 
     /// Notes a watermark. One that cannot be read or applied is passed over: the next says more.
-    async fn note_watermark(&self, replica: &mut Replica, body: &[u8]) {
+    async fn note_watermark(&self, replica: &mut ReplicaConnection, body: &[u8]) {
         let watermark = match Watermark::decode(body) {
             Ok(watermark) => watermark,
             Err(error) => {
@@ -227,8 +229,8 @@ impl Subscription {
         let Some(session) = replica else { return };
         match apply_watermark(session, &watermark).await {
             Ok(()) => {
-                self.epoch_part.up();
-                self.replica_part.up();
+                self.epoch_dependency.up();
+                self.replica_dependency.up();
             }
             Err(error) => {
                 if !matches!(error, ApplyError::ForeignEpoch { .. }) {
@@ -242,7 +244,7 @@ impl Subscription {
     /// Applies a batch; holds it and tries again for as long as the fault is not its own.
     async fn apply_until_committed(
         &self,
-        replica: &mut Replica,
+        replica: &mut ReplicaConnection,
         batch: &Batch<'_>,
         shutdown: &CancellationToken,
     ) -> Result<(), SubscriptionError> {
@@ -252,12 +254,12 @@ impl Subscription {
         loop {
             if let Some(session) = replica {
                 match apply_batch(session, batch).await {
-                    Ok(Applied { applied_through, set_aside }) => {
+                    Ok(Applied { applied_through, dead_lettered }) => {
                         let events = batch.events.len();
-                        tracing::debug!(events, applied_through, set_aside, "batch applied");
-                        self.replica_part.up();
+                        tracing::debug!(events, applied_through, dead_lettered, "batch applied");
+                        self.replica_dependency.up();
                         if !batch.events.is_empty() {
-                            self.epoch_part.up();
+                            self.epoch_dependency.up();
                         }
                         return Ok(());
                     }
@@ -282,7 +284,7 @@ impl Subscription {
     /// Waits for a replica that was lost while nothing was in hand.
     async fn reconnect(
         &self,
-        replica: &mut Replica,
+        replica: &mut ReplicaConnection,
         shutdown: &CancellationToken,
     ) -> Result<(), SubscriptionError> {
         let away_since = Instant::now();
@@ -296,20 +298,20 @@ impl Subscription {
                 shutdown.run_until_cancelled(pauses.wait()).await;
             }
         }
-        self.replica_part.up();
+        self.replica_dependency.up();
         Ok(())
     }
 
     /// Opens a session. That the replica is up is reported by who then finds it working.
-    async fn open_replica(&self) -> Replica {
+    async fn open_replica(&self) -> ReplicaConnection {
         match ReplicaSession::open(&self.replica).await {
             Ok(session) => Some(session),
             Err(error) => {
                 let detail = match error {
-                    OpenError::Connect(_) | OpenError::Lost(_) => "not connected",
-                    OpenError::Schema(_) => "not migrated: run event-consumer migrate",
+                    ReplicaOpenError::Connect(_) | ReplicaOpenError::Lost(_) => "not connected",
+                    ReplicaOpenError::Schema(_) => "not migrated: run event-consumer migrate",
                 };
-                self.replica_part.away(detail, &error);
+                self.replica_dependency.down(detail, &error);
                 None
             }
         }
@@ -318,11 +320,11 @@ impl Subscription {
     fn report_apply(&self, error: &ApplyError) {
         match error {
             ApplyError::Replica(_) | ApplyError::Deadline => {
-                self.replica_part.away("not connected, or not able to write", error);
+                self.replica_dependency.down("not connected, or not able to write", error);
             }
             ApplyError::ForeignEpoch { .. } => {
                 self.foreign.notify_one();
-                self.epoch_part.away(FOREIGN_EPOCH, error);
+                self.epoch_dependency.down(FOREIGN_EPOCH, error);
             }
         }
     }
@@ -332,12 +334,12 @@ impl Subscription {
             SubscriptionError::Unanswered => {
                 tracing::warn!("subscribing anew: what was asked for does not come")
             }
-            SubscriptionError::HeldTooLong => tracing::warn!("messages are given back: the replica is away"),
+            SubscriptionError::HeldTooLong => tracing::warn!("messages are given back: the replica is down"),
             SubscriptionError::ForeignEpoch => {
                 tracing::debug!("messages are given back: the replica is of another epoch");
             }
             SubscriptionError::Broker(_) | SubscriptionError::Ended | SubscriptionError::ChannelClosed => {
-                self.broker_part.away("not connected, or not consuming", error);
+                self.broker_dependency.down("not connected, or not consuming", error);
             }
         }
     }

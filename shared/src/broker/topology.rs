@@ -22,7 +22,7 @@ pub const REPLAY_QUEUE: &str = "parking.replay";
 
 /// How often a message may be returned to its queue before the broker drops it. Brokers from 4.0 on drop after 20
 /// when nothing is said, and each crash of a consumer counts for every message it held. A message that cannot be
-/// applied is set aside by the consumer, so this bound is only there to be one.
+/// applied is dead-lettered by the consumer, so this bound is only there to be one.
 const DELIVERY_LIMIT: i64 = 1_000_000;
 
 /// What waits for a rebuild at most, in bytes: three times what it may have asked for and what comes meanwhile.
@@ -31,7 +31,7 @@ const REBUILD_QUEUE_MAX_BYTES: i64 = 64 * 1024 * 1024;
 /// Declares the exchange. Both services do, so that either may start first.
 ///
 /// # Errors
-/// The broker is away, or has an exchange of this name with other properties.
+/// The broker is down, or has an exchange of this name with other properties.
 pub async fn declare_events_exchange(channel: &Channel) -> lapin::Result<()> {
     let options = ExchangeDeclareOptions {
         passive: false,
@@ -48,7 +48,7 @@ pub async fn declare_events_exchange(channel: &Channel) -> lapin::Result<()> {
 /// Declares the recipient's queue and binds it to every type of event. Returns how many consume it.
 ///
 /// # Errors
-/// The broker is away, or has a queue of this name with other arguments (406, which names the argument), or one of
+/// The broker is down, or has a queue of this name with other arguments (406, which names the argument), or one of
 /// another connection's own (405).
 pub async fn declare_events_queue(channel: &Channel, recipient: &Recipient) -> lapin::Result<u32> {
     let (options, arguments) = match recipient {
@@ -74,7 +74,7 @@ pub async fn declare_events_queue(channel: &Channel, recipient: &Recipient) -> l
 fn replica_queue() -> (QueueDeclareOptions, FieldTable) {
     let options = QueueDeclareOptions {
         passive: false,
-        durable: true,      // events wait in it while the consumer is away
+        durable: true,      // events wait in it while the consumer is down
         exclusive: false,   // a second consumer stands by
         auto_delete: false, // it outlives its consumers
         nowait: false,      // a queue that differs must be noticed here
@@ -108,7 +108,7 @@ fn rebuild_queue() -> (QueueDeclareOptions, FieldTable) {
 /// for again, as far as the log has it.
 ///
 /// # Errors
-/// The broker is away. That there is no such queue is none.
+/// The broker is down. That there is no such queue is none.
 pub async fn delete_replica_queue(channel: &Channel, replica: &ReplicaName) -> lapin::Result<()> {
     let options = QueueDeleteOptions { if_unused: false, if_empty: false, nowait: false };
     channel.queue_delete(replica.queue().into(), options).await.map(|_| ())
@@ -120,7 +120,7 @@ const REPLAY_QUEUE_MAX_REQUESTS: i64 = 1_000;
 /// Declares the queue of requests for a replay. Both services do, so that either may start first.
 ///
 /// # Errors
-/// The broker is away, or has a queue of this name with other arguments.
+/// The broker is down, or has a queue of this name with other arguments.
 pub async fn declare_replay_queue(channel: &Channel) -> lapin::Result<()> {
     let options = QueueDeclareOptions {
         passive: false,
@@ -142,7 +142,7 @@ pub async fn declare_replay_queue(channel: &Channel) -> lapin::Result<()> {
 /// It holds the newest watermark only, and goes with the connection.
 ///
 /// # Errors
-/// The broker is away.
+/// The broker is down.
 pub async fn declare_watermark_queue(channel: &Channel) -> lapin::Result<ShortString> {
     let options = QueueDeclareOptions {
         passive: false,
@@ -152,7 +152,7 @@ pub async fn declare_watermark_queue(channel: &Channel) -> lapin::Result<ShortSt
         nowait: false,     // the name comes with the answer
     };
     let mut arguments = FieldTable::default();
-    // An older one says less than a newer one: they must not pile up while the replica is away.
+    // An older one says less than a newer one: they must not pile up while the replica is down.
     arguments.insert("x-max-length".into(), AMQPValue::LongLongInt(1));
     arguments.insert("x-overflow".into(), AMQPValue::LongString("drop-head".into()));
     let queue = channel.queue_declare("".into(), options, arguments).await?;
@@ -164,7 +164,7 @@ pub async fn declare_watermark_queue(channel: &Channel) -> lapin::Result<ShortSt
 /// Binds a queue for watermarks, which changes nothing if it is bound.
 ///
 /// # Errors
-/// The broker is away, or has no such queue.
+/// The broker is down, or has no such queue.
 pub async fn bind_watermark_queue(channel: &Channel, queue: &ShortString) -> lapin::Result<()> {
     let options = QueueBindOptions { nowait: false };
     channel

@@ -58,7 +58,7 @@ pub struct LoggedEvent {
     pub position: Position,
     /// Its identity, made by the service.
     pub id: Uuid,
-    /// The life of the primary in which the position counts.
+    /// The epoch in which the position counts.
     pub epoch: Uuid,
     /// When it was committed, in microseconds; strictly rising with `position`.
     pub committed_at: Timestamp,

@@ -26,7 +26,7 @@ pub const REPAIR_MAX_SLOTS: usize = 256;
 /// What is to be repaired.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Repair {
-    /// The life of the primary whose log says so.
+    /// The epoch whose log says so.
     pub epoch: Uuid,
     /// Slots, at most [`REPAIR_MAX_SLOTS`].
     pub slots: Vec<SlotRepair>,
@@ -40,7 +40,7 @@ pub struct SlotRepair {
     /// Which slot.
     pub uuid: Uuid,
     /// What was found. Where it is no longer this, nothing is changed.
-    pub found: Found,
+    pub found: RowWriters,
     /// How it must be.
     pub target: Target,
 }
@@ -49,7 +49,7 @@ pub struct SlotRepair {
 /// Whatever is written later, by an event or by hand, has another.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Found {
+pub struct RowWriters {
     /// The writer of its row; none: there was no row.
     pub slot: Option<i64>,
     /// The writer of its tombstone; none: there was no tombstone.
@@ -93,7 +93,7 @@ pub enum RepairError {
 // A member that is not known is refused: what it means might change what must be done to the row.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Wire {
+struct WireRepair {
     epoch: Uuid,
     slots: Vec<WireSlotRepair>,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
@@ -104,7 +104,7 @@ struct Wire {
 #[serde(deny_unknown_fields)]
 struct WireSlotRepair {
     uuid: Uuid,
-    found: Found,
+    found: RowWriters,
     target: WireTarget,
 }
 
@@ -172,7 +172,7 @@ impl Repair {
     }
 
     fn body(&self, slots: Vec<WireSlotRepair>, summary: bool) -> Vec<u8> {
-        to_json(&Wire { epoch: self.epoch, slots, summary })
+        to_json(&WireRepair { epoch: self.epoch, slots, summary })
     }
 
     /// Reads a message's body.
@@ -180,7 +180,7 @@ impl Repair {
     /// # Errors
     /// [`RepairError`] names the first fault: nothing that breaks a rule of the slot gets through.
     pub fn decode(body: &[u8]) -> Result<Self, RepairError> {
-        let Wire { epoch, slots, summary } = serde_json::from_slice(body)?;
+        let WireRepair { epoch, slots, summary } = serde_json::from_slice(body)?;
         if slots.len() > REPAIR_MAX_SLOTS {
             return Err(RepairError::Member("slots: too many for one message"));
         }

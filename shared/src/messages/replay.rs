@@ -35,7 +35,7 @@ pub enum ReplayRequestError {
 }
 
 #[derive(Serialize, Deserialize)]
-struct Wire {
+struct WireRequest {
     replica: String,
     from: i64,
     to: i64,
@@ -52,7 +52,8 @@ impl ReplayRequest {
     /// The request as a message's body.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
-        let wire = Wire { replica: self.replica.to_string(), from: self.from.get(), to: self.to.get() };
+        let wire =
+            WireRequest { replica: self.replica.to_string(), from: self.from.get(), to: self.to.get() };
         #[expect(
             clippy::expect_used,
             reason = "writing to memory cannot fail, and every member is text or a number"
@@ -65,7 +66,7 @@ impl ReplayRequest {
     /// # Errors
     /// [`ReplayRequestError`] names the first fault.
     pub fn decode(body: &[u8]) -> Result<Self, ReplayRequestError> {
-        let wire: Wire = serde_json::from_slice(body)?;
+        let wire: WireRequest = serde_json::from_slice(body)?;
         let replica = wire
             .replica
             .parse()

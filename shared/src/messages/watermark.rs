@@ -14,7 +14,7 @@ pub const WATERMARK_CONTENT_TYPE: &str = "application/json";
 /// remembered by the primary, so that no later event can have such a time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Watermark {
-    /// The life of the primary in which the position counts.
+    /// The epoch in which the position counts.
     pub epoch: Uuid,
     /// The log's last position; 0 while it is empty.
     pub position: i64,

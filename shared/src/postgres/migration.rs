@@ -14,7 +14,7 @@ const SESSION: SessionKind =
 /// Why the schema is not as it should be.
 #[derive(Debug, thiserror::Error)]
 pub enum MigrateError {
-    /// The database is away.
+    /// The database is down.
     #[error(transparent)]
     Connect(#[from] ConnectError),
     /// The lock was not to be had, or the connection was lost.

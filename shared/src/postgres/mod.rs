@@ -20,7 +20,7 @@ use tokio_postgres::{
 };
 use tokio_util::sync::CancellationToken;
 
-/// How long connecting may take, log-in included. Short, so that a part which is away is known to be within 1 s.
+/// How long connecting may take, log-in included. Short, so that a dependency which is down is known to be within 1 s.
 pub const CONNECT_DEADLINE: Duration = Duration::from_millis(800);
 
 /// Where a database is, password included; `Debug` hides the password.

@@ -1,4 +1,4 @@
-//! Which of the parts around a service are up, and since when. Whoever works with a part reports here; `/readyz`
+//! Which of the dependencies around a service are up, and since when. Whoever works with a dependency reports here; `/readyz`
 //! and the handlers read.
 
 use std::{
@@ -12,25 +12,25 @@ use serde::Serialize;
 
 use crate::time;
 
-/// When a caller may try again after a part was away or too much was waiting, in seconds. Parts are looked for about
+/// When a caller may try again after a dependency was down or too much was waiting, in seconds. Dependencies are looked for about
 /// once a second.
 pub const RETRY_AFTER_SECS: u32 = 1;
 
-/// Whether a part answers.
+/// Whether a dependency answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum PartState {
+pub enum DependencyState {
     /// It answered last time.
     Up,
     /// It has not been reached yet, or it was lost.
-    Away,
+    Down,
 }
 
-/// What is known of a part.
+/// What is known of a dependency.
 #[derive(Clone, Debug, Serialize)]
-pub struct PartStatus {
+pub struct DependencyStatus {
     /// Whether it answers.
-    pub state: PartState,
+    pub state: DependencyState,
     /// Since when that is so.
     #[serde(with = "time")]
     pub since: Timestamp,
@@ -42,19 +42,19 @@ pub struct PartStatus {
     pub was_reached: bool,
 }
 
-/// One part, as seen by one service. Clones share the same state.
+/// One dependency, as seen by one service. Clones share the same state.
 #[derive(Clone, Debug)]
-pub struct Part {
+pub struct Dependency {
     name: &'static str,
-    status: Arc<Mutex<PartStatus>>,
+    status: Arc<Mutex<DependencyStatus>>,
 }
 
-impl Part {
-    /// A part that has not been reached yet.
+impl Dependency {
+    /// A dependency that has not been reached yet.
     #[must_use]
     pub fn new(name: &'static str) -> Self {
-        let status = PartStatus {
-            state: PartState::Away,
+        let status = DependencyStatus {
+            state: DependencyState::Down,
             since: Timestamp::now(),
             detail: Some("not reached yet".into()),
             was_reached: false,
@@ -62,7 +62,7 @@ impl Part {
         Self { name, status: Arc::new(Mutex::new(status)) }
     }
 
-    /// The part's name in `/readyz`.
+    /// The dependency's name in `/readyz`.
     #[must_use]
     pub fn name(&self) -> &'static str {
         self.name
@@ -70,38 +70,38 @@ impl Part {
 
     /// What is known now.
     #[must_use]
-    pub fn status(&self) -> PartStatus {
+    pub fn status(&self) -> DependencyStatus {
         self.status.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Whether the part answered last time.
+    /// Whether the dependency answered last time.
     #[must_use]
     pub fn is_up(&self) -> bool {
-        self.status().state == PartState::Up
+        self.status().state == DependencyState::Up
     }
 
-    /// Reports that the part answers. Logged when that is news.
+    /// Reports that the dependency answers. Logged when that is news.
     pub fn up(&self) {
-        if self.set(PartState::Up, None) {
-            tracing::info!(part = self.name, "part is up");
+        if self.set(DependencyState::Up, None) {
+            tracing::info!(dependency = self.name, "dependency is up");
         }
     }
 
-    /// Reports that the part does not answer, and what is waited for. Logged when that is news.
-    pub fn away(&self, detail: &'static str, cause: &(dyn std::error::Error + 'static)) {
-        if self.set(PartState::Away, Some(detail.into())) {
-            tracing::warn!(part = self.name, detail, cause, "part is away");
+    /// Reports that the dependency does not answer, and what is waited for. Logged when that is news.
+    pub fn down(&self, detail: &'static str, cause: &(dyn std::error::Error + 'static)) {
+        if self.set(DependencyState::Down, Some(detail.into())) {
+            tracing::warn!(dependency = self.name, detail, cause, "dependency is down");
         }
     }
 
-    /// Reports that the part lacks something, and what. Logged when that is news.
-    pub fn lacking(&self, what: String) {
-        if self.set(PartState::Away, Some(what.clone().into())) {
-            tracing::warn!(part = self.name, detail = what, "part is away");
+    /// Reports that the dependency lacks something, and what. Logged when that is news.
+    pub fn down_because(&self, what: String) {
+        if self.set(DependencyState::Down, Some(what.clone().into())) {
+            tracing::warn!(dependency = self.name, detail = what, "dependency is down");
         }
     }
 
-    fn set(&self, state: PartState, detail: Option<Cow<'static, str>>) -> bool {
+    fn set(&self, state: DependencyState, detail: Option<Cow<'static, str>>) -> bool {
         let mut status = self.status.lock().unwrap_or_else(PoisonError::into_inner);
         let news = status.state != state || status.detail != detail;
         if status.state != state {
@@ -109,7 +109,7 @@ impl Part {
         }
         status.state = state;
         status.detail = detail;
-        status.was_reached |= state == PartState::Up;
+        status.was_reached |= state == DependencyState::Up;
         news
     }
 }
@@ -118,11 +118,11 @@ impl Part {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ReadyStatus {
-    /// Every part is up.
+    /// Every dependency is up.
     Ready,
-    /// Some part is away.
+    /// Some dependency is down.
     Degraded,
-    /// Of no use yet: some part has not been reached since the start.
+    /// Of no use yet: some dependency has not been reached since the start.
     Starting,
     /// About to end: no new work, please.
     Draining,
@@ -133,27 +133,28 @@ pub enum ReadyStatus {
 pub struct Readiness {
     /// How the service is.
     pub status: ReadyStatus,
-    /// How each part is, by name.
-    pub parts: BTreeMap<&'static str, PartStatus>,
+    /// How each dependency is, by name.
+    pub dependencies: BTreeMap<&'static str, DependencyStatus>,
     #[serde(skip)]
     useful: bool,
 }
 
 impl Readiness {
-    /// Sums up the parts. `useful` says whether the service can do its work with the parts that are up.
+    /// Sums up the dependencies. `useful` says whether the service can do its work with the dependencies that are up.
     #[must_use]
-    pub fn of(parts: &[&Part], useful: bool, draining: bool) -> Self {
-        let parts: BTreeMap<_, _> = parts.iter().map(|part| (part.name(), part.status())).collect();
+    pub fn of(dependencies: &[&Dependency], useful: bool, draining: bool) -> Self {
+        let dependencies: BTreeMap<_, _> =
+            dependencies.iter().map(|dependency| (dependency.name(), dependency.status())).collect();
         let status = if draining {
             ReadyStatus::Draining
-        } else if parts.values().all(|part| part.state == PartState::Up) {
+        } else if dependencies.values().all(|dependency| dependency.state == DependencyState::Up) {
             ReadyStatus::Ready
-        } else if !useful && parts.values().any(|part| !part.was_reached) {
+        } else if !useful && dependencies.values().any(|dependency| !dependency.was_reached) {
             ReadyStatus::Starting
         } else {
             ReadyStatus::Degraded
         };
-        Self { status, parts, useful: useful && !draining }
+        Self { status, dependencies, useful: useful && !draining }
     }
 
     /// Whether to send work: the answer is 200, else 503.

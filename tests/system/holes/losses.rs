@@ -156,7 +156,7 @@ fn a_pair_whose_only_queue_was_unbound_says_so_and_binds_it_again() -> Result<()
             }
             let client = pair.client();
             eventually(RECOVERY, "the relay says that nobody is bound", async || {
-                let relay = client.readyz().await?.body["parts"]["relay"].clone();
+                let relay = client.readyz().await?.body["dependencies"]["relay"].clone();
                 ensure!(relay["detail"] == "no replica's queue is bound yet", "it says {relay}");
                 Ok(())
             })

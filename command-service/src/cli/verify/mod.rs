@@ -18,10 +18,10 @@ use crate::{
     relay::publisher::PublishError,
     settings::Settings,
     verify::{
-        Request,
+        VerifyRequest,
         error::VerifyError,
-        inspector::InspectError,
-        report::{Finding, Progress, Report},
+        report::{Finding, Report, VerifyProgress},
+        side_session::SideError,
         verify,
     },
 };
@@ -29,12 +29,12 @@ use crate::{
 impl From<VerifyError> for CliError {
     fn from(error: VerifyError) -> Self {
         match error {
-            VerifyError::Inspect(InspectError::Away(part)) => Self::Away(part),
-            VerifyError::Inspect(InspectError::Refused { .. }) => Self::Other(error.into()),
+            VerifyError::Side(SideError::Down(dependency)) => Self::Down(dependency),
+            VerifyError::Side(SideError::Refused { .. }) => Self::Other(error.into()),
             VerifyError::Publish(PublishError::Unroutable) => {
                 Self::BadInput("that replica has no queue: start its event-consumer first".to_owned())
             }
-            VerifyError::Publish(_) => Self::Away("the broker"),
+            VerifyError::Publish(_) => Self::Down("the broker"),
             VerifyError::OtherEpoch
             | VerifyError::Ahead { .. }
             | VerifyError::Behind { .. }
@@ -51,7 +51,7 @@ pub(super) async fn run(
     wait: Duration,
     json: bool,
 ) -> Result<(), CliError> {
-    let request = Request {
+    let request = VerifyRequest {
         primary: &settings.primary,
         replica: &settings.replica,
         wait,
@@ -92,10 +92,10 @@ fn progress() -> ProgressBar {
     }
 }
 
-fn show(bar: &ProgressBar, done: Progress) {
+fn show(bar: &ProgressBar, done: VerifyProgress) {
     bar.set_message(match done {
-        Progress::Log(position) => format!("log read up to position {position}"),
-        Progress::Slots(slots) => format!("{slots} slots compared"),
+        VerifyProgress::Log(position) => format!("log read up to position {position}"),
+        VerifyProgress::Slots(slots) => format!("{slots} slots compared"),
     });
     bar.tick();
 }

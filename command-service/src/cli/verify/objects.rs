@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use shared::time;
 
 use crate::verify::{
-    difference::{Difference, Flaw, Found, SlotDifference, SlotRow, Tombstone, WriteRow},
+    difference::{Difference, Flaw, FoundSlot, SlotDifference, SlotRow, Tombstone, WriteRow},
     report::Finding,
 };
 
@@ -40,15 +40,15 @@ pub(super) fn as_json(finding: &Finding, repaired: bool) -> Value {
 }
 
 fn slot_as_json(difference: &SlotDifference) -> Value {
-    let SlotDifference { uuid, found, expected, position, letter, .. } = difference;
-    let Found { slot, tombstone, .. } = found;
+    let SlotDifference { uuid, found, expected, position, dead_letter, .. } = difference;
+    let FoundSlot { slot, tombstone, .. } = found;
     let (due, due_tombstone) = expected.parts();
     json!({
         "uuid": uuid,
         "found": state_as_json(slot.as_ref(), tombstone.as_ref()),
         "expected": state_as_json(due, due_tombstone),
         "position": position,
-        "letter": letter,
+        "dead_letter": dead_letter,
     })
 }
 

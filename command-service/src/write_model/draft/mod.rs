@@ -16,7 +16,7 @@ use uuid::Uuid;
 
 use self::{
     joining::Joining,
-    state::{Decided, MadeBy, State},
+    state::{Decided, DraftState, MadeBy},
 };
 pub use self::{
     state::{Stamps, StoredSlot},
@@ -24,7 +24,7 @@ pub use self::{
 };
 use super::idempotency_keys::{DraftKey, Keys};
 use crate::{
-    commands::{Ask, Request},
+    commands::{Commands, Submission},
     register::place::Sighting,
 };
 
@@ -77,18 +77,18 @@ impl Draft {
     /// Decides the commands one after the other; on slots that were there before the batch, each sees what those
     /// before it did.
     #[must_use]
-    pub fn decide(asks: &[&Ask], slots: &Slots, keys: &Keys) -> Self {
-        let mut states: HashMap<Uuid, State> =
-            slots.locked.iter().map(|(uuid, stored)| (*uuid, State::before(stored))).collect();
+    pub fn decide(submissions: &[&Submission], slots: &Slots, keys: &Keys) -> Self {
+        let mut states: HashMap<Uuid, DraftState> =
+            slots.locked.iter().map(|(uuid, stored)| (*uuid, DraftState::before(stored))).collect();
         let mut joining = Joining::new(keys);
         let mut draft = Self::default();
-        for (number, ask) in asks.iter().enumerate() {
-            let decided = joining.known(ask, &draft.decided).unwrap_or_else(|| {
-                let decided = draft.decide_one(ask, slots, &mut states);
-                if let Some(key) = &ask.key {
+        for (number, submission) in submissions.iter().enumerate() {
+            let decided = joining.known(submission, &draft.decided).unwrap_or_else(|| {
+                let decided = draft.decide_one(submission, slots, &mut states);
+                if let Some(key) = &submission.key {
                     joining.note(key, number);
                     draft.keys.extend(decided.kept_at().map(|at| DraftKey { key: key.clone(), at }));
-                    draft.rest_on(ask.request.existing_slot(), slots);
+                    draft.rest_on(submission.request.existing_slot(), slots);
                 }
                 decided
             });
@@ -113,10 +113,17 @@ impl Draft {
         self.events.is_empty() && self.keys.is_empty()
     }
 
-    fn decide_one(&mut self, ask: &Ask, slots: &Slots, states: &mut HashMap<Uuid, State>) -> Decided {
-        match &ask.request {
-            Request::One(command) => self.decide_command(command, ask.traceparent.as_ref(), slots, states),
-            Request::CreateAll(creates) => self.decide_creates(creates, ask.traceparent.as_ref()),
+    fn decide_one(
+        &mut self,
+        submission: &Submission,
+        slots: &Slots,
+        states: &mut HashMap<Uuid, DraftState>,
+    ) -> Decided {
+        match &submission.request {
+            Commands::One(command) => {
+                self.decide_command(command, submission.traceparent.as_ref(), slots, states)
+            }
+            Commands::CreateAll(creates) => self.decide_creates(creates, submission.traceparent.as_ref()),
         }
     }
 
@@ -127,7 +134,7 @@ impl Draft {
         for slot in &slots {
             self.append(SlotEvent::Created(slot.clone()), None, traceparent);
         }
-        Decided::AllStand { slots, first_event }
+        Decided::AllCreated { slots, first_event }
     }
 
     fn decide_command(
@@ -135,7 +142,7 @@ impl Draft {
         command: &Command,
         traceparent: Option<&String>,
         slots: &Slots,
-        states: &mut HashMap<Uuid, State>,
+        states: &mut HashMap<Uuid, DraftState>,
     ) -> Decided {
         let existing = command.existing_slot();
         if existing.is_some_and(|uuid| slots.held.contains(&uuid)) {
@@ -146,7 +153,8 @@ impl Draft {
             Err(rejection) => return Decided::rejected(rejection, before),
             Ok(Some(event)) => event,
             Ok(None) => {
-                return before.map_or(Decided::Rejected(Rejection::NotFound), |s| Decided::Stands(s.clone()));
+                return before
+                    .map_or(Decided::Rejected(Rejection::NotFound), |s| Decided::Updated(s.clone()));
             }
         };
         let created_at = before.and_then(|state| state.created_at);
@@ -155,16 +163,16 @@ impl Draft {
         let number = self.append(event, created_at, traceparent);
         match after {
             Some(slot) => {
-                let state = State { slot, created_at, made_by: MadeBy::Event(number) };
+                let state = DraftState { slot, created_at, made_by: MadeBy::Event(number) };
                 // A slot of this very batch is not there for its other commands: nobody can know it yet.
                 if existing.is_some() {
                     states.insert(uuid, state.clone());
                 }
-                Decided::Stands(state)
+                if existing.is_some() { Decided::Updated(state) } else { Decided::Created(state) }
             }
             None => {
                 states.remove(&uuid);
-                Decided::Removed { event: number, version }
+                Decided::Deleted { event: number, version }
             }
         }
     }

@@ -29,7 +29,7 @@ pub struct Stamps {
     pub position: Position,
     /// The first event's commit time.
     pub time: Timestamp,
-    /// The life of the primary.
+    /// The epoch.
     pub epoch: Uuid,
 }
 
@@ -62,7 +62,7 @@ pub(super) enum MadeBy {
 }
 
 #[derive(Clone, Debug)]
-pub(super) struct State {
+pub(super) struct DraftState {
     pub(super) slot: Slot,
     pub(super) created_at: Option<Timestamp>,
     pub(super) made_by: MadeBy,
@@ -70,12 +70,13 @@ pub(super) struct State {
 
 #[derive(Clone, Debug)]
 pub(super) enum Decided {
-    Stands(State),
-    AllStand {
+    Created(DraftState),
+    Updated(DraftState),
+    AllCreated {
         slots: Vec<Slot>,
         first_event: usize,
     },
-    Removed {
+    Deleted {
         event: usize,
         version: Version,
     },
@@ -93,7 +94,7 @@ pub(super) enum Decided {
     KeyInUse,
 }
 
-impl State {
+impl DraftState {
     pub(super) fn before(stored: &StoredSlot) -> Self {
         Self {
             slot: stored.record.slot.clone(),

@@ -1,4 +1,4 @@
-//! What cannot be applied, set aside in the transaction that settles the rest of its batch.
+//! What cannot be applied, dead-lettered in the transaction that settles the rest of its batch.
 
 pub mod open;
 pub mod retry;
@@ -10,7 +10,7 @@ use crate::batch::{Received, ReceivedRepair, Unreadable, storable};
 
 /// A dead letter to be written.
 #[derive(Clone, Debug)]
-pub struct Letter<'d> {
+pub struct DeadLetter<'d> {
     /// The position that is settled by it, if any.
     pub position: Option<Position>,
     /// Why it could not be applied.
@@ -19,7 +19,7 @@ pub struct Letter<'d> {
     properties: &'d AMQPProperties,
 }
 
-impl<'d> Letter<'d> {
+impl<'d> DeadLetter<'d> {
     /// For what could not be read.
     #[must_use]
     pub fn unreadable(unreadable: &Unreadable<'d>) -> Self {
@@ -71,7 +71,7 @@ pub fn properties_of(headers: &str) -> AMQPProperties {
 
 /// Letters as the columns that the statement takes.
 #[derive(Debug, Default)]
-pub(super) struct LetterColumns<'d> {
+pub(super) struct DeadLetterColumns<'d> {
     pub(super) positions: Vec<Option<i64>>,
     pub(super) types: Vec<Option<String>>,
     pub(super) reasons: Vec<String>,
@@ -79,8 +79,8 @@ pub(super) struct LetterColumns<'d> {
     pub(super) bodies: Vec<&'d [u8]>,
 }
 
-impl<'d> LetterColumns<'d> {
-    pub(super) fn of(letters: &[Letter<'d>]) -> Self {
+impl<'d> DeadLetterColumns<'d> {
+    pub(super) fn of(letters: &[DeadLetter<'d>]) -> Self {
         let mut columns = Self::default();
         for letter in letters {
             columns.positions.push(letter.position.map(Position::get));

@@ -5,7 +5,7 @@ use shared::postgres::{DatabaseUrl, Session};
 use tokio_postgres::{Error, Row};
 
 use crate::projection::{
-    fault::OpenError,
+    fault::ReplicaOpenError,
     session::KIND,
     statements::{FORGET, LOCK_ROW, ONE, PAGE},
 };
@@ -15,17 +15,17 @@ const PAGE_LETTERS: i64 = 1_000;
 
 /// A letter without its content.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Summary {
+pub struct DeadLetterSummary {
     /// Its number.
     pub id: i64,
-    /// The position that was settled by setting it aside; none for what could not be read.
+    /// The position that was settled by dead-lettering it; none for what could not be read.
     pub position: Option<i64>,
     /// The message's type, as it claimed.
     pub kind: Option<String>,
     /// Why it could not be applied.
     pub reason: String,
-    /// When it was set aside first.
-    pub set_aside_at: Timestamp,
+    /// When it was dead-lettered first.
+    pub dead_lettered_at: Timestamp,
     /// How often it was retried.
     pub retries: i32,
     /// Why the last retry failed.
@@ -36,23 +36,23 @@ pub struct Summary {
 
 /// A letter with its content.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct OpenLetter {
+pub struct OpenDeadLetter {
     /// All but the content.
-    pub summary: Summary,
+    pub summary: DeadLetterSummary,
     /// The message's properties and headers, as JSON.
     pub headers: String,
     /// The event, or the whole message if it could not be taken apart.
     pub body: Vec<u8>,
 }
 
-impl Summary {
+impl DeadLetterSummary {
     fn of(row: &Row) -> Result<Self, Error> {
         Ok(Self {
             id: row.try_get("id")?,
             position: row.try_get("position")?,
             kind: row.try_get("type")?,
             reason: row.try_get("reason")?,
-            set_aside_at: row.try_get("set_aside_at")?,
+            dead_lettered_at: row.try_get("dead_lettered_at")?,
             retries: row.try_get("retries")?,
             last_retry_reason: row.try_get("last_retry_reason")?,
             body_bytes: row.try_get("body_bytes")?,
@@ -62,43 +62,43 @@ impl Summary {
 
 /// A connection on which letters are looked at.
 #[derive(Debug)]
-pub struct OpenLetters(Session);
+pub struct OpenDeadLetters(Session);
 
-impl OpenLetters {
+impl OpenDeadLetters {
     /// Connects.
     ///
     /// # Errors
-    /// [`OpenError`].
-    pub async fn open(replica: &DatabaseUrl) -> Result<Self, OpenError> {
+    /// [`ReplicaOpenError`].
+    pub async fn open(replica: &DatabaseUrl) -> Result<Self, ReplicaOpenError> {
         let session = replica.connect(KIND).await?;
         // Whether the schema is there is better said now than in the middle.
-        session.prepare(PAGE).await.map_err(|error| OpenError::preparing(error, &session))?;
+        session.prepare(PAGE).await.map_err(|error| ReplicaOpenError::preparing(error, &session))?;
         Ok(Self(session))
     }
 
     /// The letters behind the one with this number, in order; as many as one go takes. None are left when it is empty.
     ///
     /// # Errors
-    /// The replica is away, or refused.
-    pub async fn page_behind(&self, id: i64) -> Result<Vec<Summary>, Error> {
-        self.0.query(PAGE, &[&id, &PAGE_LETTERS]).await?.iter().map(Summary::of).collect()
+    /// The replica is down, or refused.
+    pub async fn page_behind(&self, id: i64) -> Result<Vec<DeadLetterSummary>, Error> {
+        self.0.query(PAGE, &[&id, &PAGE_LETTERS]).await?.iter().map(DeadLetterSummary::of).collect()
     }
 
     /// The letter with this number, if it is open.
     ///
     /// # Errors
-    /// The replica is away, or refused.
-    pub async fn one(&self, id: i64) -> Result<Option<OpenLetter>, Error> {
+    /// The replica is down, or refused.
+    pub async fn one(&self, id: i64) -> Result<Option<OpenDeadLetter>, Error> {
         let Some(row) = self.0.query_opt(ONE, &[&id]).await? else { return Ok(None) };
         let (headers, body) = (row.try_get("headers")?, row.try_get("body")?);
-        Ok(Some(OpenLetter { summary: Summary::of(&row)?, headers, body }))
+        Ok(Some(OpenDeadLetter { summary: DeadLetterSummary::of(&row)?, headers, body }))
     }
 
     /// Forgets a letter. Its position, if it has one, stays settled: the replica is complete without that event. False:
     /// there is no such letter.
     ///
     /// # Errors
-    /// The replica is away, or refused; the letter may be gone all the same.
+    /// The replica is down, or refused; the letter may be gone all the same.
     pub async fn discard(&mut self, id: i64) -> Result<bool, Error> {
         let transaction = self.0.transaction().await?;
         transaction.execute(LOCK_ROW, &[]).await?;

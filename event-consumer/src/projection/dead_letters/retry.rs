@@ -11,9 +11,9 @@ use crate::{
     projection::{
         apply::{APPLY_DEADLINE, lock_status, project, settle},
         fault::ApplyError,
-        repair::{Mended, mend, recount},
+        repair::{Repaired, recount, repair_rows},
         session::ReplicaSession,
-        statements::{FORGET, LETTER, NOTE_FAILURE, Param, Statements},
+        statements::{DEAD_LETTER, FORGET, NOTE_FAILURE, Param, Statements},
     },
 };
 
@@ -45,13 +45,13 @@ async fn retry_now(replica: &mut ReplicaSession, id: i64) -> Result<Retried, App
     let mut transaction = session.transaction().await?;
     // Before the letter, as everywhere: whoever holds a letter waits for nobody.
     lock_status(&transaction, statements, &Batch::default()).await?;
-    let Some(row) = transaction.query_opt(LETTER, &[&id]).await? else {
+    let Some(row) = transaction.query_opt(DEAD_LETTER, &[&id]).await? else {
         return Ok(Retried::Absent);
     };
     let (position, headers, body): (Option<i64>, String, Vec<u8>) =
         (row.try_get("position")?, row.try_get("headers")?, row.try_get("body")?);
     let properties = properties_of(&headers);
-    let batch = Batch::of_letter(&body, &properties);
+    let batch = Batch::of_dead_letter(&body, &properties);
     let failure = match unfit(&batch, position) {
         Some(reason) => Some(reason),
         None => refused(&mut transaction, statements, &batch).await?,
@@ -90,8 +90,8 @@ async fn refused(
     }
     let savepoint = transaction.transaction().await?;
     match apply_all(&savepoint, statements, batch).await {
-        Ok(Mended::Done) => savepoint.commit().await?,
-        Ok(Mended::ForeignEpoch) => {
+        Ok(Repaired::Done) => savepoint.commit().await?,
+        Ok(Repaired::ForeignEpoch) => {
             savepoint.rollback().await?;
             return Ok(Some("it is a repair of another epoch than the replica holds".to_owned()));
         }
@@ -110,15 +110,15 @@ async fn apply_all(
     transaction: &Transaction<'_>,
     statements: &Statements,
     batch: &Batch<'_>,
-) -> Result<Mended, tokio_postgres::Error> {
+) -> Result<Repaired, tokio_postgres::Error> {
     project(transaction, statements, &batch.events).await?;
     for received in &batch.repairs {
-        if mend(transaction, statements, &received.repair).await? == Mended::ForeignEpoch {
-            return Ok(Mended::ForeignEpoch);
+        if repair_rows(transaction, statements, &received.repair).await? == Repaired::ForeignEpoch {
+            return Ok(Repaired::ForeignEpoch);
         }
         if received.repair.summary {
             recount(transaction, statements, &received.repair).await?;
         }
     }
-    Ok(Mended::Done)
+    Ok(Repaired::Done)
 }

@@ -5,7 +5,7 @@ use shared::postgres::{ConnectError, migration::MigrateError};
 /// Why a step of a rebuild failed. The replica is as it was, unless [`has_swapped`](super::Director::has_swapped) says otherwise.
 #[derive(Debug, thiserror::Error)]
 pub enum StepError {
-    /// The replica is away.
+    /// The replica is down.
     #[error(transparent)]
     Connect(#[from] ConnectError),
     /// The replica refused, or the connection was lost.

@@ -15,8 +15,8 @@ pub(super) const LOOK: &str = "
 
 /// The copy beside the replica, in one snapshot.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Look {
-    /// The life of the primary from which the copy's positions are; none before anything was heard of it.
+pub struct CopyStatus {
+    /// The epoch from which the copy's positions are; none before anything was heard of it.
     pub epoch: Option<Uuid>,
     /// Every position up to this one is settled in the copy.
     pub through: i64,
@@ -32,8 +32,8 @@ pub struct Look {
     pub holds_all: bool,
 }
 
-impl Look {
-    /// Whether the replica is of another life of the primary than the copy: then its positions mean nothing to the copy.
+impl CopyStatus {
+    /// Whether the replica is of another epoch than the copy: then its positions mean nothing to the copy.
     #[must_use]
     pub fn replaces_another_epoch(&self) -> bool {
         self.held_epoch.is_some_and(|held| self.epoch.is_some_and(|epoch| epoch != held))
@@ -46,7 +46,7 @@ impl Look {
         self.reach.max(told.map_or(0, |watermark| watermark.position))
     }
 
-    /// Whether the watermark is of another life of the primary than the copy.
+    /// Whether the watermark is of another epoch than the copy.
     #[must_use]
     pub fn contradicts(&self, newest: Option<&Watermark>) -> bool {
         let told = newest.map(|watermark| watermark.epoch);
@@ -66,9 +66,9 @@ impl Director {
     ///
     /// # Errors
     /// [`StepError`].
-    pub async fn look(&self) -> Result<Look, StepError> {
+    pub async fn look(&self) -> Result<CopyStatus, StepError> {
         let row = self.session.query_one(LOOK, &[]).await?;
-        Ok(Look {
+        Ok(CopyStatus {
             epoch: row.try_get("epoch")?,
             through: row.try_get("through")?,
             reach: row.try_get("reach")?,

@@ -22,8 +22,8 @@ pub mod swap;
 
 pub use director::{Director, SCHEMA};
 pub use fault::StepError;
-pub use look::Look;
-pub use swap::{Counts, Swap};
+pub use look::CopyStatus;
+pub use swap::{Swap, SwapCounts};
 
 /// The statements that are no utilities, for the test that prepares them beside a copy.
 pub const STATEMENTS: [&str; 10] = [

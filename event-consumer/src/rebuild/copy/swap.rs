@@ -37,7 +37,7 @@ pub(super) const RENUMBER_LETTERS: &str = "UPDATE rebuild.dead_letters SET id = 
 const CONTINUE_NUMBERS: &str =
     "SELECT setval('rebuild.dead_letters_id_seq', last_value, is_called) FROM public.dead_letters_id_seq";
 
-pub(super) const KEEP_LETTERS: &str = include_str!("sql/letters.sql");
+pub(super) const KEEP_LETTERS: &str = include_str!("sql/dead_letters.sql");
 
 /// Here reads wait. No longer than this in all, and less than it takes the server to look for a deadlock: it must be us
 /// who give way.
@@ -86,7 +86,7 @@ pub enum Swap {
 
 /// What the replica holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Counts {
+pub struct SwapCounts {
     /// Every position up to this one is settled.
     pub applied_through: i64,
     /// How many slots there are.
@@ -154,9 +154,9 @@ impl Director {
     ///
     /// # Errors
     /// [`StepError`].
-    pub async fn count(&self) -> Result<Counts, StepError> {
+    pub async fn count(&self) -> Result<SwapCounts, StepError> {
         let row = self.session.query_one(COUNT, &[]).await?;
-        Ok(Counts {
+        Ok(SwapCounts {
             applied_through: row.try_get("applied_through")?,
             slots: row.try_get("slots")?,
             dead_letters: row.try_get("dead_letters")?,

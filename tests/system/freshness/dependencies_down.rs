@@ -1,4 +1,4 @@
-//! What each demand comes to while a part is away.
+//! What each demand comes to while a dependency is down.
 
 use std::time::Duration;
 

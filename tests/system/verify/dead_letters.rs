@@ -1,4 +1,4 @@
-//! What was set aside is told from what is lost.
+//! What was dead-lettered is told from what is lost.
 
 use anyhow::{Result, ensure};
 use serde_json::json;
@@ -23,8 +23,10 @@ fn what_an_open_dead_letter_keeps_back_is_set_aside_until_it_is_retried() -> Res
         pair.replica.accept_culprits().await?;
         run(pair, &["retry", "--all"]).await?.expect(0)?;
 
-        let mut expected =
-            [("set aside".to_owned(), Some(changed.uuid)), ("set aside".to_owned(), Some(created.uuid))];
+        let mut expected = [
+            ("dead-lettered".to_owned(), Some(changed.uuid)),
+            ("dead-lettered".to_owned(), Some(created.uuid)),
+        ];
         expected.sort();
         for verified in [&found, &not_healed] {
             assert_eq!(
@@ -34,7 +36,10 @@ fn what_an_open_dead_letter_keeps_back_is_set_aside_until_it_is_retried() -> Res
             );
             for line in &verified.differences {
                 let position = if line["uuid"] == json!(created.uuid) { 2 } else { 3 };
-                assert_eq!((&line["position"], &line["letter"]), (&json!(position), &json!(position - 1)));
+                assert_eq!(
+                    (&line["position"], &line["dead_letter"]),
+                    (&json!(position), &json!(position - 1))
+                );
             }
         }
         assert_eq!(not_healed.total["healed"], json!(0), "what the replica refuses is not sent to it again");
@@ -53,10 +58,10 @@ fn a_slot_that_an_open_letter_does_not_keep_back_any_more_is_right() -> Result<(
         letters_are(pair, 1).await?;
         client.change(slot.uuid, json!({ "name": "Renamed" })).await?.slot(200)?;
 
-        // The letter is still open, and a later event has taken its place.
+        // The dead letter is still open, and a later event has taken its place.
         assert_right(pair).await?;
 
-        // A row that is wrong is wrong, letter or not.
+        // A row that is wrong is wrong, dead letter or not.
         let edit = "UPDATE parking_slots SET status = 'blocked' WHERE uuid = $1";
         ensure!(pair.replica.sql().await?.execute(edit, &[&slot.uuid]).await? == 1, "nothing was edited");
         let healed = verify(pair, &["--repair"]).await?;
@@ -79,7 +84,7 @@ fn an_event_that_was_set_aside_and_sent_again_after_the_fix_is_not_missing() -> 
         Run::command_service(pair, &replay)?.end().await?.expect(0)?;
 
         eventually(RECOVERY, "it is applied", async || {
-            // Its letter is open all the same.
+            // Its dead letter is open all the same.
             assert_right(pair).await
         })
         .await?;
@@ -130,7 +135,7 @@ fn what_the_replica_refuses_keeps_nothing_else_from_being_healed() -> Result<()>
             "SELECT count(*) FROM dead_letters WHERE position IS NOT NULL OR type <> 'parking.repair'";
         let odd: i64 = sql.query_one(settled, &[]).await?.try_get(0)?;
         assert_eq!(odd, 0, "a repair settles no position");
-        // The letter of the repair, retried after the fix, heals it too.
+        // The dead letter of the repair, retried after the fix, heals it too.
         pair.replica.accept_culprits().await?;
         run(pair, &["retry", "--all"]).await?.expect(0)?;
         assert_right(pair).await?;

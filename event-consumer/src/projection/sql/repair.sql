@@ -42,4 +42,4 @@ placed AS (
     SET version = excluded.version, created_at = excluded.created_at, updated_at = excluded.updated_at,
         status = excluded.status, name = excluded.name
 )
-SELECT is_this, (SELECT count(*) FROM due) AS mended FROM its_epoch
+SELECT is_this, (SELECT count(*) FROM due) AS repaired FROM its_epoch

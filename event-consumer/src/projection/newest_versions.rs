@@ -28,7 +28,7 @@ pub struct Upserts<'e> {
 
 /// Slots to be buried, as columns.
 #[derive(Clone, Debug, Default)]
-pub struct Burials {
+pub struct Deletes {
     /// Which slots.
     pub uuids: Vec<Uuid>,
     /// The versions of their deletes.
@@ -39,14 +39,14 @@ pub struct Burials {
 
 /// What a batch comes to.
 #[derive(Clone, Debug, Default)]
-pub struct Winners<'e> {
+pub struct NewestVersions<'e> {
     /// The slots that still are.
     pub upserts: Upserts<'e>,
     /// The slots that are no more.
-    pub burials: Burials,
+    pub deletes: Deletes,
 }
 
-impl<'e> Winners<'e> {
+impl<'e> NewestVersions<'e> {
     /// Takes the highest version of each slot; of equal ones the first.
     #[must_use]
     pub fn of(events: impl IntoIterator<Item = &'e LoggedEvent>) -> Self {
@@ -78,9 +78,9 @@ impl<'e> Winners<'e> {
             self.upserts.statuses.push(slot.status.as_str());
             self.upserts.names.push(slot.name.as_str());
         } else if let SlotEvent::Deleted { uuid, version } = logged.event {
-            self.burials.uuids.push(uuid);
-            self.burials.versions.push(version.get());
-            self.burials.deleted_at.push(logged.committed_at);
+            self.deletes.uuids.push(uuid);
+            self.deletes.versions.push(version.get());
+            self.deletes.deleted_at.push(logged.committed_at);
         }
     }
 }

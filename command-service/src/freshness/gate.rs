@@ -2,17 +2,12 @@
 
 use std::{sync::Arc, time::Duration};
 
-use jiff::{SignedDuration, Timestamp};
-use tokio::{
-    sync::{OwnedSemaphorePermit, Semaphore},
-    time::{Instant, sleep_until},
-};
-use tokio_util::sync::CancellationToken;
-use uuid::Uuid;
-
+pub use super::outcome::{Fresh, Freshness, Unmet};
 use super::{
     demand::{Bounded, Demand, Lack, Need, OnTimeout, ReplicaLevel},
+    receipt_check::{is_another, judge, position_of, reaches},
     waiting::Waiting,
+    waiting_read::WaitingRead,
 };
 use crate::{
     primary::log_end::{LogEndError, LogEndHandle},
@@ -20,76 +15,17 @@ use crate::{
         replica::{Read, ReadError},
         status::{HandedBack, ReplicaStatus},
     },
-    register::{place::LogEnd, receipt::Receipt},
+    register::receipt::Receipt,
 };
+use jiff::{SignedDuration, Timestamp};
+use tokio::{
+    sync::Semaphore,
+    time::{Instant, sleep_until},
+};
+use tokio_util::sync::CancellationToken;
 
 /// The longest that a caller is told to wait before it tries again, in seconds.
 const RETRY_AFTER_SECS_MAX: u32 = 60;
-
-/// How a read's demand ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Freshness {
-    /// Nothing was demanded.
-    Eventual,
-    /// What was demanded holds.
-    Satisfied,
-    /// It does not, and the caller takes that.
-    Stale,
-}
-
-/// What a read found, and how fresh that is.
-#[derive(Clone, Debug)]
-pub struct Fresh<T> {
-    /// What it found.
-    pub read: Read<T>,
-    /// How its demand ended.
-    pub freshness: Freshness,
-    /// How long ago the replica was complete; not less than it truly was.
-    pub lag: Option<Duration>,
-    /// How long it waited for the demand to be met.
-    pub waited: Duration,
-}
-
-/// Why a read has no answer.
-#[derive(Debug, thiserror::Error)]
-pub enum Unmet {
-    /// The replica is down, or refused.
-    #[error(transparent)]
-    Read(#[from] ReadError),
-    /// What was demanded needs a look at the primary, which is down.
-    #[error("the primary database is down")]
-    PrimaryDown,
-    /// A receipt names a position that the log has not reached.
-    #[error("a receipt lies beyond the end of the log")]
-    BeyondLog,
-    /// A receipt is of another epoch.
-    #[error("a receipt is of another epoch")]
-    ForeignReceipt,
-    /// A write of which a receipt was handed back was dead-lettered on the replica.
-    #[error("a write was dead-lettered")]
-    DeadLettered,
-    /// The demand was not met in time.
-    #[error("the replica is behind")]
-    Behind {
-        /// When it may be, judged by how far it is behind, in seconds.
-        retry_after_secs: u32,
-    },
-    /// Too many reads wait.
-    #[error("too many reads are waiting")]
-    TooMany,
-    /// The service is about to end.
-    #[error("the service is about to end")]
-    Stopping,
-}
-
-impl From<LogEndError> for Unmet {
-    fn from(error: LogEndError) -> Self {
-        match error {
-            LogEndError::Down => Self::PrimaryDown,
-            LogEndError::TooMany => Self::TooMany,
-        }
-    }
-}
 
 /// The gate. Clones are the same.
 #[derive(Clone, Debug)]
@@ -98,16 +34,6 @@ pub struct Gate {
     waiting: Waiting,
     places: Arc<Semaphore>,
     shutdown: CancellationToken,
-}
-
-/// How a read stands when its demand is not met yet.
-struct WaitingRead {
-    need: Need,
-    /// Whether the log's end was looked at for the bounded demand.
-    looked: bool,
-    /// Whether the receipts were held against another epoch that was met.
-    rejudged: bool,
-    place: Option<OwnedSemaphorePermit>,
 }
 
 impl Gate {
@@ -140,7 +66,7 @@ impl Gate {
             return Ok(self.fresh(read, Freshness::Eventual, Duration::ZERO));
         }
         let need = self.need(demand, arrived).await?;
-        let mut waiting_read = WaitingRead { need, looked: false, rejudged: false, place: None };
+        let mut waiting_read = WaitingRead::new(need);
         let deadline = arrived + demand.wait;
         loop {
             let (pushed, seen) = self.waiting.newest();
@@ -216,7 +142,7 @@ impl Gate {
 
     /// Asks the primary what helps to judge the lack. If it is down, the read goes on with what it knows.
     async fn learn(&self, waiting_read: &mut WaitingRead, demand: &Demand, lack: Lack) -> Result<(), Unmet> {
-        self.enter(waiting_read)?;
+        waiting_read.enter(&self.places)?;
         let end = self.log.end().await.ok();
         if lack == Lack::Epoch {
             waiting_read.rejudged = true;
@@ -229,15 +155,6 @@ impl Gate {
         Ok(())
     }
 
-    /// Takes a place among those who wait, unless the read has one.
-    fn enter(&self, waiting_read: &mut WaitingRead) -> Result<(), Unmet> {
-        if waiting_read.place.is_none() {
-            let place = Arc::clone(&self.places).try_acquire_owned().map_err(|_| Unmet::TooMany)?;
-            waiting_read.place = Some(place);
-        }
-        Ok(())
-    }
-
     /// Waits until the lack may be supplied, or there is no more time.
     async fn wait(
         &self,
@@ -246,7 +163,7 @@ impl Gate {
         seen: u64,
         deadline: Instant,
     ) -> Result<(), Unmet> {
-        self.enter(waiting_read)?;
+        waiting_read.enter(&self.places)?;
         tokio::select! {
             () = self.shutdown.cancelled() => Err(Unmet::Stopping),
             () = self.waiting.until_supplied(lack, seen) => Ok(()),
@@ -276,43 +193,6 @@ impl Gate {
     }
 }
 
-impl WaitingRead {
-    /// Whether the primary may still tell something of use.
-    fn may_learn(&self, lack: Lack) -> bool {
-        match lack {
-            Lack::Epoch => !self.rejudged,
-            Lack::Moment(..) => !self.looked,
-            Lack::Position(_) => false,
-        }
-    }
-}
-
 fn level(status: &ReplicaStatus) -> ReplicaLevel {
     ReplicaLevel { applied_through: status.applied_through, as_of: status.as_of, epoch: status.epoch }
-}
-
-fn is_another(known: Option<Uuid>, met: Option<Uuid>) -> bool {
-    known.zip(met).is_some_and(|(known, met)| known != met)
-}
-
-/// Whether the log is known to reach the receipt's position.
-fn reaches(end: &LogEnd, receipt: &Receipt) -> bool {
-    receipt.epoch().is_none_or(|epoch| epoch == end.epoch && receipt.position() <= end.position)
-}
-
-/// Holds receipts against the log's end as it is now.
-fn judge(receipts: &[Receipt], end: &LogEnd) -> Result<(), Unmet> {
-    for receipt in receipts {
-        if receipt.epoch().is_some_and(|epoch| epoch != end.epoch) {
-            return Err(Unmet::ForeignReceipt);
-        }
-        if !reaches(end, receipt) {
-            return Err(Unmet::BeyondLog);
-        }
-    }
-    Ok(())
-}
-
-fn position_of(receipt: &Receipt) -> Option<LogEnd> {
-    receipt.epoch().map(|epoch| LogEnd { epoch, position: receipt.position() })
 }

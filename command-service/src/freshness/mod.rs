@@ -5,6 +5,9 @@
 //! | [`demand`] | what a read may demand, and whether a replica meets it |
 //! | [`waiting`] | who waits for what, woken by what the replica pushes |
 //! | [`watch`] | whether the replica answers, and what it pushes |
+//! | [`outcome`] | how a read's demand ended |
+//! | `receipt_check` | receipts compared with the end of the log |
+//! | `waiting_read` | a read whose demand is not met yet |
 //! | [`gate`] | the loop: reads, looks whether the demand is met, waits |
 //! | [`trace`] | what became of a write |
 //!
@@ -14,5 +17,8 @@
 pub mod demand;
 pub mod waiting;
 pub mod watch;
+pub mod outcome;
+mod receipt_check;
+mod waiting_read;
 pub mod gate;
 pub mod trace;

@@ -1,9 +1,6 @@
-//! A session that can only look, with a deadline on each look.
-
-use std::time::Duration;
+//! A session that can only look. Its errors say which database is down.
 
 use shared::postgres::{ConnectError, DatabaseUrl, Fault, Session, SessionKind};
-use tokio::time::timeout;
 use tokio_postgres::{Row, Statement, types::ToSql};
 
 /// Why nothing was seen.
@@ -28,11 +25,10 @@ pub enum SideError {
 pub struct SideSession {
     session: Session,
     dependency: &'static str,
-    deadline: Duration,
 }
 
 impl SideSession {
-    /// Connects. `dependency` is how the database is called, `deadline` is longer than the session's own bound for a statement.
+    /// Connects. `dependency` is how the database is called.
     ///
     /// # Errors
     /// The database is down.
@@ -40,12 +36,11 @@ impl SideSession {
         database: &DatabaseUrl,
         kind: SessionKind,
         dependency: &'static str,
-        deadline: Duration,
     ) -> Result<Self, SideError> {
         let session = database.connect(kind).await.map_err(|error| match error {
             ConnectError::Deadline | ConnectError::Refused(_) => SideError::Down(dependency),
         })?;
-        Ok(Self { session, dependency, deadline })
+        Ok(Self { session, dependency })
     }
 
     /// Prepares a statement.
@@ -53,7 +48,7 @@ impl SideSession {
     /// # Errors
     /// [`SideError`].
     pub async fn prepare(&self, sql: &str) -> Result<Statement, SideError> {
-        self.in_time(self.session.prepare(sql)).await
+        self.session.prepare(sql).await.map_err(|error| self.judge(error))
     }
 
     /// Looks once.
@@ -65,7 +60,7 @@ impl SideSession {
         statement: &Statement,
         params: &[&(dyn ToSql + Sync)],
     ) -> Result<Vec<Row>, SideError> {
-        self.in_time(self.session.query(statement, params)).await
+        self.session.query(statement, params).await.map_err(|error| self.judge(error))
     }
 
     /// Looks for exactly one row.
@@ -77,22 +72,12 @@ impl SideSession {
         statement: &Statement,
         params: &[&(dyn ToSql + Sync)],
     ) -> Result<Row, SideError> {
-        self.in_time(self.session.query_one(statement, params)).await
-    }
-
-    async fn in_time<T>(
-        &self,
-        looking: impl Future<Output = Result<T, tokio_postgres::Error>>,
-    ) -> Result<T, SideError> {
-        match timeout(self.deadline, looking).await {
-            Ok(result) => result.map_err(|error| self.judge(error)),
-            Err(_) => Err(SideError::Down(self.dependency)),
-        }
+        self.session.query_one(statement, params).await.map_err(|error| self.judge(error))
     }
 
     /// What an error, be it of a statement or of reading its rows, says of the database.
     pub fn judge(&self, error: tokio_postgres::Error) -> SideError {
-        match Fault::of(&error, &self.session) {
+        match self.session.fault(&error) {
             Fault::ConnectionLost | Fault::Retryable => SideError::Down(self.dependency),
             Fault::Unable | Fault::Data | Fault::Other => {
                 SideError::Refused { dependency: self.dependency, error }

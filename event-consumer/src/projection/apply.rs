@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use shared::postgres::Fault;
+use shared::postgres::{Fault, Transaction};
 use tokio::time::timeout;
-use tokio_postgres::{Error, Transaction};
+use tokio_postgres::Error;
 use uuid::Uuid;
 
 use super::{
@@ -45,7 +45,7 @@ pub async fn apply_batch(replica: &mut ReplicaSession, batch: &Batch<'_>) -> Res
             return apply_separately(replica, batch).await;
         }
         match apply_together(replica, batch).await {
-            Err(ApplyError::Replica(error)) if Fault::of(&error, &replica.session) == Fault::Data => {
+            Err(ApplyError::Replica(error)) if replica.session.fault(&error) == Fault::Data => {
                 apply_separately(replica, batch).await
             }
             result => result,

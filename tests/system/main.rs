@@ -38,6 +38,7 @@ mod crashes;
 mod outages;
 mod bounds;
 mod stopped_servers;
+mod frozen_servers;
 mod epoch;
 mod start_order;
 mod canary;

@@ -35,6 +35,7 @@ mod rebuild;
 mod verify;
 mod freshness;
 mod crashes;
+mod background_tasks;
 mod outages;
 mod bounds;
 mod stopped_servers;

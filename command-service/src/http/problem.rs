@@ -67,6 +67,12 @@ impl Problem {
         }
     }
 
+    /// The name of its type.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        self.kind.describe().0
+    }
+
     /// The same with what is wrong in each place.
     #[must_use]
     pub fn with_errors(self, errors: Vec<FieldFault>) -> Self {

@@ -3,6 +3,7 @@
 use actix_web::{HttpMessage, HttpRequest, HttpResponse, http::header, web};
 use serde::Serialize;
 use shared::slot::{ChangeSlot, Command, CreateSlot, DeleteSlot, SlotStatus};
+use tracing::Span;
 use uuid::Uuid;
 
 use super::{
@@ -158,7 +159,7 @@ async fn carry_out(
     asked: Commands,
     key: Option<IdempotencyKey>,
 ) -> Result<Outcome, Problem> {
-    let ask = Submission { request: asked, key, traceparent: traceparent(request) };
+    let ask = Submission { request: asked, key, traceparent: traceparent(request), span: Span::current() };
     let Executed { answer, queued, committing } = commands.execute(ask).await;
     request.extensions_mut().insert(Timing([("queue", queued), ("commit", committing)]));
     let Done { outcome, replayed } = answer?;

@@ -15,6 +15,7 @@ mod programs;
 mod settings;
 mod command_line;
 mod images;
+mod cargo_stack;
 mod tour;
 mod readme;
 mod walk_through;

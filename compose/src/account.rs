@@ -13,12 +13,14 @@ use std::{
 use anyhow::{Context, Result, bail, ensure};
 use serde::{Deserialize, Serialize};
 
+use crate::files;
+
 /// Programs are looked for here whatever the caller's `PATH` says; maintainer scripts and the scripts of
 /// RabbitMQ need it complete.
 pub const SYSTEM_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
-/// The user that runs databases and broker: oneself, or an unprivileged user when that would be root, because
-/// PostgreSQL refuses to run as root and a broker has no need to.
+/// The user that runs databases and broker: the caller, or an unprivileged user when the caller is root. PostgreSQL
+/// refuses to run as root, and a broker has no need to.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Account {
     /// Login name.
@@ -30,7 +32,7 @@ pub struct Account {
 }
 
 impl Account {
-    /// The account for this machine's servers: as root `postgres`, else `nobody`; as anyone else oneself.
+    /// The account for this machine's servers: for root `postgres`, else `nobody`; for anyone else the caller.
     pub fn for_servers() -> Result<Self> {
         let uid = rustix::process::geteuid();
         if uid.is_root() {
@@ -106,7 +108,17 @@ impl Account {
 
     /// Writes a file that only this user (and root) can read. It appears complete or not at all.
     pub fn write_private_file(&self, path: &Path, contents: &[u8]) -> Result<()> {
-        crate::files::replace(path, contents, (!self.is_current()).then_some((self.uid, self.gid)))
+        files::replace(path, contents, self.new_owner())
+    }
+
+    /// The same, for a file that nobody is to change.
+    pub fn write_secret(&self, path: &Path, contents: &[u8]) -> Result<()> {
+        files::replace_with_mode(path, contents, self.new_owner(), 0o400)
+    }
+
+    /// Whom a new file is to be given to, if not the user of this process.
+    fn new_owner(&self) -> Option<(u32, u32)> {
+        (!self.is_current()).then_some((self.uid, self.gid))
     }
 }
 

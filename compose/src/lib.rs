@@ -23,6 +23,7 @@ pub mod rabbitmq;
 pub mod test_servers;
 pub mod build;
 pub mod files;
+pub mod http;
 pub mod wait;
 mod keeper;
 

@@ -1,4 +1,4 @@
-//! `down`: everything stops, in the order in which nothing is missed by what still runs.
+//! `down`: everything stops, each part before those that it needs.
 
 use std::thread;
 
@@ -25,6 +25,10 @@ pub(crate) fn down(home: &Home, wipe: bool) -> Result<()> {
         eprintln!("removed {} and {}", home.directory.display(), stack.record.servers.display());
     }
     Ok(())
+}
+
+pub(crate) fn stop_part(stack: &Stack, part: Part) -> Result<()> {
+    if Part::SERVICES.contains(&part) { stack.stop_service(part) } else { stack.stop_server(part) }
 }
 
 /// Services first, then the broker, then the databases. What is left after that has lost its files and is killed.

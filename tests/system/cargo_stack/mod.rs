@@ -1,6 +1,10 @@
 //! The commands of `cargo stack`, as somebody at a shell sees them. The tour has tests of its own.
 
 mod launcher;
+mod ports;
+mod addresses;
+mod waiting;
+mod programs;
 mod servers;
 
 use std::{path::Path, process::Command};

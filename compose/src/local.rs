@@ -5,7 +5,6 @@ mod home;
 mod record;
 mod servers;
 mod service;
-pub(crate) mod http;
 mod health;
 mod progress;
 mod sentence;

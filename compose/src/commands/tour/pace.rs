@@ -45,10 +45,10 @@ impl Pace {
         Ok(Self { events, interrupted, pauses })
     }
 
-    /// Waits for Enter before step `number`, where somebody is there to press it.
-    pub(super) fn pause(&mut self, number: usize) -> Result<()> {
+    /// Asks this and waits for Enter, where somebody is there to press it.
+    pub(super) fn pause(&mut self, question: &str) -> Result<()> {
         if self.pauses {
-            print!("\n[Enter: step {number}] ");
+            print!("\n{question} ");
             io::stdout().flush()?;
             self.pauses = !matches!(self.events.recv(), Ok(Event::EndOfInput));
         }

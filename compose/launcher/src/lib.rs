@@ -1,5 +1,5 @@
-//! What a build says while it goes on: nothing when all is up to date, else that it compiles or waits, with cargo's
-//! own progress on a terminal.
+//! What a build says: nothing when all is up to date, else that it compiles or waits. On a terminal it shows cargo's
+//! own progress too.
 
 use std::{
     env,
@@ -15,7 +15,7 @@ pub const COMPILING: &str = "compiling (the first time takes some minutes)";
 /// Said whenever another cargo holds a lock that this build needs.
 pub const WAITING: &str = "waiting for another cargo";
 
-/// Where the width of the terminal is not known.
+/// Taken when the terminal does not tell its width.
 const USUAL_COLUMNS: &str = "80";
 
 /// Runs a `cargo build` to its end. Its messages go to standard error; what it prints on standard output is returned.
@@ -60,7 +60,7 @@ fn columns() -> Option<String> {
     size.split_whitespace().nth(1).filter(|columns| *columns != "0").map(str::to_owned)
 }
 
-/// Passes cargo's messages on, with sentences in place of those that need to be known to be understood.
+/// Passes on what cargo says. Replaces its words for compiling and for waiting by plain sentences.
 struct Relay<W> {
     out: W,
     shows_progress: bool,
@@ -94,7 +94,7 @@ impl<W: Write> Relay<W> {
     fn relay(&mut self, message: &[u8]) -> io::Result<()> {
         let text = without_escapes(&String::from_utf8_lossy(message));
         match status_word(&text) {
-            Some("Compiling") => self.relay_compiling(message)?,
+            Some("Downloading" | "Compiling") => self.relay_compiling(message)?,
             Some("Blocking") => self.say(WAITING)?,
             // What is up to date needs no message, only the end of the progress bar.
             Some("Finished") => self.pass_on_progress(ERASE_LINE)?,
@@ -162,7 +162,8 @@ mod tests {
             ("    Finished `dev` profile in 0.1s\n", String::new(), "all is up to date"),
             ("   Compiling a v1\n   Compiling b v1\n", compiling.clone(), "said once"),
             ("    Blocking waiting for file lock\n", waiting, "another cargo builds"),
-            (" Downloading crates ...\n  Downloaded a v1\n", String::new(), "progress"),
+            ("    Updating crates.io index\n  Downloaded a v1\n", String::new(), "progress"),
+            (" Downloading crates ...\n", compiling.clone(), "it is about to compile"),
             ("warning: odd\n   --> a.rs\n", "warning: odd\n   --> a.rs\n".to_owned(), "for the reader"),
             ("\x1b[1m\x1b[92m   Compiling\x1b[0m a v1\n", compiling, "in colour"),
         ] {

@@ -27,8 +27,9 @@ fn main() -> ExitCode {
 fn build_and_become_stack() -> io::Result<ExitCode> {
     let mut build = Command::new(env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo")));
     build.args(["build", "--package", "stack", "--bin", "stack"]);
+    // The current directory stays: a relative CARGO_TARGET_DIR means the same for this cargo as for the first one.
     if let Some(directory) = env::var_os("CARGO_MANIFEST_DIR") {
-        build.current_dir(directory);
+        build.arg("--manifest-path").arg(PathBuf::from(directory).join("Cargo.toml"));
     }
     if !launcher::build(&mut build)?.status.success() {
         return Ok(ExitCode::FAILURE);

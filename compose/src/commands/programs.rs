@@ -1,5 +1,5 @@
-//! `psql`, `exec`, `test` and `bench`: this process becomes another program, so that terminal, signals and exit status are
-//! that program's own.
+//! `psql`, `exec`, `test` and `bench`: this process becomes another program. So that program has the terminal,
+//! receives the signals, and decides the exit status.
 
 use std::{
     env,
@@ -19,10 +19,10 @@ use crate::{
     local::{Home, Part, Stack, inherited_settings},
 };
 
-/// By this the test programs are told how many tests run at once, unless `--test-threads` tells them.
+/// Tells the test programs how many tests run at once. The flag `--test-threads` overrides it.
 const TEST_THREADS: &str = "RUST_TEST_THREADS";
 
-/// The tests wait for servers more than they compute.
+/// More than one, because the tests mostly wait for servers.
 const TESTS_PER_CORE: usize = 2;
 
 const NOTHING_YET: &str = "nothing was started here yet: `cargo stack up`";
@@ -47,7 +47,7 @@ pub(crate) fn exec(home: &Home, service: ServiceName, arguments: Vec<OsString>) 
         ServiceName::CommandService => Part::CommandService,
         ServiceName::EventConsumer => Part::EventConsumer,
     };
-    // The program that runs, rather than one that was edited meanwhile.
+    // The program that was started: the sources may have changed since.
     let started = stack.record.services.get(&service).map(|record| record.binary.clone());
     let binary = match started.filter(|binary| binary.is_file()) {
         Some(binary) => binary,
@@ -61,7 +61,8 @@ pub(crate) fn exec(home: &Home, service: ServiceName, arguments: Vec<OsString>) 
 pub(crate) fn test(home: &Home, arguments: Test) -> Result<ExitCode> {
     install::find_or_install(permission(arguments.no_install))?;
     let release = arguments.release.then_some("--release");
-    if !arguments.filter.is_empty() {
+    let asks_for_help = arguments.filter.iter().any(|argument| argument == "--help" || argument == "-h");
+    if !arguments.filter.is_empty() && !asks_for_help {
         ensure_a_test_matches(home, release, &arguments.filter)?;
     }
     let mut command = stack::build::cargo();
@@ -100,7 +101,7 @@ pub(crate) fn bench(home: &Home, only: Option<String>, no_install: bool) -> Resu
     become_program(without_settings(command, home))
 }
 
-/// In the checkout, and without the settings of the stack that may run there.
+/// Runs it in the checkout, without settings of the services that the caller's environment may have.
 fn without_settings(mut command: Command, home: &Home) -> Command {
     command.current_dir(&home.checkout);
     for name in inherited_settings() {

@@ -57,7 +57,7 @@ fn take(built: &mut BTreeMap<String, PathBuf>, name: &str) -> Result<PathBuf> {
     built.remove(name).with_context(|| format!("the build made no program `{name}`"))
 }
 
-/// The cargo that runs this program, or else the one on the PATH.
+/// The cargo that started this program, or else the one on the PATH.
 pub fn cargo() -> Command {
     Command::new(env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo")))
 }

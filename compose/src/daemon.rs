@@ -1,4 +1,4 @@
-//! Starting a process that outlives the one that starts it.
+//! Processes that outlive the process that starts them.
 
 use std::{
     ffi::OsStr,
@@ -13,7 +13,7 @@ use anyhow::{Context, Result};
 
 use crate::{Account, account::SYSTEM_PATH, files, process::Process};
 
-/// A process to start in a session of its own, with nothing of the caller's terminal, directory or descriptors.
+/// A process to start. It has a session of its own, and nothing of the caller's terminal, directory or descriptors.
 #[derive(Debug)]
 pub struct Daemon {
     program: PathBuf,
@@ -92,13 +92,13 @@ impl Daemon {
         let log = files::open_log(&self.log)?;
         let log_began = log.metadata()?.len();
         self.command.stdout(log.try_clone()?).stderr(log);
-        // What this process inherited itself, say the pipe of `$(cargo stack up --detach)`, must end here.
+        // This process may have inherited descriptors, such as the pipe of `$(cargo stack up --detach)`.
         close_fds::set_fds_cloexec_threadsafe(3, &[]);
         let program = self.program.display().to_string();
         let mut child = self.command.spawn().with_context(|| format!("cannot start {program}"))?;
         let pid = i32::try_from(child.id()).context("a process id")?;
         let process = Process::of(pid);
-        // As long as this process runs, it reaps its child, so that no zombie keeps the id.
+        // While this process runs it reaps its child, so that no zombie keeps the process id.
         thread::spawn(move || child.wait());
         let started = |process| Started { process, log: self.log.clone(), log_began };
         process
@@ -108,7 +108,7 @@ impl Daemon {
 }
 
 impl Started {
-    /// A process that was started earlier and writes to `log`; only what it writes from now on counts.
+    /// A process that was started earlier and writes to `log`. Its output is what it writes from now on.
     pub fn attach(process: Process, log: &Path) -> Self {
         let log_began = std::fs::metadata(log).map_or(0, |metadata| metadata.len());
         Self { process, log: log.to_path_buf(), log_began }

@@ -1,4 +1,4 @@
-//! Files and directories with the care that shared machines ask for: no half-written file, no followed link.
+//! Files on a machine with other users: none is ever half-written, and no link is followed.
 
 use std::{
     fmt,
@@ -38,7 +38,7 @@ pub fn replace_with_mode(path: &Path, contents: &[u8], owner: Option<(u32, u32)>
     })
 }
 
-/// Opens a log for appending, after moving away one that has grown large.
+/// Opens a log for appending. A large one is renamed first.
 pub fn open_log(path: &Path) -> Result<File> {
     if fs::symlink_metadata(path).is_ok_and(|metadata| metadata.len() > MAX_LOG_BYTES) {
         fs::rename(path, path.with_extension("log.1"))?;
@@ -58,7 +58,7 @@ pub fn log_since(path: &Path, from: u64) -> String {
     lines[lines.len().saturating_sub(MAX_LINES)..].join("\n")
 }
 
-/// Waits for and takes the lock file at `path`; it is released when the file is dropped or its holder dies.
+/// Waits for the lock file at `path` and takes it. It is released when the file is dropped or this process ends.
 pub fn lock(path: &Path) -> Result<File> {
     let file = open_lock(path)?;
     file.lock().with_context(|| format!("cannot lock {}", path.display()))?;

@@ -48,7 +48,7 @@ fn start_locked(home: &Home, arguments: &Start) -> Result<()> {
     Ok(())
 }
 
-/// A service is told the addresses of all servers, so their data has to exist before the servers need to run.
+/// A service needs the addresses of all servers. They are known as soon as the servers have their data.
 fn prepare_servers(stack: &Stack) -> Result<()> {
     let programs = install::find_or_install(install::Permission::Never)?;
     Part::SERVERS.into_iter().try_for_each(|server| stack.prepare_server(server, &programs))

@@ -23,7 +23,7 @@ pub(crate) fn tour(home: &Home, yes: bool) -> Result<()> {
         guide.label
     ));
     let walked = walk(&mut guide);
-    // Also after a step that failed, or at a Ctrl-C: what the tour made goes, and what it stopped starts again.
+    // A failed step or a Ctrl-C is no exception: the tour deletes what it made and starts what it stopped.
     let cleared = traces::clear(home, &stack, &guide.label, guide.consumer_is_stopped);
     let walked = if guide.pace.interrupted() { Err(anyhow::anyhow!("interrupted")) } else { walked };
     walked.and(cleared)?;

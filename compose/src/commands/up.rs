@@ -63,8 +63,7 @@ fn bring_up(
     start_services(stack, &binaries, interrupts)
 }
 
-/// After a start that failed: stops what it has started and puts the ports back, so that `status` says what it said
-/// before.
+/// After a start that failed: stops what was started and puts the ports back. Then `status` says what it said before.
 fn undo(stack: &mut Stack, before: &[Part], former_ports: Ports, programs: &Programs) -> Result<()> {
     let started: Vec<Part> = stack.running().into_iter().filter(|part| !before.contains(part)).collect();
     announce("stopping", &started);
@@ -79,7 +78,7 @@ fn undo(stack: &mut Stack, before: &[Part], former_ports: Ports, programs: &Prog
     Part::SERVERS.into_iter().try_for_each(|server| stack.update_server(server, programs))
 }
 
-/// The servers mostly wait while they start, so the build goes on meanwhile.
+/// Starts the servers and builds the services at the same time: servers mostly wait while they start.
 fn build_beside_servers(
     stack: &Stack,
     servers: &[Part],
@@ -108,7 +107,7 @@ fn start_services(stack: &mut Stack, binaries: &Binaries, interrupts: &Interrupt
         let binary = binary_of(binaries, service);
         started.push((service, start_unless_current(stack, service, &binary)?));
     }
-    // Each was started before any is waited for: they come up side by side.
+    // Both are started before the first is waited for, so that they start side by side.
     for (service, started) in &started {
         interrupts.check()?;
         stack.wait_for_service(*service, started, true)?;

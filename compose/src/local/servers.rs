@@ -29,7 +29,7 @@ impl Stack {
         let account = Account::for_servers()?;
         let directory = self.server_directory(part);
         if !directory.join("server.json").is_file() && directory.exists() {
-            // A first start that was cut off; nothing was ever served from it.
+            // The first start was cut off before the server had any data of value.
             std::fs::remove_dir_all(&directory)?;
         }
         match part {
@@ -58,7 +58,7 @@ impl Stack {
         server.set_programs(programs)
     }
 
-    /// Starts a server and makes sure of its roles and databases.
+    /// Starts a server and makes its roles and databases where they are missing.
     pub(crate) fn start_server(&self, part: Part) -> Result<()> {
         let Some((_, database)) = part.database() else {
             return self.rabbitmq()?.start();
@@ -82,7 +82,8 @@ impl Stack {
         }
     }
 
-    /// Kills all that is left in the stack's directories: after an orderly stop nothing, or what lost its files.
+    /// Kills all that still works in the stack's directories. After an orderly stop that is only what has lost its
+    /// files.
     pub(crate) fn kill_remains(&self) -> Result<()> {
         let services = self.home.services();
         process::end_all(

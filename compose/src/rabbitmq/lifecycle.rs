@@ -17,8 +17,8 @@ use crate::{
 
 /// A node takes some seconds; more on a busy machine or with much to recover.
 const START_LIMIT: Duration = Duration::from_secs(60);
-/// An orderly stop takes 5 s longer than its work: a handler of the management plugin asks the application
-/// controller something while that waits for the handler, until the question times out.
+/// An orderly stop takes 5 s at least: a handler of the management plugin and the application controller wait for each
+/// other until that times out.
 const STOP_LIMIT: Duration = Duration::from_secs(30);
 const ANSWER_LIMIT: Duration = Duration::from_secs(1);
 const POLL: Duration = Duration::from_millis(50);
@@ -27,8 +27,7 @@ const POLL: Duration = Duration::from_millis(50);
 const VIRTUAL_MACHINE: &str = "beam.smp";
 
 impl RabbitMq {
-    /// Starts the broker and returns once it answers on both ports; at once when it does already. It does not
-    /// matter how it ended before.
+    /// Starts the broker, however it ended before, and returns once it answers on both ports.
     pub fn start(&self) -> Result<()> {
         let _lock = files::lock(&self.directory.join("lock"))?;
         if let Some(node) = self.running_node() {
@@ -42,7 +41,7 @@ impl RabbitMq {
         self.wait_until_ready(&started.process, || started.output())
     }
 
-    /// Stops the broker in an orderly way. Fine when it does not run.
+    /// Stops the broker in an orderly way. Does nothing when it does not run.
     pub fn stop(&self) -> Result<()> {
         let _lock = files::lock(&self.directory.join("lock"))?;
         self.resume()?;

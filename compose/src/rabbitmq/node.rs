@@ -10,11 +10,11 @@ use crate::{
     files, ports,
 };
 
-/// The host is an address, so that no resolver and no `/etc/hosts` takes part. Nodes with one name do not meet:
+/// The host is an address, which needs no resolver and no `/etc/hosts`. Several nodes can have this name, because
 /// each has a port mapper of its own.
 const NODE_NAME: &str = "parking@127.0.0.1";
 
-/// No distribution beyond 127.0.0.1, and no port mapper started behind our back, which would listen everywhere.
+/// Keeps the distribution on 127.0.0.1, and the node from starting a port mapper, which would listen everywhere.
 const ERLANG_FLAGS: &str = "-kernel inet_dist_use_interface {127,0,0,1} -start_epmd false";
 
 /// Idle schedulers sleep instead of spinning: a broker that does nothing costs nothing.
@@ -41,8 +41,8 @@ impl RabbitMq {
         let node = self.node();
         self.account.write_private_file(&node.join("rabbitmq.conf"), configuration.as_bytes())?;
         self.account.write_private_file(&node.join("enabled_plugins"), b"[rabbitmq_management].\n")?;
-        // Whoever has the cookie controls the node. The one that Erlang makes comes from a generator that is seeded
-        // with the time. No other node has to know this one, so each start has its own.
+        // A process that knows the cookie controls the node, and Erlang makes it with a generator that is seeded with
+        // the time. No other node needs it, so each start writes a random one.
         self.account.write_secret(&node.join(".erlang.cookie"), files::random_hex(COOKIE_BYTES)?.as_bytes())
     }
 

@@ -1,4 +1,4 @@
-//! What a tour leaves behind: nothing, however it ended.
+//! Clears up after the tour, however it ended.
 
 use std::time::Duration;
 
@@ -28,14 +28,14 @@ fn start_consumer(home: &Home, stack: &Stack) -> Result<()> {
         .context("event-consumer is left stopped")
 }
 
-/// Whether event-consumer was started optimized, and so has to be started that way again.
+/// Whether event-consumer was started with `--release`, which its next start needs too.
 pub(super) fn runs_release(stack: &Stack) -> bool {
     let record = stack.record.services.get(&Part::EventConsumer);
     record
         .is_some_and(|record| record.binary.parent().is_some_and(|directory| directory.ends_with("release")))
 }
 
-/// The primary is asked which: it also knows a slot whose answer was lost.
+/// The primary says which slots they are. It also knows one whose answer was lost.
 fn delete_slots(stack: &Stack, label: &str) -> Result<()> {
     let (role, database) = Stack::owner(Part::Primary);
     let left = format!("SELECT uuid FROM parking_slots WHERE name LIKE '{label} %'");

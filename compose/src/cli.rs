@@ -20,7 +20,7 @@ pub(crate) enum Command {
     Up(Up),
     /// Stops everything: services, then broker, then databases.
     Down {
-        /// Also removes all data.
+        /// Also removes all data, and forgets the ports.
         #[arg(long)]
         wipe: bool,
     },
@@ -37,32 +37,32 @@ pub(crate) enum Command {
     Start(Start),
     /// Stops one part.
     Stop {
-        /// Which one.
+        /// The part.
         name: Part,
     },
     /// Stops one part and starts it again.
     Restart(Start),
     /// Shows what the parts have logged.
     Logs {
-        /// Only this one's.
+        /// The part whose log is shown; all of them without a name.
         name: Option<Part>,
-        /// Goes on with what comes.
+        /// Goes on with new lines until Ctrl-C.
         #[arg(long, short)]
         follow: bool,
     },
     /// Opens a database, as the role that owns it.
     Psql {
-        /// Which one.
+        /// The database.
         database: Database,
-        /// Arguments of psql.
+        /// Arguments of psql, `--help` included.
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<OsString>,
     },
     /// Runs a service's program with the settings of the running stack, in the current directory.
     Exec {
-        /// Which one.
+        /// The service.
         service: ServiceName,
-        /// Arguments of the program.
+        /// Arguments of the program, `--help` included.
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<OsString>,
     },
@@ -114,7 +114,7 @@ pub(crate) struct Up {
 
 #[derive(Debug, Args)]
 pub(crate) struct Start {
-    /// Which one.
+    /// The part.
     pub(crate) name: Part,
     /// Builds the service optimized.
     #[arg(long)]

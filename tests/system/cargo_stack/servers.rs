@@ -6,9 +6,15 @@ use std::{
     os::unix::fs::{MetadataExt, PermissionsExt},
 };
 
-use anyhow::{Context, Result, ensure};
-use stack::process::{self, Process};
+use anyhow::{Context, Result, anyhow, ensure};
+use stack::{
+    Account, Programs, RabbitMq,
+    process::{self, Process},
+    rabbitmq::BrokerPorts,
+};
 use system_tests::servers::servers;
+
+use super::copy_program;
 
 #[test]
 fn servers_listen_on_one_address_of_this_machine_and_on_no_other() -> Result<()> {
@@ -50,6 +56,26 @@ fn listening(protocol: &str, sockets: &HashSet<String>) -> Result<Vec<String>> {
         row.get(3) == Some(&LISTEN) && row.get(9).is_some_and(|inode| sockets.contains(*inode))
     });
     own.map(|row| Ok(row[1].split_once(':').context("no port")?.0.to_owned())).collect()
+}
+
+/// Only Debian's and Ubuntu's port mapper is sure to take a socket that is open already.
+#[test]
+fn a_broker_starts_with_a_port_mapper_that_takes_no_socket() -> Result<()> {
+    let directory = servers()?.new_directory("epmd")?;
+    let (draft, epmd) = (directory.join("draft"), directory.join("epmd"));
+    let mut programs = Programs::find().map_err(|missing| anyhow!("{missing:?}"))?;
+    let refusal = "case \"$*\" in *-systemd*) echo unknown option >&2; exit 1 ;; esac";
+    fs::write(&draft, format!("#!/bin/sh\n{refusal}\nexec {} \"$@\"\n", programs.epmd.display()))?;
+    fs::set_permissions(&draft, fs::Permissions::from_mode(0o755))?;
+    copy_program(&draft, &epmd)?;
+    programs.epmd = epmd;
+    let (account, ports) = (Account::for_servers()?, BrokerPorts::free()?);
+    let broker = RabbitMq::create(&directory.join("rabbitmq"), &programs, &account, ports)?;
+
+    broker.start()?;
+
+    ensure!(broker.is_ready(), "it does not answer");
+    broker.crash()
 }
 
 #[test]

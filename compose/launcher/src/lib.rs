@@ -65,11 +65,13 @@ struct Relay<W> {
     out: W,
     shows_progress: bool,
     has_said_compiling: bool,
+    /// Whether the progress bar may stand on the current line.
+    has_shown_progress: bool,
 }
 
 impl<W: Write> Relay<W> {
     fn new(out: W, shows_progress: bool) -> Self {
-        Self { out, shows_progress, has_said_compiling: false }
+        Self { out, shows_progress, has_said_compiling: false, has_shown_progress: false }
     }
 
     fn relay_all(mut self, mut messages: impl Read) -> io::Result<()> {
@@ -97,7 +99,7 @@ impl<W: Write> Relay<W> {
             Some("Downloading" | "Compiling") => self.relay_compiling(message)?,
             Some("Blocking") => self.say(WAITING)?,
             // What is up to date needs no message, only the end of the progress bar.
-            Some("Finished") => self.pass_on_progress(ERASE_LINE)?,
+            Some("Finished") => self.erase_progress()?,
             Some(_) => self.pass_on_progress(message)?,
             None => self.out.write_all(message)?,
         }
@@ -113,11 +115,16 @@ impl<W: Write> Relay<W> {
     }
 
     fn pass_on_progress(&mut self, message: &[u8]) -> io::Result<()> {
+        self.has_shown_progress |= self.shows_progress;
         if self.shows_progress { self.out.write_all(message) } else { Ok(()) }
     }
 
+    fn erase_progress(&mut self) -> io::Result<()> {
+        if self.has_shown_progress { self.out.write_all(ERASE_LINE) } else { Ok(()) }
+    }
+
     fn say(&mut self, sentence: &str) -> io::Result<()> {
-        self.pass_on_progress(ERASE_LINE)?;
+        self.erase_progress()?;
         writeln!(self.out, "{sentence}")
     }
 }
@@ -177,7 +184,9 @@ mod tests {
         let messages = format!("   Compiling a v1\n{bar}\r\x1b[K    Finished in 1s\n");
 
         let shown = relayed(&messages, true);
+        let up_to_date = relayed("    Finished in 0.1s\n", true);
 
-        assert_eq!(shown, format!("\r\x1b[K{COMPILING}\n   Compiling a v1\n{bar}\r\r\x1b[K"));
+        assert_eq!(shown, format!("{COMPILING}\n   Compiling a v1\n{bar}\r\r\x1b[K"));
+        assert_eq!(up_to_date, "", "there is nothing to erase");
     }
 }

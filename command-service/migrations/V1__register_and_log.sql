@@ -17,7 +17,7 @@ CREATE TABLE epoch (
     singleton boolean PRIMARY KEY DEFAULT true CONSTRAINT epoch_singleton CHECK (singleton),
     epoch     uuid NOT NULL DEFAULT gen_random_uuid()
 );
-COMMENT ON TABLE epoch IS 'The life of this primary. Positions of another epoch mean nothing here';
+COMMENT ON TABLE epoch IS 'The epoch of this log. Positions of another epoch mean nothing here';
 COMMENT ON COLUMN epoch.singleton IS 'Always true: there is one row';
 COMMENT ON COLUMN epoch.epoch IS 'A random value, changed when the primary was restored or replaced';
 INSERT INTO epoch DEFAULT VALUES;

@@ -5,10 +5,10 @@ use std::{net::IpAddr, time::Duration};
 use shared::{
     broker::BrokerUrl,
     postgres::DatabaseUrl,
-    settings::{self, Effective, LevelFilter, LogFormat, SettingError},
+    process::settings::{self, Effective, LevelFilter, LogFormat, SettingError},
 };
 
-use crate::{commands::RESERVED_FOR_COMMIT, write_model::primary::Primary};
+use crate::{commands::queue::RESERVED_FOR_COMMIT, primary::connection::Primary};
 
 /// Where the service listens.
 #[derive(Clone, Debug)]

@@ -136,7 +136,7 @@ fn find_account(accounts: &str, name: &str) -> Option<Account> {
 /// caller.
 pub fn make_passable_directory(path: &Path) -> Result<()> {
     match fs::DirBuilder::new().mode(0o711).create(path) {
-        // The caller's umask may have taken bits away.
+        // The caller's umask may have cleared bits.
         Ok(()) => Ok(fs::set_permissions(path, fs::Permissions::from_mode(0o711))?),
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => check_own_directory(path),
         Err(error) => Err(error).with_context(|| format!("cannot make {}", path.display())),

@@ -107,12 +107,12 @@ CREATE TABLE replication_status (
 COMMENT ON TABLE replication_status IS 'What has been applied. One row; whoever applies events locks it first';
 COMMENT ON COLUMN replication_status.singleton IS 'Always true: there is one row';
 COMMENT ON COLUMN replication_status.applied IS
-    'The positions that were applied or set aside, and 0, which stands for an empty log: so the first range begins at 0';
+    'The positions that were applied or dead-lettered, and 0, which stands for an empty log: so the first range begins at 0';
 COMMENT ON COLUMN replication_status.applied_through IS 'Every position up to this one is settled; derived from applied';
 COMMENT ON COLUMN replication_status.as_of IS
     'Every write whose commit time is not after this is settled';
 COMMENT ON COLUMN replication_status.applied_at IS 'When this row was last changed, by the replica''s own clock';
-COMMENT ON COLUMN replication_status.epoch IS 'The life of the primary from which the positions are; null before the first event';
+COMMENT ON COLUMN replication_status.epoch IS 'The epoch from which the positions are; null before the first event';
 INSERT INTO replication_status DEFAULT VALUES;
 
 CREATE TABLE replication_ahead (
@@ -127,7 +127,7 @@ COMMENT ON COLUMN replication_ahead.committed_at IS 'Commit time of the event at
 CREATE TABLE dead_letters (
     id                bigint GENERATED ALWAYS AS IDENTITY CONSTRAINT dead_letters_pkey PRIMARY KEY,
     position          bigint,
-    set_aside_at      timestamptz NOT NULL DEFAULT clock_timestamp(),
+    dead_lettered_at      timestamptz NOT NULL DEFAULT clock_timestamp(),
     last_retry_reason text,
     retries           integer     NOT NULL DEFAULT 0,
     type              text,
@@ -139,8 +139,8 @@ CREATE TABLE dead_letters (
 );
 COMMENT ON TABLE dead_letters IS 'Open dead letters: what could not be applied, and why';
 COMMENT ON COLUMN dead_letters.id IS 'The letter''s number';
-COMMENT ON COLUMN dead_letters.position IS 'The position that was settled by setting it aside; null for what could not be read';
-COMMENT ON COLUMN dead_letters.set_aside_at IS 'When it was set aside first';
+COMMENT ON COLUMN dead_letters.position IS 'The position that was settled by dead-lettering it; null for what could not be read';
+COMMENT ON COLUMN dead_letters.dead_lettered_at IS 'When it was dead-lettered first';
 COMMENT ON COLUMN dead_letters.last_retry_reason IS 'Why the last retry failed';
 COMMENT ON COLUMN dead_letters.retries IS 'How often it was retried';
 COMMENT ON COLUMN dead_letters.type IS 'The message''s type, as it claimed';

@@ -8,7 +8,7 @@ BEGIN
         'applied_through', NEW.applied_through,
         'as_of_micros', (extract(epoch FROM NEW.as_of) * 1000000)::bigint,
         'epoch', NEW.epoch,
-        'last_letter', (SELECT max(id) FROM dead_letters))::text);
+        'last_dead_letter', (SELECT max(id) FROM dead_letters))::text);
     RETURN NULL;
 END
 $$;

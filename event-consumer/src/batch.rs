@@ -3,8 +3,12 @@
 
 use lapin::{message::Delivery, protocol::basic::AMQPProperties};
 use shared::{
-    event::{BATCH_CONTENT_TYPE, LoggedEvent, Position, split_batch},
-    repair::{REPAIR_CONTENT_TYPE, REPAIR_TYPE, Repair},
+    messages::{
+        event::LoggedEvent,
+        repair::{REPAIR_CONTENT_TYPE, REPAIR_TYPE, Repair},
+        wire::{BATCH_CONTENT_TYPE, split_batch},
+    },
+    position::Position,
 };
 
 /// A larger body is not read: no producer of ours makes one, and reading it would cost memory without a bound.
@@ -74,9 +78,9 @@ impl<'d> Batch<'d> {
         batch
     }
 
-    /// Reads what was set aside: an event's JSON, or a whole message.
+    /// Reads what was dead-lettered: an event's JSON, or a whole message.
     #[must_use]
-    pub fn of_letter(body: &'d [u8], properties: &'d AMQPProperties) -> Self {
+    pub fn of_dead_letter(body: &'d [u8], properties: &'d AMQPProperties) -> Self {
         let mut batch = Self::default();
         match std::str::from_utf8(body) {
             Ok(json) if content_type(properties) == BATCH_CONTENT_TYPE && json.starts_with('{') => {

@@ -6,41 +6,41 @@ use actix_web::{
     web::{self, ServiceConfig},
 };
 use serde_json::json;
-use shared::parts::{Part, RETRY_AFTER_SECS, Readiness};
+use shared::process::dependency_state::{Dependency, RETRY_AFTER_SECS, Readiness};
 use tokio_util::sync::CancellationToken;
 
 const NO_STORE: (header::HeaderName, &str) = (header::CACHE_CONTROL, "no-store");
 
-/// The parts around event-consumer.
+/// The dependencies around event-consumer.
 #[derive(Clone, Debug)]
-pub struct Parts {
+pub struct Dependencies {
     /// Where events come from.
-    pub broker: Part,
+    pub broker: Dependency,
     /// Where they are applied.
-    pub replica: Part,
+    pub replica: Dependency,
     /// Whether what is missing comes when it is asked for.
-    pub log: Part,
-    /// Whether the replica is of the life of the primary from which events come.
-    pub epoch: Part,
+    pub log: Dependency,
+    /// Whether the replica is of the epoch from which events come.
+    pub epoch: Dependency,
     /// Cancelled when the service is about to end.
     pub shutdown: CancellationToken,
 }
 
-impl Parts {
-    /// Parts that have not been reached yet. The epoch is taken for right until something of another one comes.
+impl Dependencies {
+    /// Dependencies that have not been reached yet. The epoch is taken for right until something of another one comes.
     #[must_use]
     pub fn new(shutdown: CancellationToken) -> Self {
-        let (broker, replica) = (Part::new("broker"), Part::new("replica"));
-        let (log, epoch) = (Part::new("log"), Part::new("epoch"));
+        let (broker, replica) = (Dependency::new("broker"), Dependency::new("replica"));
+        let (log, epoch) = (Dependency::new("log"), Dependency::new("epoch"));
         epoch.up();
         Self { broker, replica, log, epoch, shutdown }
     }
 
-    /// Without these parts nothing can be applied.
+    /// Without these dependencies nothing can be applied.
     fn readiness(&self) -> Readiness {
         let useful = self.broker.is_up() && self.replica.is_up() && self.epoch.is_up();
-        let parts = [&self.broker, &self.replica, &self.log, &self.epoch];
-        Readiness::of(&parts, useful, self.shutdown.is_cancelled())
+        let dependencies = [&self.broker, &self.replica, &self.log, &self.epoch];
+        Readiness::of(&dependencies, useful, self.shutdown.is_cancelled())
     }
 }
 
@@ -64,8 +64,8 @@ async fn livez() -> HttpResponse {
     HttpResponse::Ok().insert_header(NO_STORE).json(json!({ "status": "live" }))
 }
 
-async fn readyz(parts: web::Data<Parts>) -> HttpResponse {
-    let readiness = parts.readiness();
+async fn readyz(dependencies: web::Data<Dependencies>) -> HttpResponse {
+    let readiness = dependencies.readiness();
     if readiness.is_useful() {
         return HttpResponse::Ok().insert_header(NO_STORE).json(readiness);
     }

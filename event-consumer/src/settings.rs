@@ -5,8 +5,8 @@ use std::net::IpAddr;
 use shared::{
     broker::BrokerUrl,
     postgres::DatabaseUrl,
-    settings::{self, Effective, LevelFilter, LogFormat, SettingError},
-    topology::ReplicaName,
+    process::settings::{self, Effective, LevelFilter, LogFormat, SettingError},
+    replica_name::ReplicaName,
 };
 
 /// Everything that can be set.

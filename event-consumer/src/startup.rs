@@ -4,16 +4,13 @@ use std::{net::SocketAddr, sync::Arc};
 
 use actix_web::{App, HttpServer, dev::Server, web};
 use anyhow::Context;
-use shared::topology::Recipient;
-use tokio::{
-    sync::{Notify, watch},
-    task::JoinHandle,
-};
+use shared::{process::tasks::Tasks, replica_name::Recipient};
+use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     holes::Holes,
-    probes::{self, Parts},
+    probes::{self, Dependencies},
     settings::Settings,
     subscription::Subscription,
 };
@@ -21,29 +18,33 @@ use crate::{
 /// How long health requests that are under way may take to finish after a signal, in seconds.
 const DRAIN_SECS: u64 = 2;
 
+/// The task that finishes its batch before the process ends.
+const SUBSCRIPTION: &str = "subscription";
+
 /// The consumer, listening for health requests.
 pub struct Application {
     server: Server,
     address: SocketAddr,
-    subscription: JoinHandle<()>,
+    tasks: Tasks,
+    shutdown: CancellationToken,
 }
 
 impl Application {
-    /// Starts consuming and listening. Parts that are away are waited for.
+    /// Starts consuming and listening. Dependencies that are down are waited for.
     ///
     /// # Errors
     /// The address cannot be listened on.
     pub fn build(settings: &Settings, shutdown: &CancellationToken) -> anyhow::Result<Self> {
-        let parts = Parts::new(shutdown.clone());
+        let dependencies = Dependencies::new(shutdown.clone());
         let (watermarks, newest_watermark) = watch::channel(None);
         let unanswered = Arc::new(Notify::new());
         let subscription = Subscription {
             broker: settings.broker.clone(),
             replica: settings.replica.clone(),
             recipient: Recipient::Replica(settings.replica_name.clone()),
-            broker_part: parts.broker.clone(),
-            replica_part: parts.replica.clone(),
-            epoch_part: parts.epoch.clone(),
+            broker_dependency: dependencies.broker.clone(),
+            replica_dependency: dependencies.replica.clone(),
+            epoch_dependency: dependencies.epoch.clone(),
             watermarks,
             unanswered: Arc::clone(&unanswered),
             foreign: Arc::new(Notify::new()),
@@ -54,10 +55,10 @@ impl Application {
             recipient: Recipient::Replica(settings.replica_name.clone()),
             watermarks: newest_watermark,
             unanswered,
-            log_part: parts.log.clone(),
+            log_dependency: dependencies.log.clone(),
         };
         let server = HttpServer::new(move || {
-            App::new().app_data(web::Data::new(parts.clone())).configure(probes::configure)
+            App::new().app_data(web::Data::new(dependencies.clone())).configure(probes::configure)
         })
         .workers(1)
         .shutdown_timeout(DRAIN_SECS)
@@ -66,10 +67,10 @@ impl Application {
         .bind((settings.bind, settings.port))
         .with_context(|| format!("cannot listen on port {}", settings.port))?;
         let address = server.addrs().first().copied().context("no address is listened on")?;
-        let subscription = tokio::spawn(subscription.run(shutdown.clone()));
-        // What it has asked for is asked for again, should it be cut short.
-        tokio::spawn(holes.run(shutdown.clone()));
-        Ok(Self { server: server.run(), address, subscription })
+        let mut tasks = Tasks::default();
+        tasks.spawn(SUBSCRIPTION, subscription.run(shutdown.clone()));
+        tasks.spawn("holes", holes.run(shutdown.clone()));
+        Ok(Self { server: server.run(), address, tasks, shutdown: shutdown.clone() })
     }
 
     /// Where `/livez` and `/readyz` are.
@@ -81,10 +82,16 @@ impl Application {
     /// Works until the shutdown token is cancelled, then finishes the batch in hand.
     ///
     /// # Errors
-    /// The server failed, or the subscription did.
+    /// The server failed, or a background task did: then nothing is waited for, so that the process ends at once and
+    /// is started again.
     pub async fn run_until_stopped(self) -> anyhow::Result<()> {
-        self.server.await.context("the HTTP server failed")?;
-        self.subscription.await.context("the subscription failed")?;
+        let Self { server, mut tasks, shutdown, .. } = self;
+        tokio::select! {
+            served = server => served.context("the HTTP server failed")?,
+            failure = tasks.failure(|| shutdown.is_cancelled()) => return Err(failure.into()),
+        }
+        // A search for missing positions may be cut short: what it has asked for is asked for again.
+        tasks.end_of(SUBSCRIPTION).await?;
         tracing::info!("stopped");
         Ok(())
     }

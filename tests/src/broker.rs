@@ -117,7 +117,7 @@ pub struct Message {
 /// Publishes a message, and waits until some queue has it. An empty exchange takes the key for a queue's name.
 ///
 /// # Errors
-/// The broker is away, or no queue takes it.
+/// The broker is down, or no queue takes it.
 pub async fn publish(channel: &Channel, exchange: &str, key: &str, message: &Message) -> Result<()> {
     let options = BasicPublishOptions { mandatory: true, immediate: false };
     let properties = message.properties.clone();
@@ -133,7 +133,7 @@ pub async fn publish(channel: &Channel, exchange: &str, key: &str, message: &Mes
 /// Takes a message out of a queue, if there is one.
 ///
 /// # Errors
-/// The broker is away, or has no such queue.
+/// The broker is down, or has no such queue.
 pub async fn take(channel: &Channel, queue: &str) -> Result<Option<Message>> {
     let taken = channel.basic_get(queue.into(), BasicGetOptions { no_ack: true }).await?;
     Ok(taken.map(|message| Message { body: message.delivery.data, properties: message.delivery.properties }))
@@ -142,7 +142,7 @@ pub async fn take(channel: &Channel, queue: &str) -> Result<Option<Message>> {
 /// How many messages wait in a queue, without those that a consumer holds.
 ///
 /// # Errors
-/// The broker is away, or has no such queue.
+/// The broker is down, or has no such queue.
 pub async fn waiting_in(channel: &Channel, queue: &str) -> Result<u32> {
     let look = QueueDeclareOptions {
         passive: true,

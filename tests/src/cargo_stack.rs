@@ -102,7 +102,7 @@ impl CargoStack {
         Ok(String::from_utf8(output.stdout)?)
     }
 
-    /// What `status --json` says about a part.
+    /// What `status --json` says about a dependency.
     ///
     /// # Errors
     /// It says nothing about it.

@@ -13,10 +13,7 @@ use lapin::{
     options::{BasicConsumeOptions, QueueBindOptions, QueueDeclareOptions},
     types::FieldTable,
 };
-use shared::{
-    event::EventType,
-    topology::{EVENTS_EXCHANGE, ReplicaName},
-};
+use shared::{broker::topology::EVENTS_EXCHANGE, messages::event::EventType, replica_name::ReplicaName};
 use tokio::task::JoinHandle;
 
 use crate::{
@@ -57,7 +54,7 @@ impl Detour {
     /// Opens a detour; the consumer must have declared its queue.
     ///
     /// # Errors
-    /// The broker is away.
+    /// The broker is down.
     pub async fn open(host: &VirtualHost, seed: u64) -> Result<Self> {
         let (connection, channel) = host.channel().await?;
         let exclusive = QueueDeclareOptions {
@@ -92,7 +89,7 @@ impl Detour {
     /// Takes the direct way away. To be called again when a consumer has been started, which opens it.
     ///
     /// # Errors
-    /// The broker is away.
+    /// The broker is down.
     pub async fn divert(&self) -> Result<()> {
         let queue = ReplicaName::main().queue();
         for kind in EventType::ALL {
@@ -111,7 +108,7 @@ impl Detour {
     /// Opens the direct way again and lets go on what is still held. Nothing is lost.
     ///
     /// # Errors
-    /// The broker is away, or was away meanwhile.
+    /// The broker is down, or was down meanwhile.
     pub async fn close(self) -> Result<Arc<Counters>> {
         bind(&self.channel, &ReplicaName::main().queue()).await?;
         for kind in EventType::ALL {

@@ -76,7 +76,7 @@ impl Everything {
     /// Reads both databases.
     ///
     /// # Errors
-    /// One of them is away.
+    /// One of them is down.
     pub async fn read(primary: &Database, replica: &Database) -> Result<Self> {
         let (primary, replica) = (primary.sql().await?, replica.sql().await?);
         Ok(Self {

@@ -27,7 +27,7 @@ const PROGRESS_DEADLINE: Duration = Duration::from_secs(60);
 const HOT_SLOTS: usize = 40;
 
 /// How long a client waits before its next command after one that was not carried out, so that it does not spin
-/// while a part is away.
+/// while a dependency is down.
 const PAUSE_AFTER_FAILURE: Duration = Duration::from_millis(10);
 
 const STATUSES: [&str; 4] = ["available", "reserved", "occupied", "blocked"];

@@ -14,7 +14,7 @@ use crate::{
     scale::scale,
     servers::Servers,
     service::Service,
-    shape::{Parts, Shape},
+    shape::{Dependencies, Shape},
     wait::RECOVERY,
 };
 
@@ -64,7 +64,7 @@ pub struct Pair {
 }
 
 impl Pair {
-    pub(crate) async fn create(servers: &Servers, shape: &Shape, parts: &Parts) -> Result<Self> {
+    pub(crate) async fn create(servers: &Servers, shape: &Shape, parts: &Dependencies) -> Result<Self> {
         let (primary_port, replica_port) = (parts.primary.port(), parts.replica.port());
         let broker_port = parts.broker.ports().amqp;
         let links = Links {

@@ -14,7 +14,7 @@ use stack::{Postgres, RabbitMq, Role, TestServers, build::Binaries};
 
 const TEMPLATE: &str = "template_parking";
 
-/// A migration needs its own database only; where the other parts are must be set, and they may be away.
+/// A migration needs its own database only; where the other dependencies are must be set, and they may be down.
 const NOWHERE: &str = "postgres://nobody@127.0.0.1:9/nowhere";
 const NO_BROKER: &str = "amqp://nobody@127.0.0.1:9/nowhere";
 

@@ -87,7 +87,7 @@ impl Service {
         Client::new(self.address())
     }
 
-    /// Starts the process and waits until it says where it listens, which it must whatever is away.
+    /// Starts the process and waits until it says where it listens, which it must whatever is down.
     ///
     /// # Errors
     /// It ended, or did not listen in time.

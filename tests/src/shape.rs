@@ -70,7 +70,7 @@ impl Shape {
     /// Those of `body`; a service that ended by itself; a test that hangs. The services' logs are printed then.
     pub fn run(self, body: impl AsyncFnOnce(&Pair) -> Result<()>) -> Result<()> {
         let servers = servers()?;
-        let parts = Parts::create(servers, &self)?;
+        let parts = Dependencies::create(servers, &self)?;
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
         let done = runtime.block_on(async {
             let pair = Pair::create(servers, &self, &parts).await?;
@@ -88,7 +88,7 @@ impl Shape {
 }
 
 /// The servers of one test.
-pub(crate) struct Parts {
+pub(crate) struct Dependencies {
     pub(crate) primary: Postgres,
     pub(crate) replica: Postgres,
     pub(crate) broker: RabbitMq,
@@ -97,7 +97,7 @@ pub(crate) struct Parts {
     pub(crate) second_replica_database: Option<String>,
 }
 
-impl Parts {
+impl Dependencies {
     fn create(servers: &Servers, shape: &Shape) -> Result<Self> {
         let postgres = |own: bool, shared: &Postgres| match own {
             true => servers.own_postgres(),

@@ -299,7 +299,7 @@ async fn run_commands(settings: &Settings, said: &mut Said) -> Result<()> {
             said.add(arguments.join(" "), String::from_utf8_lossy(&output.stderr));
         }
     }
-    // Taken for a URL and not understood.
+    // TakenSubmission for a URL and not understood.
     let broken = with(
         &settings.commands,
         [("DATABASE_URL", format!("postgres://a:{}@127.0.0.1:x/a", percent_encoded(WRONG)))],

@@ -247,6 +247,6 @@ pub(crate) async fn waiting_for_commit_lock(pair: &Pair) -> Result<i64> {
                WHERE locktype = 'advisory' AND NOT granted AND objsubid = 1
                  AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
                  AND (classid::bigint << 32 | objid::bigint) = $1";
-    let key = command_service::write_model::session::COMMIT_LOCK;
+    let key = command_service::primary::commit_lock::COMMIT_LOCK;
     Ok(pair.primary.sql().await?.query_one(sql, &[&key]).await?.try_get(0)?)
 }

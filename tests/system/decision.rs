@@ -18,7 +18,7 @@ use crate::strategies::status;
 
 /// What is asked of one of a few slots; a precondition is relative to the slot's version, so that it often holds.
 #[derive(Clone, Debug)]
-enum Ask {
+enum Submission {
     Create(u8, u8, SlotStatus),
     Change(u8, Option<u8>, Option<SlotStatus>, Demand),
     Delete(u8, Demand),
@@ -49,13 +49,13 @@ fn demand() -> impl Strategy<Value = Demand> {
     prop_oneof![3 => Just(Demand::Nothing), 2 => vec(-2..=2_i64, 0..3).prop_map(Demand::VersionsAt)]
 }
 
-fn ask() -> impl Strategy<Value = Ask> {
+fn ask() -> impl Strategy<Value = Submission> {
     let (slot, name) = (0..3_u8, 0..3_u8);
     prop_oneof![
-        2 => (slot.clone(), name.clone(), status()).prop_map(|(slot, name, status)| Ask::Create(slot, name, status)),
+        2 => (slot.clone(), name.clone(), status()).prop_map(|(slot, name, status)| Submission::Create(slot, name, status)),
         4 => (slot.clone(), option::of(name), option::of(status()), demand())
-            .prop_map(|(slot, name, status, demand)| Ask::Change(slot, name, status, demand)),
-        1 => (slot, demand()).prop_map(|(slot, demand)| Ask::Delete(slot, demand)),
+            .prop_map(|(slot, name, status, demand)| Submission::Change(slot, name, status, demand)),
+        1 => (slot, demand()).prop_map(|(slot, demand)| Submission::Delete(slot, demand)),
     ]
 }
 
@@ -77,34 +77,34 @@ fn precondition(demand: &Demand, current: i64) -> Precondition {
     }
 }
 
-fn command(ask: &Ask, current: i64) -> Command {
+fn command(ask: &Submission, current: i64) -> Command {
     match ask {
-        Ask::Create(slot, name, status) => {
+        Submission::Create(slot, name, status) => {
             Command::Create(CreateSlot { uuid: uuid_of(*slot), name: name_of(*name), status: *status })
         }
-        Ask::Change(slot, name, status, demand) => Command::Change(ChangeSlot {
+        Submission::Change(slot, name, status, demand) => Command::Change(ChangeSlot {
             uuid: uuid_of(*slot),
             precondition: precondition(demand, current),
             name: name.map(name_of),
             status: *status,
         }),
-        Ask::Delete(slot, demand) => {
+        Submission::Delete(slot, demand) => {
             Command::Delete(DeleteSlot { uuid: uuid_of(*slot), precondition: precondition(demand, current) })
         }
     }
 }
 
 /// Carries the ask out in the model.
-fn model(register: &mut Register, ask: &Ask) -> Expected {
+fn model(register: &mut Register, ask: &Submission) -> Expected {
     let (slot, demand) = match ask {
-        Ask::Create(slot, name, status) => {
+        Submission::Create(slot, name, status) => {
             if register.contains_key(slot) {
                 return Expected::Exists;
             }
             register.insert(*slot, (*name, *status, 1));
             return Expected::Created;
         }
-        Ask::Change(slot, _, _, demand) | Ask::Delete(slot, demand) => (slot, demand),
+        Submission::Change(slot, _, _, demand) | Submission::Delete(slot, demand) => (slot, demand),
     };
     let Some((old_name, old_status, version)) = register.get(slot).copied() else {
         return Expected::NotFound;
@@ -112,7 +112,7 @@ fn model(register: &mut Register, ask: &Ask) -> Expected {
     if matches!(demand, Demand::VersionsAt(offsets) if !offsets.contains(&0)) {
         return Expected::Mismatch(version);
     }
-    let Ask::Change(_, name, status, _) = ask else {
+    let Submission::Change(_, name, status, _) = ask else {
         register.remove(slot);
         return Expected::Deleted(version + 1);
     };
@@ -148,7 +148,7 @@ proptest! {
         let mut slots: BTreeMap<Uuid, Slot> = BTreeMap::new();
 
         for ask in &asks {
-            let (Ask::Create(slot, ..) | Ask::Change(slot, ..) | Ask::Delete(slot, _)) = ask;
+            let (Submission::Create(slot, ..) | Submission::Change(slot, ..) | Submission::Delete(slot, _)) = ask;
             let uuid = uuid_of(*slot);
             let current = slots.get(&uuid).map_or(1, |slot| slot.version.get());
             let decided = decide(slots.get(&uuid), &command(ask, current));

@@ -6,7 +6,7 @@ use proptest::{
     prop_assert, prop_assert_eq, proptest, sample,
 };
 use serde_json::{Value, json};
-use shared::event::{LoggedEvent, split_batch};
+use shared::messages::{event::LoggedEvent, wire::split_batch};
 
 use crate::strategies::logged_event;
 

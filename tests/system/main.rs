@@ -2,6 +2,8 @@
 
 mod strategies;
 mod tidy;
+mod rooms;
+mod prose;
 mod checks;
 mod schema;
 mod names;

@@ -2,7 +2,13 @@
 
 use command_service::relay::messages::{Message, group};
 use proptest::{prelude::Strategy, prop_assert, prop_assert_eq, proptest};
-use shared::event::{EventType, LoggedEvent, MESSAGE_MAX_BYTES, MESSAGE_MAX_EVENTS, Position, split_batch};
+use shared::{
+    messages::{
+        event::{EventType, LoggedEvent},
+        wire::{MESSAGE_MAX_BYTES, MESSAGE_MAX_EVENTS, split_batch},
+    },
+    position::Position,
+};
 
 use crate::strategies::logged_event_at;
 

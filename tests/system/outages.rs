@@ -1,4 +1,4 @@
-//! Parts that are away: what works meanwhile, what is refused and how soon, and that everything arrives afterwards.
+//! Dependencies that are down: what works meanwhile, what is refused and how soon, and that everything arrives afterwards.
 //! Here the links are cut; in `stopped_servers` the servers themselves are stopped.
 
 use std::time::Duration;
@@ -7,7 +7,7 @@ use anyhow::{Context, Result, ensure};
 use serde_json::json;
 use system_tests::{Client, Pair, RECOVERY, Slot, answered_within, assert_level, eventually, with_pair};
 
-/// How soon a part that refuses connections is a 503.
+/// How soon a dependency that refuses connections is a 503.
 pub(crate) const REFUSAL_DEADLINE: Duration = Duration::from_secs(1);
 
 const SLOTS: usize = 20;
@@ -30,7 +30,7 @@ fn events_wait_for_a_stopped_consumer_and_all_arrive() -> Result<()> {
 }
 
 #[test]
-fn everything_works_while_the_broker_is_away() -> Result<()> {
+fn everything_works_while_the_broker_is_down() -> Result<()> {
     with_pair(async |pair| {
         let client = pair.client();
         let before = create(&client, 3).await?;
@@ -45,7 +45,7 @@ fn everything_works_while_the_broker_is_away() -> Result<()> {
 
         assert_eq!(client.list_all().await?, before, "reads are answered");
         assert_eq!(outbox(pair).await?, 22, "the events wait in the log");
-        assert_part(&client, "broker", "away").await?;
+        assert_dependency(&client, "broker", "down").await?;
         pair.links.relay_broker.restore()?;
         pair.links.consumer_broker.restore()?;
         assert_level(pair).await?;
@@ -75,7 +75,7 @@ fn everything_works_while_the_broker_says_nothing() -> Result<()> {
 }
 
 #[test]
-fn commands_work_and_reads_are_refused_while_the_replica_is_away() -> Result<()> {
+fn commands_work_and_reads_are_refused_while_the_replica_is_down() -> Result<()> {
     with_pair(async |pair| {
         let client = pair.client();
         let before = create(&client, 3).await?;
@@ -93,7 +93,7 @@ fn commands_work_and_reads_are_refused_while_the_replica_is_away() -> Result<()>
             assert_eq!(refused.problem(), "replica-unavailable", "{path}");
             assert!(refused.header("retry-after").is_some(), "{path} says when to try again");
         }
-        assert_part(&client, "replica", "away").await?;
+        assert_dependency(&client, "replica", "down").await?;
         pair.links.command_replica.restore()?;
         pair.links.consumer_replica.restore()?;
         assert_level(pair).await?;
@@ -127,14 +127,14 @@ fn reads_work_while_only_the_consumer_cannot_reach_the_replica() -> Result<()> {
 }
 
 #[test]
-fn reads_work_and_commands_are_refused_within_a_second_while_the_primary_is_away() -> Result<()> {
+fn reads_work_and_commands_are_refused_within_a_second_while_the_primary_is_down() -> Result<()> {
     with_pair(async |pair| {
         let client = pair.client();
         let before = create(&client, 3).await?;
         assert_level(pair).await?;
         pair.links.command_primary.cut().await;
         // A command that is sent before the service has noticed may be on its way, for all it knows.
-        assert_part(&client, "primary", "away").await?;
+        assert_dependency(&client, "primary", "down").await?;
 
         for attempt in 0..10 {
             assert_commands_refused(&client, &before[0], attempt).await?;
@@ -230,11 +230,11 @@ pub(crate) async fn assert_commands_refused(client: &Client, slot: &Slot, attemp
     Ok(())
 }
 
-/// Waits until `/readyz` says this of a part.
-pub(crate) async fn assert_part(client: &Client, part: &str, state: &str) -> Result<()> {
+/// Waits until `/readyz` says this of a dependency.
+pub(crate) async fn assert_dependency(client: &Client, part: &str, state: &str) -> Result<()> {
     eventually(RECOVERY, &format!("{part} is {state}"), async || {
         let body = client.readyz().await?.body;
-        ensure!(body["parts"][part]["state"] == state, "it says {body}");
+        ensure!(body["dependencies"][part]["state"] == state, "it says {body}");
         Ok(())
     })
     .await

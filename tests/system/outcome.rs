@@ -4,13 +4,9 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use command_service::{
-    commands::{Ask, Request},
-    relay::wake::Wake,
-    write_model::{
-        commit::{Failure, commit_batch},
-        primary::Primary,
-        session::PrimarySession,
-    },
+    commands::{Commands, Submission},
+    primary::connection::Primary,
+    write_model::{commit::commit_batch, roundtrip::Failure, session::PrimarySession, wake::Wake},
 };
 use shared::{
     postgres::DatabaseUrl,
@@ -28,10 +24,10 @@ const SILENCE_MAX: Duration = Duration::from_millis(3_500);
 /// Far below the deadline of a command, at which an unknown outcome is answered.
 const SOON: Duration = Duration::from_secs(6);
 
-fn ask_to_create(name: &str) -> Result<Ask> {
+fn ask_to_create(name: &str) -> Result<Submission> {
     let name = SlotName::parse(name)?;
     let create = CreateSlot { uuid: Uuid::now_v7(), name, status: SlotStatus::Available };
-    Ok(Ask { request: Request::One(Command::Create(create)), key: None, traceparent: None })
+    Ok(Submission { request: Commands::One(Command::Create(create)), key: None, traceparent: None })
 }
 
 /// The primary as a process knows it that has just been started.

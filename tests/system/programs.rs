@@ -12,7 +12,7 @@ use stack::process::{Process, Signal};
 use system_tests::blocking;
 use tokio::time::timeout;
 
-/// Longer than a command may take that waits for a part.
+/// Longer than a command may take that waits for a dependency.
 const DEADLINE: Duration = Duration::from_secs(20);
 
 /// Runs a program with exactly this environment; what it printed and how it ended.

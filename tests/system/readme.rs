@@ -1,4 +1,4 @@
-//! The transcripts of the README, run as they stand.
+//! The transcripts of the README and of the documents that go on from it, run as they stand.
 
 use std::{
     collections::HashMap,
@@ -8,31 +8,34 @@ use std::{
 };
 
 use anyhow::{Context, Result, ensure};
-use command_service::freshness::receipt::Receipt;
+use command_service::register::receipt::Receipt;
 use jiff::Timestamp;
 use stack::Port;
 use system_tests::{CargoStack, cargo_stack::said};
 use uuid::Uuid;
 
-/// The sections whose first block is a transcript, and how far the replica is let come before each command: whoever
-/// types gives it more time than a test does.
-const SECTIONS: [(&str, Awaited); 3] = [
-    ("## What one sees", CargoStack::level),
+use crate::prose::documents;
+
+/// The documents and sections whose first block is a transcript, in the order in which they are read, and how far the
+/// replica is let come before each command: whoever types gives it more time than a test does.
+const SECTIONS: [(&str, &str, Awaited); 3] = [
+    ("README.md", "## See it work", CargoStack::level),
     // There, the consumer is stopped.
-    ("## How fresh is a read", CargoStack::published),
-    ("## Is the copy right?", CargoStack::level),
+    ("docs/freshness.md", "## Watch a write arrive", CargoStack::published),
+    ("docs/operations.md", "## Verify the replica", CargoStack::level),
 ];
 
 type Awaited = fn(&CargoStack) -> Result<()>;
 
 #[test]
 fn the_transcript_of_the_readme_is_what_one_sees() -> Result<()> {
-    let readme = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../README.md"))?;
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let stack = CargoStack::up()?;
     let mut variables = Variables::default();
 
-    for (section, awaited) in SECTIONS {
-        let transcript = transcript(&readme, section)?;
+    for (document, section, awaited) in SECTIONS {
+        let text = fs::read_to_string(root.join(document)).context(document)?;
+        let transcript = transcript(&text, section)?;
         ensure!(transcript.len() >= 5, "this is not the whole transcript: {transcript:?}");
         for Shown { command, output } in &transcript {
             awaited(&stack)?;
@@ -41,7 +44,7 @@ fn the_transcript_of_the_readme_is_what_one_sees() -> Result<()> {
             assert!(ran.status.success(), "{command}: {}", said(&ran));
             let seen = String::from_utf8(ran.stdout)?;
             if let Err(difference) = variables.check(output, seen.trim_end_matches('\n')) {
-                panic!("$ {command}\n{difference}\nthe README shows:\n{output}\nand one sees:\n{seen}");
+                panic!("$ {command}\n{difference}\n{document} shows:\n{output}\nand one sees:\n{seen}");
             }
         }
     }
@@ -76,9 +79,9 @@ struct Shown {
 }
 
 /// The first indented block below a heading.
-fn transcript(readme: &str, heading: &str) -> Result<Vec<Shown>> {
+fn transcript(document: &str, heading: &str) -> Result<Vec<Shown>> {
     let (_, section) =
-        readme.split_once(&format!("\n{heading}\n")).with_context(|| format!("no {heading}"))?;
+        document.split_once(&format!("\n{heading}\n")).with_context(|| format!("no {heading}"))?;
     let section = section.split("\n## ").next().unwrap_or_default();
     let lines = section.lines().skip_while(|line| !line.starts_with("    "));
     let lines = lines.map_while(|line| line.strip_prefix("    "));
@@ -97,7 +100,7 @@ fn transcript(readme: &str, heading: &str) -> Result<Vec<Shown>> {
     Ok(shown)
 }
 
-/// What differs from run to run, and what stands for what: the same uuid or time wherever the README shows the same.
+/// What differs from run to run, and what stands for what: the same uuid or time wherever the documents show the same.
 #[derive(Debug, Default)]
 struct Variables {
     seen_for: HashMap<String, String>,
@@ -105,7 +108,7 @@ struct Variables {
 }
 
 impl Variables {
-    /// The command with what was seen in place of what the README shows for it.
+    /// The command with what was seen in place of what the documents show for it.
     fn put_into(&self, command: &str) -> String {
         self.seen_for.iter().fold(command.to_owned(), |command, (shown, seen)| command.replace(shown, seen))
     }
@@ -179,6 +182,28 @@ fn variable_at(text: &str, at: usize) -> Option<Piece<'_>> {
     uuid.map(Piece::Uuid).or(time.map(Piece::Time)).or(receipt.map(Piece::Receipt))
 }
 
+/// Whether a block of code shows commands and what they print.
+fn is_transcript(block: &[&str]) -> bool {
+    let command = |line: &&str| line.trim_start().starts_with("$ ");
+    block.iter().any(command) && !block.iter().all(command)
+}
+
+#[test]
+fn every_transcript_of_the_documents_is_run() -> Result<()> {
+    let mut shown = Vec::new();
+    for document in documents()? {
+        let lines: Vec<&str> = document.text.lines().collect();
+        let blocks = lines.split(|line| !line.starts_with("    "));
+        let transcripts = blocks.filter(|block| is_transcript(block));
+        shown.extend(transcripts.map(|_| document.path.to_string_lossy().into_owned()));
+    }
+
+    let mut run = SECTIONS.map(|(document, ..)| document.to_owned());
+    run.sort();
+    assert_eq!(shown, run, "one section of each document");
+    Ok(())
+}
+
 #[test]
 fn only_uuids_and_times_may_differ_from_the_transcript() {
     let (one, two) = ("01a200b7-6771-742a-bc19-16bd795b4ad4", "01a200b8-0c3e-7c11-9f0a-6c2f7a2f6f55");
@@ -205,9 +230,9 @@ fn only_uuids_and_times_may_differ_from_the_transcript() {
 
 #[test]
 fn the_transcript_is_the_block_below_its_heading() {
-    let readme = "# A\n\n    $ other\n\n## What one sees\n\nSome words:\n\n    $ one\n    a\n    b\n    $ two\n\nMore.\n\n    $ not\n";
+    let readme = "# A\n\n    $ other\n\n## See it work\n\nSome words:\n\n    $ one\n    a\n    b\n    $ two\n\nMore.\n\n    $ not\n";
 
-    let found = transcript(readme, "## What one sees").expect("a transcript");
+    let found = transcript(readme, "## See it work").expect("a transcript");
 
     let shown =
         |command: &str, output: &str| Shown { command: command.to_owned(), output: output.to_owned() };

@@ -2,13 +2,15 @@
 
 use std::collections::BTreeSet;
 
-use command_service::freshness::{
-    demand::{Level, Need},
-    log_end::LogEnd,
-    receipt::{ReadReceipt, Receipt, WriteReceipt},
+use command_service::{
+    freshness::demand::{Need, ReplicaLevel},
+    register::{
+        place::LogEnd,
+        receipt::{ReadReceipt, Receipt, WriteReceipt},
+    },
 };
 use proptest::{collection::btree_set, prelude::*};
-use shared::event::Position;
+use shared::position::Position;
 use uuid::Uuid;
 
 fn receipts() -> impl Strategy<Value = Receipt> {
@@ -63,7 +65,7 @@ proptest! {
     fn a_position_is_never_taken_to_be_reached_too_early(applied in btree_set(1..30_i64, 0..30), position in 1..30_i64) {
         let epoch = Uuid::from_u128(1);
         let applied_through = first_missing(&applied) - 1;
-        let level = Level { applied_through, as_of: None, epoch: Some(epoch) };
+        let level = ReplicaLevel { applied_through, as_of: None, epoch: Some(epoch) };
 
         let need = Need { up_to: vec![LogEnd { epoch, position }], bounded: None };
 

@@ -9,8 +9,10 @@ use proptest::{
 };
 use serde_json::{Value, json};
 use shared::{
-    event::MESSAGE_MAX_BYTES,
-    repair::{Found, REPAIR_MAX_SLOTS, Repair, SlotRepair, Target},
+    messages::{
+        repair::{REPAIR_MAX_SLOTS, Repair, RowWriters, SlotRepair, Target},
+        wire::MESSAGE_MAX_BYTES,
+    },
     slot::{Slot, Version},
 };
 use uuid::Uuid;
@@ -37,7 +39,7 @@ fn slot_repair() -> impl Strategy<Value = SlotRepair> {
     uuid().prop_flat_map(move |uuid| {
         (writer(), writer(), target(uuid)).prop_map(move |(slot, tombstone, target)| SlotRepair {
             uuid,
-            found: Found { slot, tombstone },
+            found: RowWriters { slot, tombstone },
             target,
         })
     })

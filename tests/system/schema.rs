@@ -35,22 +35,29 @@ async fn assert_prepares(database: &Database, role: Role, step: &str, statements
 #[test]
 fn every_statement_of_the_services_fits_the_schema() -> Result<()> {
     with_databases(async |primary, replica| {
-        use command_service::{freshness, queries, relay, write_model};
-        use event_consumer::projection;
+        use command_service::{freshness, primary as way, queries, relay, verify, write_model};
+        use event_consumer::{holes, projection};
 
-        assert_prepares(&primary, Role::CommandService, "write model", &write_model::session::STATEMENTS)
-            .await?;
-        assert_prepares(&primary, Role::CommandService, "relay", &relay::log::STATEMENTS).await?;
-        assert_prepares(&primary, Role::CommandService, "freshness", &freshness::log_end::STATEMENTS).await?;
-        assert_prepares(&replica, Role::CommandServiceReader, "queries", &queries::STATEMENTS).await?;
-        assert_prepares(&replica, Role::EventConsumer, "projection", &projection::session::STATEMENTS).await
+        let writer = Role::CommandService;
+        assert_prepares(&primary, writer, "primary", &way::STATEMENTS).await?;
+        assert_prepares(&primary, writer, "write model", &write_model::STATEMENTS).await?;
+        assert_prepares(&primary, writer, "relay", &relay::STATEMENTS).await?;
+        assert_prepares(&primary, writer, "verify", &verify::PRIMARY_STATEMENTS).await?;
+        let reader = Role::CommandServiceReader;
+        assert_prepares(&replica, reader, "primary", &way::REPLICA_STATEMENTS).await?;
+        assert_prepares(&replica, reader, "queries", &queries::STATEMENTS).await?;
+        assert_prepares(&replica, reader, "freshness", &freshness::watch::STATEMENTS).await?;
+        assert_prepares(&replica, reader, "verify", &verify::REPLICA_STATEMENTS).await?;
+        let owner = Role::EventConsumer;
+        assert_prepares(&replica, owner, "projection", &projection::statements::STATEMENTS).await?;
+        assert_prepares(&replica, owner, "holes", &holes::missing::STATEMENTS).await
     })
 }
 
 #[test]
 fn every_statement_of_a_rebuild_fits_the_replica_and_the_copy_beside_it() -> Result<()> {
     with_databases(async |_, replica| {
-        use event_consumer::projection::rebuild::{Director, STATEMENTS};
+        use event_consumer::rebuild::copy::{Director, STATEMENTS};
 
         let url = replica.server.url(Role::EventConsumer, &replica.name);
         let url = DatabaseUrl::parse(&url).context("no address")?;

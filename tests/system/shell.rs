@@ -268,7 +268,7 @@ fn what_cannot_be_understood_ends_with_status_2() -> Result<()> {
 }
 
 #[test]
-fn a_part_that_is_away_ends_with_status_3() -> Result<()> {
+fn a_part_that_is_down_ends_with_status_3() -> Result<()> {
     with_pair(async |pair| {
         let uuid = pair.client().created("Slot 1").await?.uuid.to_string();
         assert_level(pair).await?;
@@ -293,7 +293,7 @@ fn a_part_that_is_away_ends_with_status_3() -> Result<()> {
             check_failed(ended, "command-service", 3, &format!("{arguments:?}"))?;
         }
         let consumer = Run::event_consumer(pair, &["migrate"])?.end().await?;
-        check_failed(consumer, "event-consumer", 3, "the replica is away")?;
+        check_failed(consumer, "event-consumer", 3, "the replica is down")?;
         pair.links.command_primary.restore()?;
         pair.links.command_replica.restore()?;
         pair.links.consumer_replica.restore()?;

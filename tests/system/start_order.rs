@@ -115,7 +115,7 @@ fn a_database_that_is_migrated_after_the_services_start_is_taken_up() -> Result<
 }
 
 #[test]
-fn services_restart_while_every_part_is_away() -> Result<()> {
+fn services_restart_while_every_dependency_is_down() -> Result<()> {
     Shape::default().run(async |pair| {
         let client = pair.client();
         let slots = create(&client, 3).await?;

@@ -7,7 +7,8 @@ use proptest::{
     prelude::{Just, Strategy, any, prop_oneof},
 };
 use shared::{
-    event::{LoggedEvent, Position},
+    messages::event::LoggedEvent,
+    position::Position,
     slot::{Changed, Slot, SlotEvent, SlotName, SlotStatus, Version},
 };
 use uuid::Uuid;

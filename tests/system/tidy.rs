@@ -7,28 +7,33 @@ use std::{
 
 use anyhow::{Context, Result, ensure};
 
+use crate::prose::documents;
+
 const MEMBERS: [&str; 5] = ["shared", "command-service", "event-consumer", "compose", "tests"];
 
 /// Where SQL may stand: the steps that own it, and the lock around migrations.
-const SQL_PLACES: [&str; 6] = [
+const SQL_PLACES: [&str; 11] = [
+    "command-service/src/primary/",
     "command-service/src/write_model/",
-    "command-service/src/relay/",
     "command-service/src/queries/",
-    "command-service/src/freshness/log_end.rs",
+    "command-service/src/freshness/watch.rs",
+    "command-service/src/relay/",
+    "command-service/src/verify/primary_side.rs",
+    "command-service/src/verify/replica_side.rs",
     "event-consumer/src/projection/",
-    "shared/src/migration.rs",
+    "event-consumer/src/holes/missing.rs",
+    "event-consumer/src/rebuild/copy/",
+    "shared/src/postgres/migration.rs",
 ];
 
 /// Where lapin may be named: the steps that speak to the broker, and the two that keep what a message came with.
-const LAPIN_PLACES: [&str; 8] = [
+const LAPIN_PLACES: [&str; 6] = [
     "command-service/src/relay/",
-    "shared/src/broker.rs",
-    "shared/src/topology.rs",
-    "event-consumer/src/subscription.rs",
+    "shared/src/broker/",
     "event-consumer/src/subscription/",
     "event-consumer/src/batch.rs",
     "event-consumer/src/holes/",
-    "event-consumer/src/projection/dead_letters.rs",
+    "event-consumer/src/projection/dead_letters/mod.rs",
 ];
 
 const FILE_MAX_LINES: usize = 400;
@@ -148,12 +153,14 @@ fn lapin_is_named_only_where_the_broker_is_spoken_to() -> Result<()> {
 #[test]
 fn the_rules_of_a_slot_and_the_commands_know_neither_http_nor_broker_nor_sql() -> Result<()> {
     let sources = sources(&["shared", "command-service"])?;
-    let pure = ["shared/src/slot.rs", "command-service/src/commands.rs"];
+    let pure = ["shared/src/slot/", "command-service/src/commands"];
 
-    for path in pure {
-        let source = sources.iter().find(|source| source.path == path).context(path)?;
+    for place in pure {
+        let own: Vec<&Source> = sources.iter().filter(|source| source.is_in(&[place])).collect();
+        ensure!(!own.is_empty(), "there is nothing in {place}");
         for stranger in ["actix", "lapin", "tokio_postgres", "deadpool"] {
-            let strays = source.lines_with(|line| line.contains(stranger));
+            let strays: Vec<String> =
+                own.iter().flat_map(|source| source.lines_with(|line| line.contains(stranger))).collect();
             assert!(strays.is_empty(), "{stranger}: {strays:?}");
         }
     }
@@ -234,10 +241,6 @@ fn sql_is_told_from_prose() {
 #[test]
 fn every_test_that_the_documents_name_exists() -> Result<()> {
     let root = root()?;
-    let mut documents = vec![root.join("README.md")];
-    for entry in fs::read_dir(root.join("docs"))? {
-        documents.push(entry?.path());
-    }
     let tests = sources(&["tests/system"])?;
     let exists = |module: &str, test: &str| {
         let file = format!("tests/system/{module}.rs");
@@ -247,12 +250,9 @@ fn every_test_that_the_documents_name_exists() -> Result<()> {
     };
 
     let mut named = 0;
-    for document in
-        documents.iter().filter(|path| path.extension().is_some_and(|extension| extension == "md"))
-    {
-        let text = fs::read_to_string(document)?;
+    for document in documents()? {
         // Code in the text: `module::a_sentence`, or `module::file::a_sentence`.
-        for path in text.split('`').skip(1).step_by(2) {
+        for path in document.text.split('`').skip(1).step_by(2) {
             let Some((module, path_in_module)) = path.split_once("::") else { continue };
             let test = path_in_module.rsplit("::").next().unwrap_or_default();
             // A step of the flow may have the same name as a module of tests, but no sentence in it.
@@ -265,7 +265,7 @@ fn every_test_that_the_documents_name_exists() -> Result<()> {
                 continue;
             }
             named += 1;
-            assert!(exists(module, test), "{} names {path}, which is no test", document.display());
+            assert!(exists(module, test), "{} names {path}, which is no test", document.path.display());
         }
     }
     ensure!(named > 0, "no test is named: are they looked for in the right way?");

@@ -2,15 +2,19 @@
 
 use serde_json::json;
 use shared::{
-    event::Position,
-    migration::{MigrateError, migrate},
-    probe, shutdown,
-    topology::ReplicaName,
+    position::Position,
+    postgres::migration::{MigrateError, migrate},
+    process::{probe, shutdown},
+    replica_name::ReplicaName,
 };
 use uuid::Uuid;
 
-use super::{CliError, print_json, print_text};
+use super::{
+    exit::CliError,
+    output::{print_json, print_text},
+};
 use crate::{
+    primary::connection::{PrimaryOpenError, give_new_epoch},
     relay::{
         log::LogError,
         publisher::PublishError,
@@ -18,10 +22,7 @@ use crate::{
     },
     settings::Settings,
     startup::Application,
-    write_model::{
-        self,
-        primary::{OpenError, give_new_epoch},
-    },
+    write_model,
 };
 
 pub(super) async fn serve(settings: &Settings) -> Result<(), CliError> {
@@ -38,7 +39,7 @@ pub(super) async fn migrate_primary(
 ) -> Result<(), CliError> {
     let applied =
         migrate(&settings.primary, write_model::migrations()).await.map_err(|error| match error {
-            MigrateError::Connect(_) => CliError::Away("the primary"),
+            MigrateError::Connect(_) => CliError::Down("the primary"),
             MigrateError::Start(_) | MigrateError::Failed(_) => CliError::Other(error.into()),
         })?;
     let epoch = if new_epoch { Some(renew_epoch(settings).await?) } else { None };
@@ -60,8 +61,10 @@ pub(super) async fn migrate_primary(
 
 async fn renew_epoch(settings: &Settings) -> Result<Uuid, CliError> {
     give_new_epoch(&settings.primary).await.map_err(|error| match error {
-        OpenError::Connect(_) | OpenError::Lost(_) | OpenError::Deadline => CliError::Away("the primary"),
-        OpenError::Schema(_) | OpenError::Standby => CliError::Other(error.into()),
+        PrimaryOpenError::Connect(_) | PrimaryOpenError::Lost(_) | PrimaryOpenError::Deadline => {
+            CliError::Down("the primary")
+        }
+        PrimaryOpenError::Schema(_) | PrimaryOpenError::Standby => CliError::Other(error.into()),
     })
 }
 
@@ -77,13 +80,13 @@ pub(super) async fn replay(
         replay_range(&replayer, replica, from, to).await
     };
     let events = sending.await.map_err(|error| match error {
-        ReplayError::Log(LogError::Open(OpenError::Connect(_) | OpenError::Deadline)) => {
-            CliError::Away("the primary")
+        ReplayError::Log(LogError::Open(PrimaryOpenError::Connect(_) | PrimaryOpenError::Deadline)) => {
+            CliError::Down("the primary")
         }
         ReplayError::Publish(PublishError::Unroutable) => {
             CliError::BadInput(format!("replica {replica} has no queue: start its event-consumer first"))
         }
-        ReplayError::Publish(_) => CliError::Away("the broker"),
+        ReplayError::Publish(_) => CliError::Down("the broker"),
         ReplayError::Log(_) | ReplayError::Ended => CliError::Other(error.into()),
     })?;
     if json {
@@ -97,7 +100,7 @@ pub(super) async fn healthcheck(settings: &Settings, json: bool) -> Result<(), C
         Ok((true, body)) if json => print_text(&body),
         Ok((true, body)) => print_text(&probe::status_in(&body)),
         Ok((false, body)) => Err(CliError::NotReady(body)),
-        Err(_) => Err(CliError::Away("the service")),
+        Err(_) => Err(CliError::Down("the service")),
     }
 }
 

@@ -3,31 +3,39 @@
 use std::time::Duration;
 
 use serde::Serialize;
-use shared::{parts::Part, slot::SlotStatus};
+use shared::{
+    process::{dependency_state::Dependency, tasks::Tasks},
+    slot::SlotStatus,
+};
 use tokio::time::Instant;
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::{CliError, print_json, print_record};
+use super::{
+    exit::CliError,
+    output::{print_json, print_record},
+};
 use crate::{
     freshness::{
         demand::{Demand, WAIT_MS_MAX},
         gate::Unmet,
-        receipt::{Receipt, WriteReceipt},
     },
     queries::{
-        Replica,
         cursor::Cursor,
         list::{Filter, LIMIT_MAX},
+        replica::Replica,
         status::HandedBack,
     },
-    record::SlotRecord,
+    register::{
+        receipt::{Receipt, WriteReceipt},
+        record::SlotRecord,
+    },
     settings::Settings,
     startup::open_gate,
 };
 
 pub(super) fn replica(settings: &Settings) -> Result<Replica, CliError> {
-    Ok(Replica::new(&settings.replica, Part::new("replica")).map_err(anyhow::Error::from)?)
+    Ok(Replica::new(&settings.replica, Dependency::new("replica")).map_err(anyhow::Error::from)?)
 }
 
 /// The slots that pass a filter, in creation order, a page at a time: however many there are, only one page is in
@@ -98,9 +106,16 @@ pub(super) async fn when_visible(
     uuid: Uuid,
     write: WriteReceipt,
 ) -> Result<Result<SlotRecord, Unmet>, CliError> {
-    let (replica, part) = (replica(settings)?, Part::new("replica"));
-    let (tasks, stop_tasks) = (TaskTracker::new(), CancellationToken::new());
-    let gate = open_gate(settings, &settings.primary(), &part, &tasks, &stop_tasks, stop_tasks.child_token());
+    let (replica, dependency) = (replica(settings)?, Dependency::new("replica"));
+    let (mut tasks, stop_tasks) = (Tasks::default(), CancellationToken::new());
+    let gate = open_gate(
+        settings,
+        &settings.primary(),
+        &dependency,
+        &mut tasks,
+        &stop_tasks,
+        stop_tasks.child_token(),
+    );
     let demand = Demand {
         receipts: vec![Receipt::Write(write)],
         wait: Duration::from_millis(WAIT_MS_MAX),
@@ -108,9 +123,7 @@ pub(super) async fn when_visible(
     };
     let query = async |handed_back: &HandedBack| replica.slot(uuid, handed_back).await;
     let fresh = gate.read(&demand, Instant::now(), query).await;
-    stop_tasks.cancel();
-    tasks.close();
-    tasks.wait().await;
+    drop(tasks);
     match fresh {
         Ok(fresh) => fresh.read.found.map(Ok).ok_or(CliError::NotFound),
         Err(unmet) => Ok(Err(unmet)),

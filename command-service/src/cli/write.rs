@@ -2,24 +2,27 @@
 
 use serde_json::json;
 use shared::{
-    parts::Part,
+    process::dependency_state::Dependency,
     slot::{ChangeSlot, Command, CreateSlot, DeleteSlot, Precondition, SlotName, SlotStatus, Version},
 };
 use tokio::task::JoinHandle;
 use uuid::Uuid;
 
-use super::{CliError, print_json, print_record, print_text, read};
+use super::{
+    exit::CliError,
+    output::{print_json, print_record, print_text},
+    read,
+};
 use crate::{
-    commands::{Answer, Ask, Commands, Outcome, Request},
-    relay::wake::CommitSignal,
+    commands::{Answer, Commands, Outcome, Submission, queue::CommandQueue},
     settings::Settings,
-    write_model::committer::Committer,
+    write_model::{committer::Committer, wake::CommitSignal},
 };
 
 /// A write side of this process's own. The relay of a running service is woken by the commit; if none runs, the event
 /// waits in the log.
 pub(super) struct WriteSide {
-    commands: Commands,
+    commands: CommandQueue,
     committer: JoinHandle<()>,
 }
 
@@ -27,15 +30,15 @@ impl WriteSide {
     /// Starts a committer; the primary is reached when the first request comes.
     pub(super) fn start(settings: &Settings) -> Self {
         let (commands, submissions) =
-            Commands::channel(settings.commit_queue_limit, settings.command_deadline);
-        let part = Part::new("primary");
-        let committer = Committer::new(settings.primary(), part, submissions, CommitSignal::default());
+            CommandQueue::channel(settings.commit_queue_limit, settings.command_deadline);
+        let dependency = Dependency::new("primary");
+        let committer = Committer::new(settings.primary(), dependency, submissions, CommitSignal::default());
         Self { commands, committer: tokio::spawn(committer.run()) }
     }
 
     /// Has one request carried out.
-    pub(super) async fn execute(&self, request: Request) -> Answer {
-        self.commands.execute(Ask { request, key: None, traceparent: None }).await.answer
+    pub(super) async fn execute(&self, request: Commands) -> Answer {
+        self.commands.execute(Submission { request, key: None, traceparent: None }).await.answer
     }
 
     /// Ends the committer.
@@ -47,19 +50,21 @@ impl WriteSide {
 
 async fn execute_one(settings: &Settings, command: Command) -> Result<Outcome, CliError> {
     let write_side = WriteSide::start(settings);
-    let answer = write_side.execute(Request::One(command)).await;
+    let answer = write_side.execute(Commands::One(command)).await;
     write_side.finish().await?;
     Ok(answer?.outcome)
 }
 
 fn print_outcome(outcome: &Outcome, json: bool) -> Result<(), CliError> {
     match outcome {
-        Outcome::Stands { record, .. } => print_record(record, json),
-        Outcome::AllStand { records, .. } => records.iter().try_for_each(|record| print_record(record, json)),
-        Outcome::Removed { version, .. } if json => {
+        Outcome::Created { record, .. } | Outcome::Updated { record, .. } => print_record(record, json),
+        Outcome::AllCreated { records, .. } => {
+            records.iter().try_for_each(|record| print_record(record, json))
+        }
+        Outcome::Deleted { version, .. } if json => {
             print_json(&json!({ "removed": true, "version": version.get() }))
         }
-        Outcome::Removed { .. } => print_text("removed"),
+        Outcome::Deleted { .. } => print_text("removed"),
     }
 }
 

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use uuid::Uuid;
 
-use super::{log_end::LogEnd, receipt::Receipt};
+use crate::register::{place::LogEnd, receipt::Receipt};
 
 /// The most receipts that one read hands back.
 pub const RECEIPTS_MAX: usize = 16;
@@ -66,12 +66,12 @@ impl Demand {
 
 /// How far a replica is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Level {
+pub struct ReplicaLevel {
     /// Every position up to this one is settled.
     pub applied_through: i64,
     /// Every write whose commit time is not after this is settled.
     pub as_of: Option<Timestamp>,
-    /// The life of the primary in which the positions count.
+    /// The epoch in which the positions count.
     pub epoch: Option<Uuid>,
 }
 
@@ -108,7 +108,7 @@ impl Need {
     /// What `level` lacks; `None` if it is enough. `latest` is a time that the primary's clock has not reached yet: a
     /// level as of later than that shows that its clock is not what we think, and proves nothing.
     #[must_use]
-    pub fn lack(&self, level: &Level, latest: Option<Timestamp>) -> Option<Lack> {
+    pub fn lack(&self, level: &ReplicaLevel, latest: Option<Timestamp>) -> Option<Lack> {
         let shortfall = self.up_to.iter().filter_map(|end| lack_of(end, level));
         let worst = shortfall.max_by_key(|lack| match lack {
             Lack::Epoch => i64::MAX,
@@ -119,7 +119,7 @@ impl Need {
     }
 }
 
-fn lack_of(end: &LogEnd, level: &Level) -> Option<Lack> {
+fn lack_of(end: &LogEnd, level: &ReplicaLevel) -> Option<Lack> {
     match level.epoch {
         // An empty log is held by a replica that has not heard of it.
         None if end.position == 0 => None,
@@ -130,36 +130,12 @@ fn lack_of(end: &LogEnd, level: &Level) -> Option<Lack> {
 }
 
 impl Bounded {
-    fn lack(&self, level: &Level, latest: Option<Timestamp>) -> Option<Lack> {
+    fn lack(&self, level: &ReplicaLevel, latest: Option<Timestamp>) -> Option<Lack> {
         let by_time = match (self.moment, level.as_of, latest) {
             (Some(moment), Some(as_of), Some(latest)) => (moment..=latest).contains(&as_of),
             _ => false,
         };
         let by_position = self.end.is_some_and(|end| lack_of(&end, level).is_none());
         (!by_time && !by_position).then(|| Lack::Moment(self.moment, self.end.map(|end| end.position)))
-    }
-}
-
-/// The primary's clock as this process knows it: what it said, and when it was asked. Between two hosts only lengths of
-/// time are compared, never times of day.
-#[derive(Clone, Copy, Debug)]
-pub struct PrimaryClock {
-    /// What it said.
-    pub said: Timestamp,
-    /// When the question was sent: the answer cannot be older.
-    pub asked_at: tokio::time::Instant,
-}
-
-/// By how much two clocks may run apart: twice what NTP allows itself (500 ppm).
-const DRIFT: f64 = 0.001;
-
-impl PrimaryClock {
-    /// A time that the primary's clock does not reach before `instant`, which must not be before it was asked.
-    #[must_use]
-    pub fn latest_at(&self, instant: tokio::time::Instant) -> Timestamp {
-        let passed = instant.saturating_duration_since(self.asked_at);
-        let passed = passed + passed.mul_f64(DRIFT) + Duration::from_micros(1);
-        let passed = SignedDuration::try_from(passed).unwrap_or(SignedDuration::MAX);
-        self.said.saturating_add(passed).unwrap_or(Timestamp::MAX)
     }
 }

@@ -11,14 +11,16 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::{
-    demand::{Bounded, Demand, Lack, Level, Need, OnTimeout},
-    log_end::{LogEnd, LogLook, LookError},
-    receipt::Receipt,
+    demand::{Bounded, Demand, Lack, Need, OnTimeout, ReplicaLevel},
     waiting::Waiting,
 };
-use crate::queries::{
-    Read, ReadError,
-    status::{HandedBack, ReplicaStatus},
+use crate::{
+    primary::log_end::{LogEndError, LogEndHandle},
+    queries::{
+        replica::{Read, ReadError},
+        status::{HandedBack, ReplicaStatus},
+    },
+    register::{place::LogEnd, receipt::Receipt},
 };
 
 /// The longest that a caller is told to wait before it tries again, in seconds.
@@ -51,20 +53,20 @@ pub struct Fresh<T> {
 /// Why a read has no answer.
 #[derive(Debug, thiserror::Error)]
 pub enum Unmet {
-    /// The replica is away, or refused.
+    /// The replica is down, or refused.
     #[error(transparent)]
     Read(#[from] ReadError),
-    /// What was demanded needs a look at the primary, which is away.
-    #[error("the primary database is away")]
-    PrimaryAway,
+    /// What was demanded needs a look at the primary, which is down.
+    #[error("the primary database is down")]
+    PrimaryDown,
     /// A receipt names a position that the log has not reached.
     #[error("a receipt lies beyond the end of the log")]
     BeyondLog,
-    /// A receipt is of another life of the primary.
+    /// A receipt is of another epoch.
     #[error("a receipt is of another epoch")]
     ForeignReceipt,
-    /// A write of which a receipt was handed back was set aside on the replica.
-    #[error("a write was set aside")]
+    /// A write of which a receipt was handed back was dead-lettered on the replica.
+    #[error("a write was dead-lettered")]
     DeadLettered,
     /// The demand was not met in time.
     #[error("the replica is behind")]
@@ -80,11 +82,11 @@ pub enum Unmet {
     Stopping,
 }
 
-impl From<LookError> for Unmet {
-    fn from(error: LookError) -> Self {
+impl From<LogEndError> for Unmet {
+    fn from(error: LogEndError) -> Self {
         match error {
-            LookError::Away => Self::PrimaryAway,
-            LookError::TooMany => Self::TooMany,
+            LogEndError::Down => Self::PrimaryDown,
+            LogEndError::TooMany => Self::TooMany,
         }
     }
 }
@@ -92,14 +94,14 @@ impl From<LookError> for Unmet {
 /// The gate. Clones are the same.
 #[derive(Clone, Debug)]
 pub struct Gate {
-    log: LogLook,
+    log: LogEndHandle,
     waiting: Waiting,
     places: Arc<Semaphore>,
     shutdown: CancellationToken,
 }
 
 /// How a read stands when its demand is not met yet.
-struct Standing {
+struct WaitingRead {
     need: Need,
     /// Whether the log's end was looked at for the bounded demand.
     looked: bool,
@@ -111,13 +113,13 @@ struct Standing {
 impl Gate {
     /// A gate at which at most `waiters_max` reads wait at a time; until `shutdown` is cancelled.
     #[must_use]
-    pub fn new(log: LogLook, waiting: Waiting, waiters_max: usize, shutdown: CancellationToken) -> Self {
+    pub fn new(log: LogEndHandle, waiting: Waiting, waiters_max: usize, shutdown: CancellationToken) -> Self {
         Self { log, waiting, places: Arc::new(Semaphore::new(waiters_max)), shutdown }
     }
 
     /// The way to ask for the log's end.
     #[must_use]
-    pub fn log(&self) -> &LogLook {
+    pub fn log(&self) -> &LogEndHandle {
         &self.log
     }
 
@@ -138,36 +140,37 @@ impl Gate {
             return Ok(self.fresh(read, Freshness::Eventual, Duration::ZERO));
         }
         let need = self.need(demand, arrived).await?;
-        let mut standing = Standing { need, looked: false, rejudged: false, place: None };
+        let mut waiting_read = WaitingRead { need, looked: false, rejudged: false, place: None };
         let deadline = arrived + demand.wait;
         loop {
             let (pushed, seen) = self.waiting.newest();
             let is_last_try = deadline <= Instant::now();
-            // Somebody's write may have been set aside before the rest arrives: only a query tells.
+            // Somebody's write may have been dead-lettered before the rest arrives: only a query tells.
             let worth_a_query = is_last_try
-                || pushed.is_none_or(|it| it.last_letter.is_some() && !handed_back.firsts.is_empty());
-            let hinted = pushed.filter(|_| !worth_a_query).and_then(|it| self.lack(&standing, &it.level()));
+                || pushed.is_none_or(|it| it.last_dead_letter.is_some() && !handed_back.firsts.is_empty());
+            let hinted =
+                pushed.filter(|_| !worth_a_query).and_then(|it| self.lack(&waiting_read, &it.level()));
             let lack = match hinted {
                 Some(lack) => lack,
                 None => {
                     let asked_at = Instant::now();
                     let read = query(&handed_back).await?;
-                    if read.status.set_aside {
+                    if read.status.dead_lettered {
                         return Err(Unmet::DeadLettered);
                     }
-                    let Some(lack) = self.lack(&standing, &level(&read.status)) else {
+                    let Some(lack) = self.lack(&waiting_read, &level(&read.status)) else {
                         return Ok(self.fresh(read, Freshness::Satisfied, asked_at - arrived));
                     };
-                    if is_last_try && !standing.may_learn(lack) {
+                    if is_last_try && !waiting_read.may_learn(lack) {
                         return self.too_late(demand, read, asked_at - arrived);
                     }
                     lack
                 }
             };
-            if standing.may_learn(lack) {
-                self.learn(&mut standing, demand, lack).await?;
+            if waiting_read.may_learn(lack) {
+                self.learn(&mut waiting_read, demand, lack).await?;
             } else {
-                self.wait(&mut standing, lack, seen, deadline).await?;
+                self.wait(&mut waiting_read, lack, seen, deadline).await?;
             }
         }
     }
@@ -176,7 +179,7 @@ impl Gate {
     async fn need(&self, demand: &Demand, arrived: Instant) -> Result<Need, Unmet> {
         let known = self.log.known_end();
         let doubtful = demand.receipts.iter().any(|receipt| known.is_none_or(|end| !reaches(&end, receipt)));
-        let end = if demand.strong || doubtful { self.log.end().await } else { Err(LookError::Away) };
+        let end = if demand.strong || doubtful { self.log.end().await } else { Err(LogEndError::Down) };
         match &end {
             Ok(end) => judge(&demand.receipts, end)?,
             // Whether such a receipt is of a life that is over, or of one not heard of yet, only the primary can say.
@@ -196,41 +199,41 @@ impl Gate {
         Ok(Need { up_to, bounded })
     }
 
-    /// Whether a receipt is of another life of the primary than the one last heard of.
+    /// Whether a receipt is of another epoch than the one last heard of.
     fn is_foreign(&self, receipts: &[Receipt]) -> bool {
         let known = self.log.known_epoch();
         receipts.iter().any(|receipt| is_another(known, receipt.epoch()))
     }
 
-    fn lack(&self, standing: &Standing, level: &Level) -> Option<Lack> {
-        // Times of another life say nothing, however fresh.
-        if standing.need.bounded.is_some() && is_another(self.log.known_epoch(), level.epoch) {
+    fn lack(&self, waiting_read: &WaitingRead, level: &ReplicaLevel) -> Option<Lack> {
+        // Times of another epoch say nothing, however fresh.
+        if waiting_read.need.bounded.is_some() && is_another(self.log.known_epoch(), level.epoch) {
             return Some(Lack::Epoch);
         }
         let latest = self.log.clock().map(|clock| clock.latest_at(Instant::now()));
-        standing.need.lack(level, latest)
+        waiting_read.need.lack(level, latest)
     }
 
-    /// Asks the primary what helps to judge the lack. If it is away, the read goes on with what it knows.
-    async fn learn(&self, standing: &mut Standing, demand: &Demand, lack: Lack) -> Result<(), Unmet> {
-        self.enter(standing)?;
+    /// Asks the primary what helps to judge the lack. If it is down, the read goes on with what it knows.
+    async fn learn(&self, waiting_read: &mut WaitingRead, demand: &Demand, lack: Lack) -> Result<(), Unmet> {
+        self.enter(waiting_read)?;
         let end = self.log.end().await.ok();
         if lack == Lack::Epoch {
-            standing.rejudged = true;
+            waiting_read.rejudged = true;
             return end.map_or(Ok(()), |end| judge(&demand.receipts, &end));
         }
-        standing.looked = true;
-        if let Some(bounded) = &mut standing.need.bounded {
+        waiting_read.looked = true;
+        if let Some(bounded) = &mut waiting_read.need.bounded {
             bounded.end = end;
         }
         Ok(())
     }
 
     /// Takes a place among those who wait, unless the read has one.
-    fn enter(&self, standing: &mut Standing) -> Result<(), Unmet> {
-        if standing.place.is_none() {
+    fn enter(&self, waiting_read: &mut WaitingRead) -> Result<(), Unmet> {
+        if waiting_read.place.is_none() {
             let place = Arc::clone(&self.places).try_acquire_owned().map_err(|_| Unmet::TooMany)?;
-            standing.place = Some(place);
+            waiting_read.place = Some(place);
         }
         Ok(())
     }
@@ -238,12 +241,12 @@ impl Gate {
     /// Waits until the lack may be supplied, or there is no more time.
     async fn wait(
         &self,
-        standing: &mut Standing,
+        waiting_read: &mut WaitingRead,
         lack: Lack,
         seen: u64,
         deadline: Instant,
     ) -> Result<(), Unmet> {
-        self.enter(standing)?;
+        self.enter(waiting_read)?;
         tokio::select! {
             () = self.shutdown.cancelled() => Err(Unmet::Stopping),
             () = self.waiting.until_supplied(lack, seen) => Ok(()),
@@ -273,7 +276,7 @@ impl Gate {
     }
 }
 
-impl Standing {
+impl WaitingRead {
     /// Whether the primary may still tell something of use.
     fn may_learn(&self, lack: Lack) -> bool {
         match lack {
@@ -284,8 +287,8 @@ impl Standing {
     }
 }
 
-fn level(status: &ReplicaStatus) -> Level {
-    Level { applied_through: status.applied_through, as_of: status.as_of, epoch: status.epoch }
+fn level(status: &ReplicaStatus) -> ReplicaLevel {
+    ReplicaLevel { applied_through: status.applied_through, as_of: status.as_of, epoch: status.epoch }
 }
 
 fn is_another(known: Option<Uuid>, met: Option<Uuid>) -> bool {

@@ -2,19 +2,17 @@
 //!
 //! | module | holds |
 //! |---|---|
-//! | [`receipt`] | what a caller hands back to see at least as much as before |
 //! | [`demand`] | what a read may demand, and whether a replica meets it |
-//! | [`log_end`] | where the primary's log ends, and what its clock says |
 //! | [`waiting`] | who waits for what, woken by what the replica pushes |
+//! | [`watch`] | whether the replica answers, and what it pushes |
 //! | [`gate`] | the loop: reads, looks whether the demand is met, waits |
 //! | [`trace`] | what became of a write |
 //!
 //! Positions have no gap, so each demand is a comparison of integers. The push only wakes: whether a demand is met is
 //! judged by what the statement that returns the rows says of its own snapshot.
 
-pub mod receipt;
 pub mod demand;
-pub mod log_end;
 pub mod waiting;
+pub mod watch;
 pub mod gate;
 pub mod trace;

@@ -2,15 +2,15 @@
 
 use jiff::Timestamp;
 use serde::{Serialize, Serializer};
-use shared::{event::micros, slot::Version};
+use shared::{slot::Version, time};
 use uuid::Uuid;
 
-use super::{
-    gate::Unmet,
-    log_end::{LogLook, LoggedWrite},
-    receipt::WriteReceipt,
+use super::gate::Unmet;
+use crate::{
+    primary::log_end::{LogEndHandle, LoggedWrite},
+    queries::{replica::Replica, settled::Settled},
+    register::receipt::WriteReceipt,
 };
-use crate::queries::{Replica, settled::Settled};
 
 /// How far a write has come; of several events, the one that has come least far.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -22,7 +22,7 @@ pub enum WriteState {
     Published,
     /// It is visible on the replica.
     Applied,
-    /// The replica could not apply it and has set it aside.
+    /// The replica could not apply it and has dead-lettered it.
     DeadLettered,
 }
 
@@ -42,7 +42,7 @@ pub struct Trace {
     /// How far it has come.
     pub state: WriteState,
     /// When its last event was committed.
-    #[serde(with = "micros")]
+    #[serde(with = "time")]
     pub committed_at: Timestamp,
 }
 
@@ -54,8 +54,8 @@ fn number<S: Serializer>(version: &Option<Version>, serializer: S) -> Result<S::
 /// the broker.
 ///
 /// # Errors
-/// [`Unmet`]: either database is away, or the receipt is not of this log.
-pub async fn trace(log: &LogLook, replica: &Replica, write: &WriteReceipt) -> Result<Trace, Unmet> {
+/// [`Unmet`]: either database is down, or the receipt is not of this log.
+pub async fn trace(log: &LogEndHandle, replica: &Replica, write: &WriteReceipt) -> Result<Trace, Unmet> {
     let (end, logged) = log.last_event(write).await?;
     if end.epoch != write.epoch {
         return Err(Unmet::ForeignReceipt);
@@ -77,7 +77,7 @@ pub async fn trace(log: &LogLook, replica: &Replica, write: &WriteReceipt) -> Re
 fn state(settled: Settled, logged: &LoggedWrite) -> WriteState {
     match settled {
         Settled::Applied => WriteState::Applied,
-        Settled::SetAside => WriteState::DeadLettered,
+        Settled::DeadLettered => WriteState::DeadLettered,
         Settled::Not { last_unsettled } if last_unsettled <= logged.confirmed_position => {
             WriteState::Published
         }

@@ -11,7 +11,7 @@ use serde::Deserialize;
 use tokio::sync::Notify;
 use uuid::Uuid;
 
-use super::demand::{Lack, Level};
+use super::demand::{Lack, ReplicaLevel};
 
 /// What the replica says of itself when that has changed. It only wakes: nobody takes it for what a read has seen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
@@ -20,10 +20,10 @@ pub struct Pushed {
     pub applied_through: i64,
     /// Every write whose commit time is not after this is settled, in microseconds since 1970.
     pub as_of_micros: Option<i64>,
-    /// The life of the primary in which the positions count.
+    /// The epoch in which the positions count.
     pub epoch: Option<Uuid>,
     /// The number of the newest dead letter.
-    pub last_letter: Option<i64>,
+    pub last_dead_letter: Option<i64>,
 }
 
 impl Pushed {
@@ -33,8 +33,8 @@ impl Pushed {
 
     /// How far the replica says it is.
     #[must_use]
-    pub fn level(&self) -> Level {
-        Level { applied_through: self.applied_through, as_of: self.as_of(), epoch: self.epoch }
+    pub fn level(&self) -> ReplicaLevel {
+        ReplicaLevel { applied_through: self.applied_through, as_of: self.as_of(), epoch: self.epoch }
     }
 
     fn supplies(&self, lack: &Lack) -> bool {
@@ -81,9 +81,9 @@ impl Waiting {
         let mut places = self.places();
         let before = places.pushed.replace(pushed);
         places.pushes += 1;
-        if before
-            .is_none_or(|before| (before.epoch, before.last_letter) != (pushed.epoch, pushed.last_letter))
-        {
+        if before.is_none_or(|before| {
+            (before.epoch, before.last_dead_letter) != (pushed.epoch, pushed.last_dead_letter)
+        }) {
             return places.wake_all();
         }
         places.wake_up_to(&pushed);

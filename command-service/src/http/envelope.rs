@@ -1,40 +1,24 @@
 //! What every answer carries, whoever made it: `X-Request-Id`, `Server-Timing`, `Cache-Control`, freshness; and the request's id
 //! in every problem.
 
-use std::time::Duration;
-
 use actix_web::{
     Error, HttpMessage,
     body::{BoxBody, MessageBody},
     dev::{ServiceRequest, ServiceResponse},
-    http::header::{self, HeaderMap, HeaderName, HeaderValue},
+    http::header::{self, HeaderMap, HeaderValue},
     middleware::Next,
 };
 use uuid::Uuid;
 
 use super::{
-    freshness::Label,
-    idempotency::{IDEMPOTENCY_REPLAYED, Replayed},
+    headers::{IDEMPOTENCY_REPLAYED, SERVER_TIMING, X_REQUEST_ID},
+    labels::{Label, Replayed, Timing},
     problem::Problem,
     unread::KeptBody,
 };
 
-const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
-
 /// The longest id that is taken over from a request, in bytes.
 const REQUEST_ID_MAX_BYTES: usize = 128;
-
-/// How long the steps of a request took. A handler leaves it in the request's extensions.
-#[derive(Clone, Copy, Debug)]
-pub struct Timing(pub [(&'static str, Duration); 2]);
-
-impl Timing {
-    fn header(self) -> Option<HeaderValue> {
-        let steps = self.0.map(|(step, took)| format!("{step};dur={:.3}", took.as_secs_f64() * 1_000.0));
-        HeaderValue::from_str(&steps.join(", ")).ok()
-    }
-}
 
 /// The middleware around every resource.
 ///

@@ -1,67 +1,22 @@
 //! A JSON object's members. Every fault is named at once: malformed JSON alone, then unknown members, then values.
 
-use std::{collections::HashSet, fmt, time::Duration};
+use std::{collections::HashSet, fmt};
 
-use actix_web::{HttpRequest, http::header, web};
 use serde::{
     Deserialize, Deserializer,
     de::{Error as _, MapAccess, Visitor},
 };
 use serde_json::value::RawValue;
 use shared::slot::{SlotName, SlotStatus};
-use tokio::time::timeout;
 
-use super::problem::{FieldFault, Problem, ProblemType};
-
-/// The largest body of a request, in bytes.
-pub const BODY_MAX_BYTES: usize = 64 * 1024;
-
-/// The largest body of a batch of creates, in bytes.
-pub const BATCH_BODY_MAX_BYTES: usize = 4 * 1024 * 1024;
-
-/// How long a body may take to arrive.
-pub const BODY_DEADLINE: Duration = Duration::from_secs(5);
-
-/// Takes the request's body, if it is of one of these media types, small enough and quick enough.
-///
-/// # Errors
-/// `unsupported-media-type`, `too-large`, `request-timeout`, or `malformed-json` for a body that was cut off.
-pub async fn body(
-    request: &HttpRequest,
-    payload: web::Payload,
-    media_types: &[&str],
-    max_bytes: usize,
-) -> Result<web::Bytes, Problem> {
-    let lines = |name| request.headers().get_all(name).map(header::HeaderValue::as_bytes);
-    let accepted = |line: &[u8]| {
-        let essence = line.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();
-        media_types.iter().any(|accepted| essence.eq_ignore_ascii_case(accepted.as_bytes()))
-    };
-    if lines(header::CONTENT_TYPE).count() != 1 || !lines(header::CONTENT_TYPE).all(accepted) {
-        let detail = format!("Content-Type must be {}", media_types.join(" or "));
-        return Err(Problem::new(ProblemType::UnsupportedMediaType, detail));
-    }
-    if !lines(header::CONTENT_ENCODING).all(|encoding| encoding.eq_ignore_ascii_case(b"identity")) {
-        return Err(Problem::new(ProblemType::UnsupportedMediaType, "the body must not be encoded"));
-    }
-    let too_large =
-        || Problem::new(ProblemType::TooLarge, format!("the body must have at most {max_bytes} bytes"));
-    // What the length says already need not arrive.
-    let length = lines(header::CONTENT_LENGTH).next().and_then(|length| std::str::from_utf8(length).ok());
-    if length.and_then(|length| length.parse().ok()).is_some_and(|length: u64| length > max_bytes as u64) {
-        return Err(too_large());
-    }
-    let arrived = timeout(BODY_DEADLINE, payload.to_bytes_limited(max_bytes))
-        .await
-        .map_err(|_| Problem::new(ProblemType::RequestTimeout, "the body must arrive within 5 s"))?;
-    arrived
-        .map_err(|_| too_large())?
-        .map_err(|_| Problem::new(ProblemType::MalformedJson, "the body was cut off"))
-}
+use super::{
+    problem::{FieldFault, Problem},
+    problem_types::ProblemType,
+};
 
 /// A member's value, as far as any field of ours can use it.
 #[derive(Debug)]
-enum Value {
+enum FieldValue {
     Text(String),
     Other,
 }
@@ -102,7 +57,7 @@ impl Faults {
 pub struct Fields {
     /// Where the object stands in the body.
     pointer: String,
-    members: Vec<(String, Value)>,
+    members: Vec<(String, FieldValue)>,
     faults: Faults,
 }
 
@@ -173,8 +128,8 @@ impl Fields {
     fn text<T>(&mut self, name: &str, parse: impl FnOnce(&str) -> Result<T, String>) -> Option<T> {
         let at = self.members.iter().position(|(member, _)| member == name)?;
         let parsed = match self.members.remove(at).1 {
-            Value::Text(text) => parse(&text),
-            Value::Other => Err("must be a string".to_owned()),
+            FieldValue::Text(text) => parse(&text),
+            FieldValue::Other => Err("must be a string".to_owned()),
         };
         let pointer = self.pointer_to(name);
         parsed.map_err(|detail| self.faults.add(pointer, detail)).ok()
@@ -198,7 +153,7 @@ impl Fields {
 /// A document whose syntax is right, taken apart at its top only. Numbers are not looked at: whatever their size, no
 /// field of ours is one.
 enum Document<'body> {
-    Object(Vec<(String, Value)>),
+    Object(Vec<(String, FieldValue)>),
     Array(Vec<&'body RawValue>),
     Other,
 }
@@ -223,7 +178,7 @@ fn take_apart(document: &RawValue) -> Result<Document<'_>, Problem> {
 }
 
 /// The members of an object, in their order, no two of one name.
-struct Members(Vec<(String, Value)>);
+struct Members(Vec<(String, FieldValue)>);
 
 impl<'de> Deserialize<'de> for Members {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -249,10 +204,10 @@ impl<'de> Visitor<'de> for MembersVisitor {
             }
             let value = match raw.get().starts_with('"') {
                 // Only now half a surrogate pair is found.
-                true => Value::Text(serde_json::from_str(raw.get()).map_err(|_| {
+                true => FieldValue::Text(serde_json::from_str(raw.get()).map_err(|_| {
                     A::Error::custom(format_args!("half of a surrogate pair in member {name:?}"))
                 })?),
-                false => Value::Other,
+                false => FieldValue::Other,
             };
             members.push((name, value));
         }

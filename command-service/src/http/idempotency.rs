@@ -1,25 +1,13 @@
 //! `Idempotency-Key`: a command that is sent again with the same key is carried out once.
 
-use actix_web::{
-    HttpRequest,
-    http::header::{self, HeaderName},
-};
+use actix_web::{HttpRequest, http::header};
 use sha2::{Digest, Sha256};
 
-use super::problem::{Problem, ProblemType};
+use super::{headers::IDEMPOTENCY_KEY, problem::Problem, problem_types::ProblemType};
 use crate::commands::IdempotencyKey;
-
-const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
-
-/// On an answer that was given before: the command was not carried out again.
-pub const IDEMPOTENCY_REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 
 /// The longest key, in bytes.
 const KEY_MAX_BYTES: usize = 200;
-
-/// That the answer was given before. A handler leaves it in the request's extensions.
-#[derive(Clone, Copy, Debug)]
-pub struct Replayed;
 
 /// The key that a request carries.
 #[derive(Debug)]

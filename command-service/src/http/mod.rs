@@ -2,30 +2,38 @@
 //!
 //! | module | holds |
 //! |---|---|
-//! | [`routes`] | every path and method in one place |
-//! | [`envelope`] | what every answer carries |
+//! | [`headers`] | the names of all headers of our own |
+//! | [`problem_types`] | the types of problems, each with its page |
+//! | [`problem`] | every error answer |
+//! | [`labels`] | what handlers leave for the envelope |
 //! | [`unread`] | bodies that nobody reads to their end |
-//! | [`slots`] | the commands |
-//! | [`reads`] | the queries |
-//! | [`freshness`] | how fresh an answer is, and what became of a write |
-//! | [`probes`] | health |
+//! | [`envelope`] | what every answer carries |
+//! | [`body`] | a request's body: its media type, its size, its time |
 //! | [`fields`] | a JSON object's members, each fault named |
 //! | [`parameters`] | query parameters and path segments |
 //! | [`preconditions`] | `If-Match`, `If-None-Match`, `ETag` |
 //! | [`idempotency`] | `Idempotency-Key` |
 //! | [`trace_context`] | `traceparent` |
-//! | [`problem`] | every error answer |
+//! | [`writes`] | the commands |
+//! | [`reads`] | the queries |
+//! | [`receipts`] | what became of a write |
+//! | [`probes`] | health |
+//! | [`routes`] | every path and method in one place |
 
-pub mod routes;
-pub mod envelope;
+pub mod headers;
+pub mod problem_types;
+pub mod problem;
+pub mod labels;
 pub mod unread;
-pub mod slots;
-pub mod reads;
-pub mod freshness;
-pub mod probes;
+pub mod envelope;
+pub mod body;
 pub mod fields;
 pub mod parameters;
 pub mod preconditions;
 pub mod idempotency;
 pub mod trace_context;
-pub mod problem;
+pub mod writes;
+pub mod reads;
+pub mod receipts;
+pub mod probes;
+pub mod routes;

@@ -6,16 +6,16 @@ use std::time::Duration;
 use shared::slot::SlotStatus;
 use uuid::Uuid;
 
-use super::problem::{Problem, ProblemType};
+use super::{problem::Problem, problem_types::ProblemType};
 use crate::{
-    freshness::{
-        demand::{Demand, MAX_STALENESS_MS_MAX, OnTimeout, RECEIPTS_MAX, WAIT_MS_DEFAULT, WAIT_MS_MAX},
-        receipt::Receipt,
+    freshness::demand::{
+        Demand, MAX_STALENESS_MS_MAX, OnTimeout, RECEIPTS_MAX, WAIT_MS_DEFAULT, WAIT_MS_MAX,
     },
     queries::{
         cursor::Cursor,
         list::{Filter, LIMIT_DEFAULT, LIMIT_MAX},
     },
+    register::receipt::Receipt,
 };
 
 /// The one parameter that may occur more than once.

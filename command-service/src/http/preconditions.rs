@@ -6,7 +6,7 @@ use actix_web::{
 };
 use shared::slot::{Precondition, Version};
 
-use super::problem::{Problem, ProblemType};
+use super::{problem::Problem, problem_types::ProblemType};
 
 /// The entity tag of a version.
 #[must_use]

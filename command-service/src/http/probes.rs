@@ -2,44 +2,44 @@
 
 use actix_web::{HttpRequest, HttpResponse, http::header, web};
 use serde_json::json;
-use shared::parts::{Part, RETRY_AFTER_SECS, Readiness};
+use shared::process::dependency_state::{Dependency, RETRY_AFTER_SECS, Readiness};
 use tokio_util::sync::CancellationToken;
 
 use super::{parameters::Parameters, problem::Problem};
 
-/// The parts around command-service.
+/// The dependencies around command-service.
 #[derive(Clone, Debug)]
-pub struct Parts {
+pub struct Dependencies {
     /// The database that commands are committed to.
-    pub primary: Part,
+    pub primary: Dependency,
     /// The database that reads are answered from.
-    pub replica: Part,
+    pub replica: Dependency,
     /// Where events go.
-    pub broker: Part,
+    pub broker: Dependency,
     /// Whether events get there.
-    pub relay: Part,
+    pub relay: Dependency,
     /// Cancelled when the service is about to end.
     pub shutdown: CancellationToken,
 }
 
-impl Parts {
-    /// Parts that have not been reached yet.
+impl Dependencies {
+    /// Dependencies that have not been reached yet.
     #[must_use]
     pub fn new(shutdown: CancellationToken) -> Self {
         Self {
-            primary: Part::new("primary"),
-            replica: Part::new("replica"),
-            broker: Part::new("broker"),
-            relay: Part::new("relay"),
+            primary: Dependency::new("primary"),
+            replica: Dependency::new("replica"),
+            broker: Dependency::new("broker"),
+            relay: Dependency::new("relay"),
             shutdown,
         }
     }
 
     /// The service is of use while it can serve reads or commands.
     fn readiness(&self) -> Readiness {
-        let parts = [&self.primary, &self.replica, &self.broker, &self.relay];
+        let dependencies = [&self.primary, &self.replica, &self.broker, &self.relay];
         let useful = self.primary.is_up() || self.replica.is_up();
-        Readiness::of(&parts, useful, self.shutdown.is_cancelled())
+        Readiness::of(&dependencies, useful, self.shutdown.is_cancelled())
     }
 }
 
@@ -65,9 +65,12 @@ pub async fn livez(request: HttpRequest) -> Result<HttpResponse, Problem> {
 ///
 /// # Errors
 /// The [`Problem`].
-pub async fn readyz(request: HttpRequest, parts: web::Data<Parts>) -> Result<HttpResponse, Problem> {
+pub async fn readyz(
+    request: HttpRequest,
+    dependencies: web::Data<Dependencies>,
+) -> Result<HttpResponse, Problem> {
     Parameters::parse(request.query_string())?.finish()?;
-    let readiness = parts.readiness();
+    let readiness = dependencies.readiness();
     if readiness.is_useful() {
         return Ok(HttpResponse::Ok().json(readiness));
     }

@@ -7,147 +7,12 @@ use actix_web::{
 };
 use serde::Serialize;
 use shared::{
-    parts::RETRY_AFTER_SECS,
+    process::dependency_state::RETRY_AFTER_SECS,
     slot::{Rejection, Version},
 };
 
-use super::freshness::WRITE_RECEIPT;
-use crate::{commands::Refusal, freshness::gate::Unmet, queries::ReadError};
-
-/// What kind of problem, as in its `type`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(missing_docs, reason = "each is described by its title")]
-pub enum ProblemType {
-    MalformedJson,
-    UnknownField,
-    InvalidParameter,
-    MalformedReceipt,
-    NotFound,
-    MethodNotAllowed,
-    DeadLettered,
-    ForeignReceipt,
-    IdempotencyKeyInUse,
-    VersionMismatch,
-    TooLarge,
-    RequestTimeout,
-    UnsupportedMediaType,
-    InvalidValue,
-    IdempotencyKeyReused,
-    Internal,
-    PrimaryUnavailable,
-    ReplicaUnavailable,
-    Overloaded,
-    OutcomeUnknown,
-    ReplicaBehind,
-}
-
-impl ProblemType {
-    /// Every type.
-    pub const ALL: [Self; 21] = [
-        Self::MalformedJson,
-        Self::UnknownField,
-        Self::InvalidParameter,
-        Self::MalformedReceipt,
-        Self::NotFound,
-        Self::MethodNotAllowed,
-        Self::RequestTimeout,
-        Self::DeadLettered,
-        Self::ForeignReceipt,
-        Self::IdempotencyKeyInUse,
-        Self::VersionMismatch,
-        Self::TooLarge,
-        Self::UnsupportedMediaType,
-        Self::InvalidValue,
-        Self::IdempotencyKeyReused,
-        Self::Internal,
-        Self::PrimaryUnavailable,
-        Self::ReplicaUnavailable,
-        Self::Overloaded,
-        Self::OutcomeUnknown,
-        Self::ReplicaBehind,
-    ];
-
-    /// The type with this name, as in the path of its page.
-    #[must_use]
-    pub fn named(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|kind| kind.describe().0 == name)
-    }
-
-    /// The page that a problem's `type` leads to: what it means, and whether something may have happened.
-    #[must_use]
-    pub fn page(self) -> String {
-        let (name, title, status) = self.describe();
-        let effect = match self {
-            Self::OutcomeUnknown => {
-                "The change may have been made, or may yet be: look before you try again, or try again with the \
-                 same Idempotency-Key."
-            }
-            _ => "Nothing happened.",
-        };
-        format!("{name} ({status})\n\n{title}. {effect}\n")
-    }
-
-    /// Name, title and status.
-    fn describe(self) -> (&'static str, &'static str, StatusCode) {
-        match self {
-            Self::MalformedJson => ("malformed-json", "The body is not JSON", StatusCode::BAD_REQUEST),
-            Self::UnknownField => ("unknown-field", "The body has an unknown field", StatusCode::BAD_REQUEST),
-            Self::InvalidParameter => {
-                ("invalid-parameter", "A parameter is not valid", StatusCode::BAD_REQUEST)
-            }
-            Self::MalformedReceipt => {
-                ("malformed-receipt", "A receipt is not one of this register", StatusCode::BAD_REQUEST)
-            }
-            Self::NotFound => ("not-found", "There is no such thing", StatusCode::NOT_FOUND),
-            Self::MethodNotAllowed => {
-                ("method-not-allowed", "The method is not allowed here", StatusCode::METHOD_NOT_ALLOWED)
-            }
-            Self::DeadLettered => {
-                ("dead-lettered", "The replica has set the write aside", StatusCode::CONFLICT)
-            }
-            Self::ForeignReceipt => {
-                ("foreign-receipt", "The primary was restored or replaced since", StatusCode::CONFLICT)
-            }
-            Self::IdempotencyKeyInUse => (
-                "idempotency-key-in-use",
-                "A request with the same idempotency key is being carried out",
-                StatusCode::CONFLICT,
-            ),
-            Self::VersionMismatch => {
-                ("version-mismatch", "The slot has another version", StatusCode::PRECONDITION_FAILED)
-            }
-            Self::TooLarge => ("too-large", "The body is too large", StatusCode::PAYLOAD_TOO_LARGE),
-            Self::RequestTimeout => {
-                ("request-timeout", "The body came too slowly", StatusCode::REQUEST_TIMEOUT)
-            }
-            Self::UnsupportedMediaType => (
-                "unsupported-media-type",
-                "The media type is not supported",
-                StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            ),
-            Self::InvalidValue => ("invalid-value", "A value is not valid", StatusCode::UNPROCESSABLE_ENTITY),
-            Self::IdempotencyKeyReused => (
-                "idempotency-key-reused",
-                "The idempotency key belongs to another request",
-                StatusCode::UNPROCESSABLE_ENTITY,
-            ),
-            Self::Internal => ("internal", "The service failed", StatusCode::INTERNAL_SERVER_ERROR),
-            Self::PrimaryUnavailable => {
-                ("primary-unavailable", "The primary database is away", StatusCode::SERVICE_UNAVAILABLE)
-            }
-            Self::ReplicaUnavailable => {
-                ("replica-unavailable", "The replica database is away", StatusCode::SERVICE_UNAVAILABLE)
-            }
-            Self::Overloaded => ("overloaded", "Too much is waiting", StatusCode::SERVICE_UNAVAILABLE),
-            Self::OutcomeUnknown => {
-                ("outcome-unknown", "It is not known what happened", StatusCode::SERVICE_UNAVAILABLE)
-            }
-            Self::ReplicaBehind => {
-                ("replica-behind", "The replica is not fresh enough yet", StatusCode::GATEWAY_TIMEOUT)
-            }
-        }
-    }
-}
+use super::{headers::WRITE_RECEIPT, problem_types::ProblemType};
+use crate::{commands::Refusal, freshness::gate::Unmet, queries::replica::ReadError};
 
 /// A fault in one place of the request's body.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -316,7 +181,7 @@ impl From<Refusal> for Problem {
 impl From<ReadError> for Problem {
     fn from(error: ReadError) -> Self {
         match error {
-            ReadError::Away(_) => Self::new(ProblemType::ReplicaUnavailable, "please try again"),
+            ReadError::Down(_) => Self::new(ProblemType::ReplicaUnavailable, "please try again"),
             ReadError::Sql(error) => {
                 tracing::error!(error = &error as &dyn std::error::Error, "read failed");
                 Self::new(ProblemType::Internal, "the read failed")
@@ -329,18 +194,18 @@ impl From<Unmet> for Problem {
     fn from(unmet: Unmet) -> Self {
         match unmet {
             Unmet::Read(error) => error.into(),
-            Unmet::PrimaryAway => Self::new(
+            Unmet::PrimaryDown => Self::new(
                 ProblemType::PrimaryUnavailable,
                 "this needs a look at the primary; please try again",
             ),
             Unmet::BeyondLog => Self::malformed_receipt(),
             Unmet::ForeignReceipt => Self::new(
                 ProblemType::ForeignReceipt,
-                "the receipt is of another life of the primary: what it stands for may be lost",
+                "the receipt is of another epoch: what it stands for may be lost",
             ),
             Unmet::DeadLettered => Self::new(
                 ProblemType::DeadLettered,
-                "the replica could not apply the write and has set it aside: it will not be visible by waiting",
+                "the replica could not apply the write and has dead-lettered it: it will not be visible by waiting",
             ),
             Unmet::Behind { retry_after_secs } => {
                 let problem =

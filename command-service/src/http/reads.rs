@@ -5,15 +5,15 @@ use serde::Serialize;
 use tokio::time::Instant;
 
 use super::{
-    freshness::labelled,
+    labels::labelled,
     parameters::{Parameters, slot_uuid},
     preconditions::{etag, if_none_match},
     problem::Problem,
 };
 use crate::{
     freshness::{demand::Demand, gate::Gate},
-    queries::{Replica, cursor::Cursor, status::HandedBack},
-    record::SlotRecord,
+    queries::{cursor::Cursor, replica::Replica, status::HandedBack},
+    register::record::SlotRecord,
 };
 
 #[derive(Serialize)]

@@ -6,11 +6,7 @@ use actix_web::{
 };
 
 use super::{
-    freshness,
-    parameters::Parameters,
-    probes,
-    problem::{Problem, ProblemType},
-    reads, slots,
+    parameters::Parameters, probes, problem::Problem, problem_types::ProblemType, reads, receipts, writes,
 };
 
 const READ_ONLY: &str = "GET, HEAD";
@@ -21,17 +17,17 @@ pub fn configure(config: &mut ServiceConfig) {
         .service(
             resource("/parking-slots", "GET, HEAD, POST")
                 .route(read().to(reads::list))
-                .route(web::post().to(slots::create)),
+                .route(web::post().to(writes::create)),
         )
-        .service(resource("/parking-slots/batch", "POST").route(web::post().to(slots::create_all)))
+        .service(resource("/parking-slots/batch", "POST").route(web::post().to(writes::create_all)))
         .service(resource("/parking-slots/summary", READ_ONLY).route(read().to(reads::summary)))
         .service(
             resource("/parking-slots/{uuid}", "GET, HEAD, PATCH, DELETE")
                 .route(read().to(reads::one))
-                .route(web::patch().to(slots::change))
-                .route(web::delete().to(slots::delete)),
+                .route(web::patch().to(writes::change))
+                .route(web::delete().to(writes::delete)),
         )
-        .service(resource("/receipts/{receipt}", READ_ONLY).route(read().to(freshness::receipt)))
+        .service(resource("/receipts/{receipt}", READ_ONLY).route(read().to(receipts::receipt)))
         .service(resource("/health", READ_ONLY).route(read().to(probes::health)))
         .service(resource("/livez", READ_ONLY).route(read().to(probes::livez)))
         .service(resource("/readyz", READ_ONLY).route(read().to(probes::readyz)))

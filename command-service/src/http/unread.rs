@@ -38,7 +38,7 @@ impl KeptBody {
     /// Keeps it until `response` is sent.
     #[must_use]
     pub fn until_sent(self, response: ServiceResponse<BoxBody>) -> ServiceResponse<BoxBody> {
-        response.map_body(|_, answer| BoxBody::new(Answer { answer, _kept: self }))
+        response.map_body(|_, answer| BoxBody::new(HeldAnswer { answer, _kept: self }))
     }
 }
 
@@ -51,12 +51,12 @@ impl Stream for KeptBody {
 }
 
 /// The body of an answer, and the request's.
-struct Answer {
+struct HeldAnswer {
     answer: BoxBody,
     _kept: KeptBody,
 }
 
-impl MessageBody for Answer {
+impl MessageBody for HeldAnswer {
     type Error = <BoxBody as MessageBody>::Error;
 
     fn size(&self) -> BodySize {

@@ -4,7 +4,7 @@ use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use jiff::Timestamp;
 use uuid::Uuid;
 
-use crate::record::SlotRecord;
+use crate::register::record::SlotRecord;
 
 /// Told apart from cursors of another form, should there ever be one.
 const FORM: u8 = 1;

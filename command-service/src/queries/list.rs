@@ -1,17 +1,15 @@
 //! A page of slots in creation order.
 
 use shared::slot::{NAME_MAX_CHARS, SlotStatus};
+use tokio_postgres::types::ToSql;
 use unicode_normalization::UnicodeNormalization;
 
-use tokio_postgres::types::ToSql;
-
 use super::{
-    Read, ReadError, Replica,
     cursor::Cursor,
-    slot_record,
+    replica::{Read, ReadError, Replica, slot_record},
     status::{HandedBack, status_of_first, with_status},
 };
-use crate::record::SlotRecord;
+use crate::register::record::SlotRecord;
 
 /// The slots of a page when the caller names no limit.
 pub const LIMIT_DEFAULT: u16 = 100;
@@ -26,7 +24,7 @@ pub const LIMIT_MAX: u16 = 1000;
 /// the missing one would later turn up behind a cursor that was given out meanwhile.
 pub(super) const PAGE: &str = with_status!(
     "
-    SELECT applied_through, reach, as_of, epoch, missing, set_aside,
+    SELECT applied_through, reach, as_of, epoch, missing, dead_lettered,
            NULL::uuid AS uuid, NULL::text AS name, NULL::text AS status, NULL::bigint AS version,
            NULL::timestamptz AS created_at, NULL::timestamptz AS updated_at
     FROM replica

@@ -3,10 +3,10 @@
 use uuid::Uuid;
 
 use super::{
-    Read, ReadError, Replica, slot_record,
+    replica::{Read, ReadError, Replica, slot_record},
     status::{HandedBack, status_of_first, with_status},
 };
-use crate::record::SlotRecord;
+use crate::register::record::SlotRecord;
 
 /// One row in any case: for the status.
 pub(super) const BY_UUID: &str = with_status!(

@@ -1,10 +1,10 @@
 //! What became of a write on the replica.
 
 use super::{
-    Read, ReadError, Replica,
+    replica::{Read, ReadError, Replica},
     status::{HandedBack, ReplicaStatus, status_of_first, with_status},
 };
-use crate::freshness::receipt::{Receipt, WriteReceipt};
+use crate::register::receipt::{Receipt, WriteReceipt};
 
 /// The highest of the write's positions that is not settled here; null if all are.
 pub(super) const SETTLED: &str = with_status!(
@@ -19,8 +19,8 @@ pub(super) const SETTLED: &str = with_status!(
 pub enum Settled {
     /// All are applied, and so is everything before them.
     Applied,
-    /// All are settled, but not all of them are applied: some were set aside.
-    SetAside,
+    /// All are settled, but not all of them are applied: some were dead-lettered.
+    DeadLettered,
     /// Some are not settled yet; this is the last of them.
     Not {
         /// Its position.
@@ -57,7 +57,7 @@ fn judge(write: &WriteReceipt, last_unsettled: Option<i64>, status: &ReplicaStat
     match last_unsettled {
         _ if status.epoch != Some(write.epoch) => Settled::Not { last_unsettled: last },
         Some(last_unsettled) => Settled::Not { last_unsettled },
-        None if status.set_aside => Settled::SetAside,
+        None if status.dead_lettered => Settled::DeadLettered,
         None if status.applied_through < last => Settled::Not { last_unsettled: last },
         None => Settled::Applied,
     }

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use tokio_postgres::{Error, Row};
 use uuid::Uuid;
 
-use crate::freshness::receipt::{ReadReceipt, Receipt};
+use crate::register::receipt::{ReadReceipt, Receipt};
 
 /// Begins a query with a common table expression `replica` of one row. `$1` and `$2` are the first and last positions of the write receipts
 /// that a read hands back.
@@ -17,7 +17,7 @@ macro_rules! with_status {
                        (SELECT count(*) FROM dead_letters WHERE position IS NOT NULL) AS missing,
                        EXISTS (SELECT FROM dead_letters AS letter
                                JOIN unnest($1::bigint[], $2::bigint[]) AS receipt (first, last)
-                                    ON letter.position BETWEEN receipt.first AND receipt.last) AS set_aside
+                                    ON letter.position BETWEEN receipt.first AND receipt.last) AS dead_lettered
                 FROM replication_status
             ) ",
             $query
@@ -35,18 +35,18 @@ pub struct ReplicaStatus {
     pub reach: i64,
     /// Every write whose commit time is not after this is settled. `None` before anything was.
     pub as_of: Option<Timestamp>,
-    /// The life of the primary in which the positions count.
+    /// The epoch in which the positions count.
     pub epoch: Option<Uuid>,
-    /// How many settled positions were set aside instead of applied.
+    /// How many settled positions were dead-lettered instead of applied.
     pub missing: i64,
     /// Whether a write of which a receipt was handed back is among them.
-    pub set_aside: bool,
+    pub dead_lettered: bool,
 }
 
 impl ReplicaStatus {
     /// Of a replica that says nothing of itself: as if nothing had been applied.
     const SILENT: Self =
-        Self { applied_through: 0, reach: 0, as_of: None, epoch: None, missing: 0, set_aside: false };
+        Self { applied_through: 0, reach: 0, as_of: None, epoch: None, missing: 0, dead_lettered: false };
 
     /// Reads the status from a row that has its columns.
     fn of(row: &Row) -> Result<Self, Error> {
@@ -56,7 +56,7 @@ impl ReplicaStatus {
             as_of: row.try_get("as_of")?,
             epoch: row.try_get("epoch")?,
             missing: row.try_get("missing")?,
-            set_aside: row.try_get("set_aside")?,
+            dead_lettered: row.try_get("dead_lettered")?,
         })
     }
 

@@ -6,7 +6,7 @@ use serde::Serialize;
 use shared::slot::SlotStatus;
 
 use super::{
-    Read, ReadError, Replica,
+    replica::{Read, ReadError, Replica},
     status::{HandedBack, status_of_first, with_status},
 };
 

@@ -4,35 +4,38 @@
 use std::sync::Arc;
 
 use shared::{
-    event::{EventType, LoggedEvent, Position},
+    messages::{
+        event::{EventType, LoggedEvent},
+        watermark::Watermark,
+    },
+    position::Position,
     postgres::{Session, SessionKind},
     slot::{Slot, SlotEvent},
-    watermark::Watermark,
 };
 use tokio::sync::Notify;
 use tokio_postgres::{Row, Statement};
 
 use super::watermark;
-use crate::write_model::{
-    epoch::Sighting,
-    primary::{OpenError, Primary},
+use crate::{
+    primary::connection::{Primary, PrimaryOpenError},
+    register::place::Sighting,
 };
 
 /// The session-level advisory lock of the process that relays.
 const LEADER_LOCK: i64 = 0x7061_726b_7265_6c61;
 
-const TRY_TO_LEAD: &str = "SELECT pg_try_advisory_lock($1)";
+pub(super) const TRY_TO_LEAD: &str = "SELECT pg_try_advisory_lock($1)";
 
-const START: &str = "SELECT confirmed_position FROM relay_cursor";
+pub(super) const START: &str = "SELECT confirmed_position FROM relay_cursor";
 
 /// A cursor beyond the end of the log, as after a recovery by hand, would pass over what comes next. No leader moves it
 /// beyond what it has read.
-const REWIND: &str = "
+pub(super) const REWIND: &str = "
     UPDATE relay_cursor SET confirmed_position = log.position
     FROM (SELECT coalesce(max(position), 0) AS position FROM parking_slot_events) AS log
     WHERE confirmed_position > log.position RETURNING confirmed_position";
 
-const AFTER_CURSOR: &str = "
+pub(super) const AFTER_CURSOR: &str = "
     SELECT position, version, committed_at, created_at, id, slot_uuid, type, status, name, changed, traceparent,
            (SELECT epoch FROM epoch) AS epoch
     FROM parking_slot_events WHERE position > $1 ORDER BY position LIMIT $2";
@@ -43,11 +46,8 @@ pub(super) const BETWEEN: &str = "
     FROM parking_slot_events WHERE position BETWEEN $1 AND $2 ORDER BY position";
 
 /// The cursor only rises, as long as one leads.
-const ADVANCE: &str = "UPDATE relay_cursor SET confirmed_position = $1 WHERE confirmed_position < $1";
-
-/// Every statement of the relay, for the test that prepares them against the schema.
-pub const STATEMENTS: [&str; 7] =
-    [TRY_TO_LEAD, START, REWIND, AFTER_CURSOR, BETWEEN, ADVANCE, watermark::TAKE];
+pub(super) const ADVANCE: &str =
+    "UPDATE relay_cursor SET confirmed_position = $1 WHERE confirmed_position < $1";
 
 /// A lost move of the cursor only makes the relay publish again, so its commits do not wait for the disk. A leader
 /// that says nothing for 10 s (a paused process) loses the session and thereby the lead.
@@ -60,9 +60,9 @@ const KIND: SessionKind = SessionKind {
 /// Why the log could not be read or the cursor not moved.
 #[derive(Debug, thiserror::Error)]
 pub enum LogError {
-    /// The primary is away.
+    /// The primary is down.
     #[error(transparent)]
-    Open(#[from] OpenError),
+    Open(#[from] PrimaryOpenError),
     /// The primary refused, or the connection was lost.
     #[error("the log could not be read")]
     Sql(#[from] tokio_postgres::Error),

@@ -1,6 +1,12 @@
 //! Events grouped into messages: one kind a message, so that a mixed load batches as well as creates alone do.
 
-use shared::event::{EventType, LoggedEvent, MESSAGE_MAX_BYTES, MESSAGE_MAX_EVENTS, Position};
+use shared::{
+    messages::{
+        event::{EventType, LoggedEvent},
+        wire::{MESSAGE_MAX_BYTES, MESSAGE_MAX_EVENTS},
+    },
+    position::Position,
+};
 
 /// A message to be published.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -7,7 +7,6 @@
 //! | [`publisher`] | the only publisher |
 //! | [`replay`] | answers replicas that ask for what they are missing |
 //! | [`watermark`] | how complete the log is while nothing is published |
-//! | [`wake`] | how a commit wakes the relay |
 //!
 //! One process leads; the others stand by. What is published twice is applied once, so every doubt ends in
 //! publishing again.
@@ -17,21 +16,33 @@ pub mod messages;
 pub mod publisher;
 pub mod replay;
 pub mod watermark;
-pub mod wake;
+
+/// Every statement of the relay, for the test that prepares them against the schema.
+pub const STATEMENTS: [&str; 7] = [
+    log::TRY_TO_LEAD,
+    log::START,
+    log::REWIND,
+    log::AFTER_CURSOR,
+    log::BETWEEN,
+    log::ADVANCE,
+    watermark::TAKE,
+];
 
 use std::time::Duration;
 
 use futures_util::FutureExt;
-use shared::{broker::BrokerUrl, parts::Part, retry::Pauses};
+use shared::{
+    broker::BrokerUrl,
+    process::{backoff::Pauses, dependency_state::Dependency},
+};
 use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use self::{
     log::{LogError, RelaySession},
     publisher::{Destination, PublishError, Publisher},
-    wake::CommitSignal,
 };
-use crate::write_model::primary::Primary;
+use crate::{primary::connection::Primary, write_model::wake::CommitSignal};
 
 /// The most events taken from the log in one go; also bounds what is unconfirmed at any time.
 pub const TAKE_MAX_EVENTS: i64 = 1024;
@@ -64,7 +75,7 @@ pub enum Relayed {
 /// Why the relay has to start again.
 #[derive(Debug, thiserror::Error)]
 pub enum RelayError {
-    /// The primary is away, or the log is not as it must be.
+    /// The primary is down, or the log is not as it must be.
     #[error(transparent)]
     Log(#[from] LogError),
     /// The broker did not confirm.
@@ -104,12 +115,12 @@ pub struct Relay {
     pub primary: Primary,
     /// Where the events go.
     pub broker: BrokerUrl,
-    /// Poked by the committer of this process.
+    /// Notified by the committer of this process.
     pub committed: CommitSignal,
     /// Reports whether the broker answers.
-    pub broker_part: Part,
+    pub broker_dependency: Dependency,
     /// Reports whether events are being relayed, by this process or by the one that leads.
-    pub relay_part: Part,
+    pub relay_dependency: Dependency,
 }
 
 /// The connections that a relay holds between steps.
@@ -143,7 +154,7 @@ impl Relay {
         while !shutdown.is_cancelled() {
             let wait = match self.step(&mut connections).await {
                 Ok(next) => {
-                    self.relay_part.up();
+                    self.relay_dependency.up();
                     pauses = Pauses::new();
                     self.wait_for(next, connections.log.as_ref()).boxed()
                 }
@@ -165,7 +176,7 @@ impl Relay {
             None => Publisher::open(&self.broker, "relay").await.map_err(PublishError::from)?,
         };
         let publisher = connections.publisher.insert(publisher);
-        self.broker_part.up();
+        self.broker_dependency.up();
         let log = match &mut connections.log {
             Some(log) => log,
             none => none.insert(RelaySession::open(&self.primary).await?),
@@ -198,7 +209,7 @@ impl Relay {
             (Next::WhenWoken { watermark_at }, Some(log)) => {
                 let elsewhere = log.notified();
                 tokio::select! {
-                    () = self.committed.poked() => {}
+                    () = self.committed.notified() => {}
                     () = elsewhere.notified() => {}
                     () = log.lost() => {}
                     () = sleep_until(watermark_at) => {}
@@ -214,20 +225,20 @@ impl Relay {
         self.committed.set_leads_here(false);
         match error {
             RelayError::Publish(PublishError::Unroutable) => {
-                self.relay_part.away("no replica's queue is bound yet", error)
+                self.relay_dependency.down("no replica's queue is bound yet", error)
             }
             RelayError::Publish(failure) => {
                 *connections = Connections::default();
-                self.broker_part.away("not connected, or not confirming", failure);
-                self.relay_part.away("waiting for the broker", error);
+                self.broker_dependency.down("not connected, or not confirming", failure);
+                self.relay_dependency.down("waiting for the broker", error);
             }
             RelayError::Log(LogError::Gap { .. }) => {
                 connections.log = None;
-                self.relay_part.away("the log has a gap: see the log of this service", error);
+                self.relay_dependency.down("the log has a gap: see the log of this service", error);
             }
             RelayError::Log(_) => {
                 connections.log = None;
-                self.relay_part.away("waiting for the primary", error);
+                self.relay_dependency.down("waiting for the primary", error);
             }
         }
     }

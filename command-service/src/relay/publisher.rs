@@ -10,11 +10,17 @@ use lapin::{
     types::ShortString,
 };
 use shared::{
-    broker::{BrokerError, BrokerUrl, within_deadline},
-    event::BATCH_CONTENT_TYPE,
-    repair::{REPAIR_CONTENT_TYPE, REPAIR_TYPE},
-    topology::{EVENTS_EXCHANGE, Recipient, ReplicaName, declare_events_exchange},
-    watermark::{WATERMARK_CONTENT_TYPE, WATERMARK_KEY, Watermark},
+    broker::{
+        BrokerError, BrokerUrl,
+        topology::{EVENTS_EXCHANGE, WATERMARK_KEY, declare_events_exchange},
+        within_deadline,
+    },
+    messages::{
+        repair::{REPAIR_CONTENT_TYPE, REPAIR_TYPE},
+        watermark::{WATERMARK_CONTENT_TYPE, Watermark},
+        wire::BATCH_CONTENT_TYPE,
+    },
+    replica_name::{Recipient, ReplicaName},
 };
 use tokio::time::timeout;
 
@@ -71,7 +77,7 @@ impl Publisher {
     /// Connects, under the name of a step, and declares the exchange.
     ///
     /// # Errors
-    /// The broker is away.
+    /// The broker is down.
     pub async fn open(broker: &BrokerUrl, step: &str) -> Result<Self, BrokerError> {
         let connection = broker.connect(step).await?;
         let channel = within_deadline(connection.create_channel()).await?;

@@ -11,12 +11,16 @@ use lapin::{
     types::FieldTable,
 };
 use shared::{
-    broker::{BrokerError, BrokerUrl, within_deadline},
-    event::Position,
+    broker::{
+        BrokerError, BrokerUrl,
+        topology::{REPLAY_QUEUE, declare_replay_queue},
+        within_deadline,
+    },
+    messages::replay::{REPLAY_MAX_POSITIONS, ReplayRequest},
+    position::Position,
     postgres::{Session, SessionKind},
-    replay::{REPLAY_MAX_POSITIONS, REPLAY_QUEUE, ReplayRequest},
-    retry::Pauses,
-    topology::{Recipient, ReplicaName, declare_replay_queue},
+    process::backoff::Pauses,
+    replica_name::{Recipient, ReplicaName},
 };
 use tokio::time::{Duration, sleep, timeout};
 use tokio_postgres::Statement;
@@ -27,7 +31,7 @@ use super::{
     messages,
     publisher::{Destination, PublishError, Publisher},
 };
-use crate::write_model::primary::Primary;
+use crate::primary::connection::Primary;
 
 /// One request at a time, which bounds what is unconfirmed.
 const PREFETCH_REQUESTS: u16 = 1;
@@ -95,7 +99,7 @@ impl Replayer {
     /// Connects to both.
     ///
     /// # Errors
-    /// Either is away.
+    /// Either is down.
     pub async fn open(primary: &Primary, broker: &BrokerUrl) -> Result<Self, ReplayError> {
         let session = primary.connect(KIND).await.map_err(LogError::from)?;
         let between = session.prepare(BETWEEN).await?;

@@ -1,10 +1,10 @@
 //! Takes watermarks: how complete the log is at a moment.
 
 use futures_util::future::join3;
-use shared::{postgres::Session, watermark::Watermark};
+use shared::{messages::watermark::Watermark, postgres::Session};
 use tokio_postgres::{Error, Statement};
 
-use crate::write_model::session::COMMIT_LOCK;
+use crate::primary::commit_lock::COMMIT_LOCK;
 
 /// Begins a transaction that takes the commit lock, unless somebody holds it: then something is being committed, whose
 /// own time will do. A statement of its own, so that the next one sees every commit that came before it.

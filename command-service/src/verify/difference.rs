@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use shared::{
-    repair::{Found as Writers, SlotRepair, Target},
+    messages::repair::{RowWriters, SlotRepair, Target},
     slot::{Slot, SlotName, SlotStatus, Version},
 };
 use uuid::Uuid;
@@ -30,7 +30,7 @@ pub struct Tombstone {
 
 /// A slot as its log says that it must be.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum State {
+pub enum SlotState {
     /// There never was such a slot.
     Never,
     /// A row, and no tombstone.
@@ -41,13 +41,13 @@ pub enum State {
 
 /// A slot as it was found on the replica.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Found {
+pub struct FoundSlot {
     /// Its row.
     pub slot: Option<SlotRow>,
     /// Its tombstone.
     pub tombstone: Option<Tombstone>,
     /// Which transactions wrote these two.
-    pub writers: Writers,
+    pub writers: RowWriters,
 }
 
 /// What is wrong with what.
@@ -61,8 +61,8 @@ pub enum Kind {
     Invented,
     /// A tombstone of a slot that was not deleted, or none or another one of a slot that was.
     Tombstone,
-    /// An event was set aside, and nothing has taken its place.
-    SetAside,
+    /// An event was dead-lettered, and nothing has taken its place.
+    DeadLettered,
     /// The summary is not what counting gives.
     Summary,
     /// The primary's own row of a slot is not what the log says.
@@ -80,7 +80,7 @@ impl Kind {
             Self::Missing => "missing",
             Self::Invented => "invented",
             Self::Tombstone => "tombstone",
-            Self::SetAside => "set aside",
+            Self::DeadLettered => "dead-lettered",
             Self::Summary => "summary",
             Self::WriteModel => "write model",
             Self::Log => "log",
@@ -96,13 +96,13 @@ pub struct SlotDifference {
     /// What is wrong.
     pub kind: Kind,
     /// What is there.
-    pub found: Found,
-    /// What must be there; for an event that was set aside, what it would have made.
-    pub expected: State,
-    /// The position that was set aside.
+    pub found: FoundSlot,
+    /// What must be there; for an event that was dead-lettered, what it would have made.
+    pub expected: SlotState,
+    /// The position that was dead-lettered.
     pub position: Option<i64>,
     /// The open dead letter of that position, as long as there is one.
-    pub letter: Option<i64>,
+    pub dead_letter: Option<i64>,
 }
 
 /// A row of the write model.
@@ -158,10 +158,10 @@ pub enum Flaw {
     Version,
 }
 
-impl State {
+impl SlotState {
     /// Whether this is what was found.
     #[must_use]
-    pub fn is(&self, found: &Found) -> bool {
+    pub fn is(&self, found: &FoundSlot) -> bool {
         let (slot, tombstone) = self.parts();
         (slot, tombstone) == (found.slot.as_ref(), found.tombstone.as_ref())
     }
@@ -196,7 +196,7 @@ impl SlotDifference {
     /// What would put it right. `None`: no repair can.
     #[must_use]
     pub fn repair(&self) -> Option<SlotRepair> {
-        if self.kind == Kind::SetAside {
+        if self.kind == Kind::DeadLettered {
             return None;
         }
         let target = self.expected.target(self.uuid)?;

@@ -3,17 +3,17 @@
 use uuid::Uuid;
 
 use super::{
-    VerifyError,
-    difference::{SlotDifference, State},
+    comparison::Comparison,
+    difference::{SlotDifference, SlotState},
+    error::VerifyError,
     judge::{Expected, judge},
-    sides::Sides,
+    replica_side::Exact,
 };
-use crate::queries::inspect::Exact;
 
 /// The most slots of one look.
 pub const LOOK_SLOTS_MAX: usize = 256;
 
-impl Sides {
+impl Comparison {
     /// Those of these slots, at most [`LOOK_SLOTS_MAX`], that are not what the positions that the replica has settled make
     /// of them.
     ///
@@ -26,25 +26,26 @@ impl Sides {
         }
         // Read after the replica: so the log has every position that it has settled.
         let mut expected = self.primary.expected(slots, &settled, &aside).await?;
-        let nothing = Expected { due: State::Never, set_aside: Vec::new() };
+        let nothing = Expected { due: SlotState::Never, dead_lettered: Vec::new() };
         let mut differences = Vec::new();
         for (uuid, found) in found {
             let expected = expected.remove(&uuid).unwrap_or_else(|| nothing.clone());
             differences.extend(judge(uuid, &expected, found));
         }
-        self.name_letters(&mut differences).await?;
+        self.name_dead_letters(&mut differences).await?;
         Ok(differences)
     }
 
-    /// Looks up the dead letters by which positions were set aside. One that is gone by now is not named.
-    async fn name_letters(&self, differences: &mut [SlotDifference]) -> Result<(), VerifyError> {
+    /// Looks up the dead letters by which positions were dead-lettered. One that is gone by now is not named.
+    async fn name_dead_letters(&self, differences: &mut [SlotDifference]) -> Result<(), VerifyError> {
         let positions: Vec<i64> = differences.iter().filter_map(|difference| difference.position).collect();
         if positions.is_empty() {
             return Ok(());
         }
-        let letters = self.replica.letters(&positions).await?;
+        let dead_letters = self.replica.dead_letters(&positions).await?;
         for difference in differences {
-            difference.letter = difference.position.and_then(|position| letters.get(&position).copied());
+            difference.dead_letter =
+                difference.position.and_then(|position| dead_letters.get(&position).copied());
         }
         Ok(())
     }

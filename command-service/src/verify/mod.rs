@@ -2,93 +2,69 @@
 //!
 //! | module | holds |
 //! |---|---|
-//! | [`inspector`] | a session that can only look |
-//! | [`sides`] | the two that are compared |
-//! | [`walk`] | the first look: everything, in short chunks |
-//! | [`look`] | the exact look at certain slots |
-//! | [`judge`] | what must be there, and whether it is: pure |
 //! | [`difference`] | what can be different |
-//! | [`mend`] | repairs, sent and looked for |
+//! | [`judge`] | what must be there, and whether it is: pure |
+//! | [`side_session`] | a session that can only look |
+//! | [`primary_side`] | the log and the write model |
+//! | [`replica_side`] | the replica |
+//! | [`comparison`] | the two that are compared |
 //! | [`report`] | what was found, and what became of it |
+//! | [`look`] | the exact look at certain slots |
+//! | [`walk`] | the first look: everything, in short chunks |
+//! | [`mod@repair`] | repairs, sent and looked for |
 //!
-//! The SQL is in `queries` and `write_model`. Nothing is stopped and no snapshot is held for long. What differs at the
+//! Nothing is stopped and no snapshot is held for long. What differs at the
 //! first look may only be on its way; the exact look cannot err: one statement on the replica reads the rows together
 //! with the set of positions that it has settled, and what the rows must be follows from these positions and the log,
 //! which is read afterwards and so has them all.
 
-pub mod inspector;
-pub mod sides;
-pub mod walk;
-pub mod look;
-pub mod judge;
 pub mod difference;
-pub mod mend;
+pub mod judge;
+pub mod side_session;
+pub mod primary_side;
+pub mod replica_side;
+pub mod error;
 pub mod report;
+pub mod comparison;
+pub mod look;
+pub mod walk;
+pub mod repair;
 
 use std::time::Duration;
 
-use shared::{broker::BrokerUrl, postgres::DatabaseUrl, topology::ReplicaName};
+use shared::{broker::BrokerUrl, postgres::DatabaseUrl, replica_name::ReplicaName};
 use tokio::time::sleep;
 use uuid::Uuid;
 
 use self::{
+    comparison::Comparison,
     difference::{Difference, SlotDifference},
-    inspector::InspectError,
+    error::VerifyError,
     look::LOOK_SLOTS_MAX,
-    mend::{Mender, Outcome},
-    report::{DIFFERENCES_MAX, Progress, Report},
-    sides::Sides,
+    repair::{RepairOutcome, Repairer},
+    report::{Report, VerifyProgress},
 };
-use crate::relay::publisher::PublishError;
+
+/// Every statement that looks at the primary, for the test that prepares them against its schema.
+pub const PRIMARY_STATEMENTS: [&str; 4] =
+    [primary_side::END, primary_side::CHUNK, primary_side::FLAWS, primary_side::DUE];
+
+/// Every statement that looks at the replica, for the same test.
+pub const REPLICA_STATEMENTS: [&str; 6] = [
+    replica_side::LEVEL,
+    replica_side::SLOTS,
+    replica_side::TOMBSTONES,
+    replica_side::EXACTLY,
+    replica_side::DEAD_LETTERS,
+    replica_side::SUMMARY,
+];
 
 /// How long after the first look what differed is looked at again, where nothing is repaired.
 const LOOK_AGAIN_AFTER: Duration = Duration::from_secs(1);
 
-/// Why nothing can be said.
-#[derive(Debug, thiserror::Error)]
-pub enum VerifyError {
-    /// A database is away, or does not let itself be looked at.
-    #[error(transparent)]
-    Inspect(#[from] InspectError),
-    /// Repairs cannot be sent.
-    #[error(transparent)]
-    Publish(#[from] PublishError),
-    /// The positions of the two mean different things.
-    #[error("the replica is of another life of the primary: run event-consumer rebuild")]
-    OtherEpoch,
-    /// The replica has what the log does not have.
-    #[error(
-        "the replica has settled position {reach}, and the log ends at {end}: the primary is not the one that it copies"
-    )]
-    Ahead {
-        /// The replica's highest position.
-        reach: i64,
-        /// The log's last one.
-        end: i64,
-    },
-    /// The replica is not level, and did not become so in time.
-    #[error(
-        "the replica lacks position {first} and {more} more of those up to {end}: does its event-consumer run?"
-    )]
-    Behind {
-        /// The first position that is missing.
-        first: i64,
-        /// How many more are.
-        more: i64,
-        /// Up to where it was to be level.
-        end: i64,
-    },
-    /// There is no end of differences.
-    #[error("more than {DIFFERENCES_MAX} differences: run event-consumer rebuild")]
-    TooMany,
-    /// One of the two became another while it was looked at.
-    #[error("primary or replica were replaced meanwhile: run verify again")]
-    Replaced,
-}
-
 /// What is to be done.
 #[derive(Clone, Copy, Debug)]
-pub struct Request<'r> {
+pub struct VerifyRequest<'r> {
     /// The log and the write model.
     pub primary: &'r DatabaseUrl,
     /// The read model.
@@ -103,38 +79,41 @@ pub struct Request<'r> {
 ///
 /// # Errors
 /// [`VerifyError`]: then nothing is known.
-pub async fn verify(request: &Request<'_>, progress: impl Fn(Progress)) -> Result<Report, VerifyError> {
-    let (sides, end) = Sides::open(request.primary, request.replica).await?;
-    sides.wait_for_level(end.position, request.wait).await?;
+pub async fn verify(
+    request: &VerifyRequest<'_>,
+    progress: impl Fn(VerifyProgress),
+) -> Result<Report, VerifyError> {
+    let (comparison, end) = Comparison::open(request.primary, request.replica).await?;
+    comparison.wait_for_level(end.position, request.wait).await?;
     let mut report = Report { from: end.position, ..Report::default() };
-    walk::log(&sides, end.position, &mut report, &progress).await?;
-    let suspects = walk::slots(&sides, &mut report, &progress).await?;
+    walk::log(&comparison, end.position, &mut report, &progress).await?;
+    let suspects = walk::slots(&comparison, &mut report, &progress).await?;
     match request.repair {
-        None => look_again(&sides, suspects, &mut report).await?,
-        Some((broker, replica)) => repair(&sides, suspects, broker, replica, &mut report).await?,
+        None => look_again(&comparison, suspects, &mut report).await?,
+        Some((broker, replica)) => repair(&comparison, suspects, broker, replica, &mut report).await?,
     }
-    report.to = sides.confirm(end).await?.position;
+    report.to = comparison.confirm(end).await?.position;
     Ok(report)
 }
 
 /// What differs is looked at a second time: it may have been healed by an event.
 async fn look_again(
-    sides: &Sides,
+    comparison: &Comparison,
     suspects: Vec<SlotDifference>,
     report: &mut Report,
 ) -> Result<(), VerifyError> {
-    let summary = sides.summary().await?;
+    let summary = comparison.summary().await?;
     if !suspects.is_empty() || summary.is_some() {
         sleep(LOOK_AGAIN_AFTER).await;
     }
     let uuids: Vec<Uuid> = suspects.iter().map(|suspect| suspect.uuid).collect();
     for part in uuids.chunks(LOOK_SLOTS_MAX) {
-        for difference in sides.exactly(part).await? {
+        for difference in comparison.exactly(part).await? {
             report.add(Difference::Slot(Box::new(difference)), false)?;
         }
     }
     if summary.is_some()
-        && let Some(difference) = sides.summary().await?
+        && let Some(difference) = comparison.summary().await?
     {
         report.add(difference, false)?;
     }
@@ -142,26 +121,26 @@ async fn look_again(
 }
 
 async fn repair(
-    sides: &Sides,
+    comparison: &Comparison,
     suspects: Vec<SlotDifference>,
     broker: &BrokerUrl,
     replica: &ReplicaName,
     report: &mut Report,
 ) -> Result<(), VerifyError> {
-    let summary = sides.summary().await?;
+    let summary = comparison.summary().await?;
     if suspects.is_empty() && summary.is_none() {
         return Ok(());
     }
-    let mender = Mender::open(sides, broker, replica).await?;
-    for (difference, outcome) in mender.mend_slots(suspects).await? {
-        if outcome != Outcome::Vanished {
-            report.add(Difference::Slot(Box::new(difference)), outcome == Outcome::Healed)?;
+    let repairer = Repairer::open(comparison, broker, replica).await?;
+    for (difference, outcome) in repairer.repair_slots(suspects).await? {
+        if outcome != RepairOutcome::Vanished {
+            report.add(Difference::Slot(Box::new(difference)), outcome == RepairOutcome::Healed)?;
         }
     }
     if let Some(difference) = summary {
-        let healed = mender.mend_summary().await?;
+        let healed = repairer.repair_summary().await?;
         report.add(difference, healed)?;
     }
-    mender.close().await;
+    repairer.close().await;
     Ok(())
 }

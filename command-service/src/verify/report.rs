@@ -1,9 +1,9 @@
 //! What was found, and what became of it.
 
-use super::{VerifyError, difference::Difference};
-
-/// One more, and the replica is not worth healing. Also bounds the memory: a difference takes up to about 2 KiB.
-pub const DIFFERENCES_MAX: usize = 100_000;
+use super::{
+    difference::Difference,
+    error::{DIFFERENCES_MAX, VerifyError},
+};
 
 /// What was found.
 #[derive(Debug, Default)]
@@ -45,7 +45,7 @@ impl Report {
 
 /// How far the first look is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Progress {
+pub enum VerifyProgress {
     /// The log has been looked at up to this position.
     Log(i64),
     /// So many slots have been compared.

@@ -4,27 +4,25 @@
 use uuid::Uuid;
 
 use super::{
-    VerifyError,
+    comparison::Comparison,
     difference::{Difference, SlotDifference},
+    error::{DIFFERENCES_MAX, VerifyError},
     look::LOOK_SLOTS_MAX,
-    report::{DIFFERENCES_MAX, Progress, Report},
-    sides::Sides,
-};
-use crate::{
-    queries::inspect::Range,
-    write_model::inspect::{Chunk, LogPlace},
+    primary_side::{Chunk, LogPlace},
+    replica_side::Range,
+    report::{Report, VerifyProgress},
 };
 
 /// Looks at the log up to a position: no gap, commit times strictly rising, versions of each slot rising by one.
 pub(super) async fn log(
-    sides: &Sides,
+    comparison: &Comparison,
     end: i64,
     report: &mut Report,
-    progress: &impl Fn(Progress),
+    progress: &impl Fn(VerifyProgress),
 ) -> Result<(), VerifyError> {
     let mut place = LogPlace { position: 0, committed_at: None };
     while place.position < end {
-        let part = sides.primary.log_behind(place).await?;
+        let part = comparison.primary.log_behind(place).await?;
         for (position, flaw) in part.flaws {
             report.add(Difference::Log { position, flaw }, false)?;
         }
@@ -32,7 +30,7 @@ pub(super) async fn log(
             Some(last) => place = last,
             None => return Err(VerifyError::Replaced),
         }
-        progress(Progress::Log(place.position));
+        progress(VerifyProgress::Log(place.position));
     }
     Ok(())
 }
@@ -40,28 +38,28 @@ pub(super) async fn log(
 /// Compares every slot of the log with the write model and with the replica, and looks for slots that only these have.
 /// What differs on the replica is looked at exactly, and returned if it still does.
 pub(super) async fn slots(
-    sides: &Sides,
+    comparison: &Comparison,
     report: &mut Report,
-    progress: &impl Fn(Progress),
+    progress: &impl Fn(VerifyProgress),
 ) -> Result<Vec<SlotDifference>, VerifyError> {
     let mut differences = Vec::new();
     let mut high = Uuid::max();
     loop {
-        let chunk = sides.primary.chunk(high).await?;
-        let range = sides.replica.range(chunk.low, high).await?;
+        let chunk = comparison.primary.chunk(high).await?;
+        let range = comparison.replica.range(chunk.low, high).await?;
         let low = range.low;
         let compared = compare(chunk, range);
         for difference in compared.write_model {
             report.add(difference, false)?;
         }
         for part in compared.suspects.chunks(LOOK_SLOTS_MAX) {
-            differences.extend(sides.exactly(part).await?);
+            differences.extend(comparison.exactly(part).await?);
         }
         if report.findings.len() + differences.len() > DIFFERENCES_MAX {
             return Err(VerifyError::TooMany);
         }
         report.slots += compared.slots;
-        progress(Progress::Slots(report.slots));
+        progress(VerifyProgress::Slots(report.slots));
         if low.is_nil() {
             return Ok(differences);
         }

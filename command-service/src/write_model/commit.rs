@@ -3,39 +3,27 @@
 use std::collections::BTreeMap;
 
 use futures_util::future::join4;
-use shared::{
-    event::EventType,
-    slot::{Slot, SlotEvent, evolve},
-};
+use shared::slot::Slot;
 use tokio_postgres::{Row, error::SqlState, types::ToSql};
 use uuid::Uuid;
 
 use super::{
+    columns::EventColumns,
     draft::{Base, Draft, Slots, Stamps, StoredSlot, Verdict},
-    exchange::{Progress, WriteFault, exchange, exchange_with},
-    keys::{Claims, KeyColumns, Keys, Wanted},
-    session::{PrimarySession, begin_with_commit_lock, take_commit_lock},
+    idempotency_keys::{KeyColumns, Keys, Reservations, Wanted},
+    roundtrip::{Failure, LastAnswer, WriteFault, exchange, exchange_with},
+    session::PrimarySession,
+    wake::Wake,
 };
-use crate::{commands::Ask, freshness::receipt::WriteReceipt, record::SlotRecord, relay::wake::Wake};
-
-/// Why a batch was not committed.
-#[derive(Debug)]
-pub enum Failure {
-    /// The connection was lost before the write was sent, or before its commit was reached: nothing happened.
-    Interrupted,
-    /// The connection was lost after the write was sent: it may have been committed, or may yet be.
-    Unsettled(Box<Draft>),
-    /// Rolled back because of others; the same may succeed when tried again.
-    Retryable(tokio_postgres::Error),
-    /// Rolled back because the primary cannot work now.
-    Unable(tokio_postgres::Error),
-    /// Rolled back because of a command in it.
-    Culprit(tokio_postgres::Error),
-}
+use crate::{
+    commands::Submission,
+    primary::commit_lock::{begin_with_commit_lock, take_commit_lock},
+    register::{receipt::WriteReceipt, record::SlotRecord},
+};
 
 /// How a batch ended whose outcome was not known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Settled {
+pub enum Resolved {
     /// It stands in the log from here on, once.
     Committed(Stamps),
     /// It is not in the log and never will be: its slots have moved on. To be decided again.
@@ -48,20 +36,21 @@ pub enum Settled {
 /// [`Failure`] says whether something may have happened; only after [`Failure::Unsettled`] it may.
 pub async fn commit_batch(
     primary: &PrimarySession,
-    asks: &[&Ask],
+    submissions: &[&Submission],
     wake: Wake,
 ) -> Result<Vec<Verdict>, Failure> {
-    let referenced: Vec<Uuid> = asks.iter().filter_map(|ask| ask.request.existing_slot()).collect();
-    let wanted = Wanted::of(asks);
+    let referenced: Vec<Uuid> =
+        submissions.iter().filter_map(|submission| submission.request.existing_slot()).collect();
+    let wanted = Wanted::of(submissions);
     if referenced.is_empty() && wanted.is_empty() {
-        let draft = Draft::decide(asks, &Slots::default(), &Keys::default());
+        let draft = Draft::decide(submissions, &Slots::default(), &Keys::default());
         let stamps = write(primary, &begin_with_commit_lock(), &draft, wake)
             .await
             .map_err(|lost| lost.before_answer(draft.clone()))?;
         return Ok(draft.verdicts(Some(stamps)));
     }
     let (slots, keys) = begin_with_locks(primary, &referenced, &wanted).await?;
-    let draft = Draft::decide(asks, &slots, &keys);
+    let draft = Draft::decide(submissions, &slots, &keys);
     if draft.is_empty() {
         rollback(primary).await?;
         return Ok(draft.verdicts(None));
@@ -80,23 +69,23 @@ pub async fn commit_batch(
 /// first attempt has ended with the former server.
 ///
 /// # Errors
-/// Still unsettled: the primary is away again, or somebody holds a lock. To be run again.
-pub async fn rerun(primary: &PrimarySession, draft: &Draft, wake: Wake) -> Result<Settled, Failure> {
-    let (slots, claims) = (draft.bases.keys().collect::<Vec<_>>(), Claims::of(&draft.keys));
-    let progress = Progress::begin();
+/// Still unsettled: the primary is down again, or somebody holds a lock. To be run again.
+pub async fn rerun(primary: &PrimarySession, draft: &Draft, wake: Wake) -> Result<Resolved, Failure> {
+    let (slots, reservations) = (draft.bases.keys().collect::<Vec<_>>(), Reservations::of(&draft.keys));
+    let last_answer = LastAnswer::begin();
     let locking = async {
-        progress.note(primary.session.batch_execute("BEGIN")).await?;
-        let rows = progress.note(primary.session.query(&primary.lock_slots, &[&slots])).await?;
-        primary.session.query(&primary.claim_keys, &[&claims.classes, &claims.objects]).await?;
+        last_answer.note(primary.session.batch_execute("BEGIN")).await?;
+        let rows = last_answer.note(primary.session.query(&primary.lock_slots, &[&slots])).await?;
+        primary.session.query(&primary.reserve_keys, &[&reservations.classes, &reservations.objects]).await?;
         bases(&rows)
     };
-    let bases = exchange_with(primary, &progress, locking).await.map_err(WriteFault::before_write)?;
+    let bases = exchange_with(primary, &last_answer, locking).await.map_err(WriteFault::before_write)?;
     if bases != draft.bases {
         rollback(primary).await?;
         return find(primary, draft).await;
     }
     match write(primary, &take_commit_lock(), draft, wake).await {
-        Ok(stamps) => Ok(Settled::Committed(stamps)),
+        Ok(stamps) => Ok(Resolved::Committed(stamps)),
         Err(WriteFault::RolledBack(error)) if error.code() == Some(&SqlState::UNIQUE_VIOLATION) => {
             find(primary, draft).await
         }
@@ -108,7 +97,7 @@ async fn rollback(primary: &PrimarySession) -> Result<(), Failure> {
     exchange(primary, primary.session.batch_execute("ROLLBACK")).await.map_err(WriteFault::before_write)
 }
 
-/// Begins a transaction, locks those of the slots that are free and claims those of the keys, so that one slot or key
+/// Begins a transaction, locks those of the slots that are free and reservations those of the keys, so that one slot or key
 /// which somebody else has stalls only its own commands.
 async fn begin_with_locks(
     primary: &PrimarySession,
@@ -121,7 +110,7 @@ async fn begin_with_locks(
             biased;
             session.batch_execute("BEGIN"),
             lock_slots(primary, uuids),
-            claim_keys(primary, wanted),
+            reserve_keys(primary, wanted),
         );
         begun?;
         Ok((slots?, keys?))
@@ -160,18 +149,18 @@ async fn lock_slots(primary: &PrimarySession, uuids: &[Uuid]) -> Result<Slots, t
     Ok(slots)
 }
 
-async fn claim_keys(primary: &PrimarySession, wanted: &Wanted<'_>) -> Result<Keys, tokio_postgres::Error> {
+async fn reserve_keys(primary: &PrimarySession, wanted: &Wanted<'_>) -> Result<Keys, tokio_postgres::Error> {
     if wanted.is_empty() {
         return Ok(Keys::default());
     }
-    let claims: [&(dyn ToSql + Sync); 2] = [&wanted.claims.classes, &wanted.claims.objects];
+    let reservations: [&(dyn ToSql + Sync); 2] = [&wanted.reservations.classes, &wanted.reservations.objects];
     let sought: [&(dyn ToSql + Sync); 2] = [&wanted.names, &wanted.fingerprints];
-    let (claimed, kept) = tokio::join!(
+    let (reserved, kept) = tokio::join!(
         biased;
-        primary.session.query(&primary.claim_free_keys, &claims),
+        primary.session.query(&primary.reserve_free_keys, &reservations),
         primary.session.query(&primary.kept_keys, &sought),
     );
-    wanted.found(&claimed?, &kept?)
+    wanted.found(&reserved?, &kept?)
 }
 
 async fn keep_keys(primary: &PrimarySession, draft: &Draft) -> Result<(), tokio_postgres::Error> {
@@ -196,16 +185,16 @@ async fn write(
     if session.is_closed() {
         return Err(WriteFault::Undone);
     }
-    let columns = Columns::of(draft);
+    let columns = EventColumns::of(draft);
     let notify = wake == Wake::EveryRelay;
-    let progress = Progress::begin();
+    let last_answer = LastAnswer::begin();
     let work = async {
         let params = columns.params(&notify);
         // Requests leave in the order in which these futures are polled first, which is the order written here.
         let (locked, appended, kept, committed) = join4(
-            progress.note(session.batch_execute(lock)),
-            progress.note(session.query_one(&primary.append, &params)),
-            progress.note(keep_keys(primary, draft)),
+            last_answer.note(session.batch_execute(lock)),
+            last_answer.note(session.query_one(&primary.append, &params)),
+            last_answer.note(keep_keys(primary, draft)),
             session.batch_execute("COMMIT"),
         )
         .await;
@@ -215,7 +204,7 @@ async fn write(
         committed.map_err(WriteFault::at_commit)?;
         Ok(row)
     };
-    let row = progress.bound(work).await?;
+    let row = last_answer.bound(work).await?;
     // A result that cannot be read is as good as none: running the batch again will tell.
     let stamps = stamps(&row).map_err(|_| WriteFault::ConnectionLost)?;
     draft.last_event(stamps).into_iter().for_each(|event| primary.primary.saw(event));
@@ -223,16 +212,16 @@ async fn write(
 }
 
 /// Looks for a batch whose versions turned out to be taken: by itself, then it is in the log as a whole, or by others.
-async fn find(primary: &PrimarySession, draft: &Draft) -> Result<Settled, Failure> {
-    let Columns { slots, versions, ids, .. } = Columns::of(draft);
+async fn find(primary: &PrimarySession, draft: &Draft) -> Result<Resolved, Failure> {
+    let EventColumns { slots, versions, ids, .. } = EventColumns::of(draft);
     let row = exchange(primary, primary.session.query_one(&primary.find_events, &[&slots, &versions, &ids]))
         .await
         .map_err(|_| Failure::Interrupted)?;
     let found: i64 = row.try_get("events").map_err(Failure::Culprit)?;
     if found == 0 {
-        return Ok(Settled::Overtaken);
+        return Ok(Resolved::Overtaken);
     }
-    stamps(&row).map(Settled::Committed).map_err(Failure::Culprit)
+    stamps(&row).map(Resolved::Committed).map_err(Failure::Culprit)
 }
 
 fn stamps(row: &Row) -> Result<Stamps, tokio_postgres::Error> {
@@ -262,58 +251,4 @@ fn stored_slot(row: &Row) -> Result<StoredSlot, tokio_postgres::Error> {
         SlotRecord { slot, created_at: row.try_get("created_at")?, updated_at: row.try_get("updated_at")? };
     let receipt = WriteReceipt::of_one(row.try_get("epoch")?, row.try_get("position")?);
     Ok(StoredSlot { record, receipt })
-}
-
-/// The batch as the columns that `append.sql` takes.
-#[derive(Default)]
-struct Columns<'d> {
-    ids: Vec<Uuid>,
-    types: Vec<&'static str>,
-    slots: Vec<Uuid>,
-    versions: Vec<i64>,
-    names: Vec<Option<&'d str>>,
-    statuses: Vec<Option<&'static str>>,
-    created_at: Vec<Option<jiff::Timestamp>>,
-    changed: Vec<Option<&'static str>>,
-    traceparents: Vec<Option<&'d str>>,
-    last_of_slot: Vec<bool>,
-}
-
-impl<'d> Columns<'d> {
-    fn of(draft: &'d Draft) -> Self {
-        let mut columns = Self::default();
-        for drafted in &draft.events {
-            let after = evolve(&drafted.event);
-            columns.ids.push(drafted.id);
-            columns.types.push(EventType::of(&drafted.event).as_str());
-            columns.slots.push(drafted.event.uuid());
-            columns.versions.push(drafted.event.version().get());
-            columns.names.push(after.map(|slot| slot.name.as_str()));
-            columns.statuses.push(after.map(|slot| slot.status.as_str()));
-            columns.created_at.push(drafted.created_at);
-            columns.changed.push(match &drafted.event {
-                SlotEvent::Updated { changed, .. } => Some(changed.as_str()),
-                SlotEvent::Created(_) | SlotEvent::Deleted { .. } => None,
-            });
-            columns.traceparents.push(drafted.traceparent.as_deref());
-            columns.last_of_slot.push(drafted.is_last_of_slot);
-        }
-        columns
-    }
-
-    fn params<'p>(&'p self, notify: &'p bool) -> [&'p (dyn ToSql + Sync); 11] {
-        [
-            &self.ids,
-            &self.types,
-            &self.slots,
-            &self.versions,
-            &self.names,
-            &self.statuses,
-            &self.created_at,
-            &self.changed,
-            &self.traceparents,
-            &self.last_of_slot,
-            notify,
-        ]
-    }
 }

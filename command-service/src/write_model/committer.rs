@@ -3,21 +3,25 @@
 
 use std::{mem, time::Duration};
 
-use shared::{parts::Part, retry::Pauses};
+use shared::process::{backoff::Pauses, dependency_state::Dependency};
 use tokio::{
     sync::mpsc,
     time::{Instant, sleep, timeout},
 };
 
 use super::{
-    commit::{Failure, Settled, commit_batch, rerun},
+    commit::{Resolved, commit_batch, rerun},
     draft::{Draft, Verdict},
-    primary::Primary,
+    roundtrip::Failure,
     session::PrimarySession,
+    wake::CommitSignal,
 };
 use crate::{
-    commands::{Answer, Refusal, Submission, Taken},
-    relay::wake::CommitSignal,
+    commands::{
+        Answer, Refusal,
+        queue::{QueuedSubmission, TakenSubmission},
+    },
+    primary::connection::Primary,
 };
 
 /// A batch is closed when this many commands have been taken from the queue for it. The request that reaches the
@@ -41,24 +45,24 @@ const TRIES_MAX: u8 = 2;
 #[derive(Debug)]
 pub struct Committer {
     primary: Primary,
-    part: Part,
-    queue: mpsc::Receiver<Submission>,
+    dependency: Dependency,
+    queue: mpsc::Receiver<QueuedSubmission>,
     committed: CommitSignal,
     session: Option<PrimarySession>,
-    held: Vec<Taken>,
+    held: Vec<TakenSubmission>,
 }
 
 impl Committer {
-    /// A committer of what comes out of `queue`. It reports the primary's state to `part` and pokes `committed`
+    /// A committer of what comes out of `queue`. It reports the primary's state to `dependency` and notifies `committed`
     /// after each commit.
     #[must_use]
     pub fn new(
         primary: Primary,
-        part: Part,
-        queue: mpsc::Receiver<Submission>,
+        dependency: Dependency,
+        queue: mpsc::Receiver<QueuedSubmission>,
         committed: CommitSignal,
     ) -> Self {
-        Self { primary, part, queue, committed, session: None, held: Vec::new() }
+        Self { primary, dependency, queue, committed, session: None, held: Vec::new() }
     }
 
     /// Commits until the last entrance to the queue is closed and everything taken is answered.
@@ -70,7 +74,7 @@ impl Committer {
     }
 
     /// Waits for commands and keeps the connection up meanwhile. `None`: no more will come.
-    async fn next_batch(&mut self) -> Option<Vec<Taken>> {
+    async fn next_batch(&mut self) -> Option<Vec<TakenSubmission>> {
         loop {
             let Some(session) = &self.session else {
                 if !self.reconnect().await {
@@ -102,15 +106,15 @@ impl Committer {
     }
 
     /// The commands on held slots first, in their old order, then what waits in the queue.
-    fn fill(&mut self, first: Option<Submission>) -> Vec<Taken> {
+    fn fill(&mut self, first: Option<QueuedSubmission>) -> Vec<TakenSubmission> {
         let (late, mut batch): (Vec<_>, Vec<_>) =
-            mem::take(&mut self.held).into_iter().partition(Taken::is_late);
+            mem::take(&mut self.held).into_iter().partition(TakenSubmission::is_late);
         late.into_iter().for_each(|taken| taken.answer(Err(Refusal::Overloaded)));
         let mut next = first;
         let mut taken_commands = 0;
         while let Some(submission) = next {
             if let Some(taken) = submission.take() {
-                taken_commands += taken.ask.request.commands();
+                taken_commands += taken.submission.request.commands();
                 batch.push(taken);
             }
             next = if taken_commands < BATCH_MAX_COMMANDS { self.queue.try_recv().ok() } else { None };
@@ -119,7 +123,7 @@ impl Committer {
     }
 
     /// Commits a batch, or finds those of its commands that can be committed, and answers them all.
-    async fn settle(&mut self, batch: Vec<Taken>) {
+    async fn settle(&mut self, batch: Vec<TakenSubmission>) {
         // Halving a batch of n leaves at most n groups in all.
         let mut groups = vec![batch];
         while let Some(group) = groups.pop() {
@@ -128,13 +132,13 @@ impl Committer {
     }
 
     /// Commits a group. What it returns is the two halves of a group in which one command is at fault.
-    async fn settle_group(&mut self, mut group: Vec<Taken>) -> Vec<Vec<Taken>> {
+    async fn settle_group(&mut self, mut group: Vec<TakenSubmission>) -> Vec<Vec<TakenSubmission>> {
         for attempt in 1..=TRIES_MAX {
             let Some(session) = &self.session else { break };
-            let asks: Vec<_> = group.iter().map(|taken| &taken.ask).collect();
-            match commit_batch(session, &asks, self.committed.wake()).await {
+            let submissions: Vec<_> = group.iter().map(|taken| &taken.submission).collect();
+            match commit_batch(session, &submissions, self.committed.wake()).await {
                 Ok(verdicts) => {
-                    self.committed.poke();
+                    self.committed.notify();
                     self.answer(group, verdicts);
                     return Vec::new();
                 }
@@ -152,7 +156,7 @@ impl Committer {
                     }
                 }
                 Err(Failure::Unable(error)) => {
-                    self.part.away("the primary cannot write", &error);
+                    self.dependency.down("the primary cannot write", &error);
                     self.session = None;
                     answer_all(group, Err(Refusal::PrimaryUnavailable));
                     return Vec::new();
@@ -177,11 +181,13 @@ impl Committer {
     }
 
     /// Runs a batch again whose outcome is not known, until it is known or its commands are late.
-    async fn resolve(&mut self, group: Vec<Taken>, draft: &Draft) {
-        let mut waiting: Vec<Option<Taken>> = group.into_iter().map(Some).collect();
+    async fn resolve(&mut self, group: Vec<TakenSubmission>, draft: &Draft) {
+        let mut waiting: Vec<Option<TakenSubmission>> = group.into_iter().map(Some).collect();
         let mut pauses = Pauses::new();
         loop {
-            for taken in waiting.iter_mut().filter(|taken| taken.as_ref().is_some_and(Taken::is_late)) {
+            for taken in
+                waiting.iter_mut().filter(|taken| taken.as_ref().is_some_and(TakenSubmission::is_late))
+            {
                 taken.take().into_iter().for_each(|late| late.answer(Err(Refusal::OutcomeUnknown)));
             }
             if waiting.iter().all(Option::is_none) {
@@ -194,14 +200,14 @@ impl Committer {
             }
             let Some(session) = &self.session else { continue };
             match rerun(session, draft, self.committed.wake()).await {
-                Ok(Settled::Committed(stamps)) => {
-                    self.committed.poke();
+                Ok(Resolved::Committed(stamps)) => {
+                    self.committed.notify();
                     for (taken, verdict) in waiting.into_iter().zip(draft.verdicts(Some(stamps))) {
                         taken.into_iter().for_each(|taken| self.answer_one(taken, verdict.clone()));
                     }
                     return;
                 }
-                Ok(Settled::Overtaken) => {
+                Ok(Resolved::Overtaken) => {
                     self.hold(waiting.into_iter().flatten());
                     return;
                 }
@@ -214,13 +220,13 @@ impl Committer {
         }
     }
 
-    fn answer(&mut self, group: Vec<Taken>, verdicts: Vec<Verdict>) {
+    fn answer(&mut self, group: Vec<TakenSubmission>, verdicts: Vec<Verdict>) {
         for (taken, verdict) in group.into_iter().zip(verdicts) {
             self.answer_one(taken, verdict);
         }
     }
 
-    fn answer_one(&mut self, taken: Taken, verdict: Verdict) {
+    fn answer_one(&mut self, taken: TakenSubmission, verdict: Verdict) {
         match verdict {
             Verdict::Done(done) => taken.answer(Ok(done)),
             Verdict::Refused(refusal) => taken.answer(Err(refusal)),
@@ -231,7 +237,7 @@ impl Committer {
         }
     }
 
-    fn hold(&mut self, group: impl IntoIterator<Item = Taken>) {
+    fn hold(&mut self, group: impl IntoIterator<Item = TakenSubmission>) {
         for taken in group {
             if self.held.len() < HELD_MAX_COMMANDS {
                 self.held.push(taken);
@@ -259,11 +265,11 @@ impl Committer {
         match PrimarySession::open(&self.primary).await {
             Ok(session) => {
                 self.session = Some(session);
-                self.part.up();
+                self.dependency.up();
                 true
             }
             Err(error) => {
-                self.part.away(error.detail(), &error);
+                self.dependency.down(error.detail(), &error);
                 false
             }
         }
@@ -286,7 +292,7 @@ impl Committer {
     }
 }
 
-fn answer_all(group: Vec<Taken>, answer: Answer) {
+fn answer_all(group: Vec<TakenSubmission>, answer: Answer) {
     for taken in group {
         taken.answer(answer.clone());
     }

@@ -7,7 +7,7 @@ use tokio::time::sleep;
 use tokio_postgres::Client;
 use tokio_util::sync::CancellationToken;
 
-use super::primary::{OpenError, Primary};
+use crate::primary::connection::{Primary, PrimaryOpenError};
 
 /// Forgets a few keys that are old enough. It is an hour more than the 24 that are promised: a key's time is taken
 /// just before its commit, and clocks are set. Several processes may do so at once.
@@ -33,9 +33,9 @@ const KIND: SessionKind = SessionKind {
 /// Why keys could not be forgotten.
 #[derive(Debug, thiserror::Error)]
 pub enum ForgetError {
-    /// The primary is away.
+    /// The primary is down.
     #[error(transparent)]
-    Open(#[from] OpenError),
+    Open(#[from] PrimaryOpenError),
     /// The primary refused, or the connection was lost.
     #[error("old keys could not be deleted")]
     Sql(#[from] tokio_postgres::Error),
@@ -56,7 +56,7 @@ pub async fn run(primary: Primary, stop: CancellationToken) {
             match forget_all(&primary).await {
                 Ok(0) => {}
                 Ok(forgotten) => tracing::debug!(forgotten, "old idempotency keys forgotten"),
-                // The committer says so if the primary is away for longer.
+                // The committer says so if the primary is down for longer.
                 Err(error) => {
                     let error = &error as &dyn std::error::Error;
                     tracing::debug!(error, "old idempotency keys are forgotten later");

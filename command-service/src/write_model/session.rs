@@ -4,70 +4,30 @@ use futures_util::future::try_join3;
 use shared::postgres::{Session, SessionKind};
 use tokio_postgres::Statement;
 
-use super::{
-    epoch,
-    forget::FORGET_KEYS,
-    inspect::{CHUNK, DUE, END, FLAWS},
-    keys::{CLAIM_FREE_KEYS, CLAIM_KEYS, KEEP_KEYS, KEPT_KEYS},
-    primary::{OpenError, Primary},
-};
-
-/// The transaction-level advisory lock that makes commits serial.
-pub const COMMIT_LOCK: i64 = 0x7061_726b_5f6c_6f67;
-
-/// Takes the commit lock in an open transaction. A statement of its own: inside the write, the snapshot would be older
-/// than the wait.
-pub(super) fn take_commit_lock() -> String {
-    format!("SELECT pg_advisory_xact_lock({COMMIT_LOCK})")
-}
-
-/// Begins a transaction and takes the commit lock: two statements, sent as one message.
-pub(super) fn begin_with_commit_lock() -> String {
-    format!("BEGIN; {}", take_commit_lock())
-}
+use super::idempotency_keys::{KEEP_KEYS, KEPT_KEYS, RESERVE_FREE_KEYS, RESERVE_KEYS};
+use crate::primary::connection::{Primary, PrimaryOpenError};
 
 /// Locks the slots that nobody else holds, and reads them.
-const LOCK_FREE_SLOTS: &str = "
+pub(super) const LOCK_FREE_SLOTS: &str = "
     SELECT uuid, version, position, created_at, updated_at, status, name, (SELECT epoch FROM epoch) AS epoch
     FROM parking_slots WHERE uuid = ANY($1) ORDER BY uuid FOR UPDATE SKIP LOCKED";
 
 /// Which of the slots exist, held by somebody or not.
-const EXISTING_SLOTS: &str = "SELECT uuid FROM parking_slots WHERE uuid = ANY($1)";
+pub(super) const EXISTING_SLOTS: &str = "SELECT uuid FROM parking_slots WHERE uuid = ANY($1)";
 
 /// Locks the slots, waiting for whoever holds them, and says at which versions they are.
-const LOCK_SLOTS: &str =
+pub(super) const LOCK_SLOTS: &str =
     "SELECT uuid, version, position FROM parking_slots WHERE uuid = ANY($1) ORDER BY uuid FOR UPDATE";
 
-const APPEND: &str = include_str!("sql/append.sql");
+pub(super) const APPEND: &str = include_str!("sql/append.sql");
 
 /// Where these events stand in the log, if they do.
-const FIND_EVENTS: &str = "
+pub(super) const FIND_EVENTS: &str = "
     SELECT count(*) AS events, min(position) AS first_position, min(committed_at) AS first_time,
            (SELECT epoch FROM epoch) AS epoch
     FROM parking_slot_events
     JOIN unnest($1::uuid[], $2::bigint[], $3::uuid[]) AS sought (slot_uuid, version, id)
          USING (slot_uuid, version, id)";
-
-/// Every statement of the write model, for the test that prepares them against the schema.
-pub const STATEMENTS: [&str; 17] = [
-    LOCK_FREE_SLOTS,
-    EXISTING_SLOTS,
-    LOCK_SLOTS,
-    CLAIM_FREE_KEYS,
-    CLAIM_KEYS,
-    KEPT_KEYS,
-    APPEND,
-    KEEP_KEYS,
-    FIND_EVENTS,
-    FORGET_KEYS,
-    epoch::STATE,
-    epoch::NOTE,
-    epoch::RENEW,
-    END,
-    CHUNK,
-    FLAWS,
-    DUE,
-];
 
 /// Bounds, from the inside out: a lock is waited for 2 s, a statement runs 3 s, and a transaction whose client says
 /// nothing for 2 s (a paused process) is ended, so that it stalls nobody. A backend that waits notices within 500 ms
@@ -88,8 +48,8 @@ pub struct PrimarySession {
     pub(super) lock_free_slots: Statement,
     pub(super) existing_slots: Statement,
     pub(super) lock_slots: Statement,
-    pub(super) claim_free_keys: Statement,
-    pub(super) claim_keys: Statement,
+    pub(super) reserve_free_keys: Statement,
+    pub(super) reserve_keys: Statement,
     pub(super) kept_keys: Statement,
     pub(super) append: Statement,
     pub(super) keep_keys: Statement,
@@ -100,8 +60,8 @@ impl PrimarySession {
     /// Connects and prepares.
     ///
     /// # Errors
-    /// [`OpenError`].
-    pub async fn open(primary: &Primary) -> Result<Self, OpenError> {
+    /// [`PrimaryOpenError`].
+    pub async fn open(primary: &Primary) -> Result<Self, PrimaryOpenError> {
         let session = primary.connect(KIND).await?;
         let prepared = tokio::try_join!(
             try_join3(
@@ -110,15 +70,15 @@ impl PrimarySession {
                 session.prepare(LOCK_SLOTS),
             ),
             try_join3(
-                session.prepare(CLAIM_FREE_KEYS),
-                session.prepare(CLAIM_KEYS),
+                session.prepare(RESERVE_FREE_KEYS),
+                session.prepare(RESERVE_KEYS),
                 session.prepare(KEPT_KEYS),
             ),
             try_join3(session.prepare(APPEND), session.prepare(KEEP_KEYS), session.prepare(FIND_EVENTS)),
         );
-        let (slots, keys, log) = prepared.map_err(|error| OpenError::of(error, &session))?;
+        let (slots, keys, log) = prepared.map_err(|error| PrimaryOpenError::of(error, &session))?;
         let (lock_free_slots, existing_slots, lock_slots) = slots;
-        let (claim_free_keys, claim_keys, kept_keys) = keys;
+        let (reserve_free_keys, reserve_keys, kept_keys) = keys;
         let (append, keep_keys, find_events) = log;
         Ok(Self {
             primary: primary.clone(),
@@ -126,8 +86,8 @@ impl PrimarySession {
             lock_free_slots,
             existing_slots,
             lock_slots,
-            claim_free_keys,
-            claim_keys,
+            reserve_free_keys,
+            reserve_keys,
             kept_keys,
             append,
             keep_keys,

@@ -25,7 +25,7 @@ pub(crate) enum Health {
 struct Readiness {
     status: String,
     #[serde(default)]
-    parts: BTreeMap<String, PartState>,
+    dependencies: BTreeMap<String, PartState>,
 }
 
 #[derive(Deserialize)]
@@ -51,13 +51,16 @@ fn read_health(body: &str) -> Health {
     match serde_json::from_str::<Readiness>(body) {
         Ok(readiness) if readiness.status == "ready" => Health::Ready,
         Ok(readiness) => {
-            let away =
-                readiness.parts.into_iter().filter(|(_, part)| part.state != "up").map(|(name, _)| name);
-            let away: Vec<String> = away.collect();
-            Health::Waiting(if away.is_empty() {
+            let down = readiness
+                .dependencies
+                .into_iter()
+                .filter(|(_, part)| part.state != "up")
+                .map(|(name, _)| name);
+            let down: Vec<String> = down.collect();
+            Health::Waiting(if down.is_empty() {
                 vec![format!("itself ({})", readiness.status)]
             } else {
-                away
+                down
             })
         }
         Err(_) => Health::Waiting(vec!["a readable answer of /readyz".to_owned()]),
@@ -71,16 +74,16 @@ mod tests {
     #[test]
     fn a_service_says_what_it_waits_for() {
         for (body, health, reason) in [
-            (r#"{"status":"ready","parts":{"primary":{"state":"up"}}}"#, Health::Ready, "all is up"),
+            (r#"{"status":"ready","dependencies":{"primary":{"state":"up"}}}"#, Health::Ready, "all is up"),
             (
-                r#"{"status":"degraded","parts":{"broker":{"state":"away","since":"x"},"primary":{"state":"up"}}}"#,
+                r#"{"status":"degraded","dependencies":{"broker":{"state":"down","since":"x"},"primary":{"state":"up"}}}"#,
                 Health::Waiting(vec!["broker".to_owned()]),
-                "one part is away",
+                "one dependency is down",
             ),
             (
                 r#"{"status":"starting"}"#,
                 Health::Waiting(vec!["itself (starting)".to_owned()]),
-                "no part is named",
+                "no dependency is named",
             ),
         ] {
             assert_eq!(read_health(body), health, "{reason}");

@@ -3,11 +3,11 @@
 use base64::{Engine, prelude::BASE64_STANDARD};
 use clap::Subcommand;
 use serde_json::{Value, json};
-use shared::event::micros;
+use shared::time;
 
-use super::{CliError, print_text};
+use super::{exit::CliError, output::print_text};
 use crate::{
-    projection::{OpenLetter, OpenLetters, ReplicaSession, Retried, Summary, retry},
+    projection::{DeadLetterSummary, OpenDeadLetter, OpenDeadLetters, ReplicaSession, Retried, retry},
     settings::Settings,
 };
 
@@ -72,7 +72,7 @@ impl DeadLetters {
 }
 
 async fn list(settings: &Settings, json: bool) -> Result<(), CliError> {
-    let letters = OpenLetters::open(&settings.replica).await?;
+    let letters = OpenDeadLetters::open(&settings.replica).await?;
     let mut last = 0;
     loop {
         let page = letters.page_behind(last).await?;
@@ -89,11 +89,11 @@ async fn list(settings: &Settings, json: bool) -> Result<(), CliError> {
     }
 }
 
-const TABLE_HEAD: &str = "    id    position  type            set aside                    retries  reason";
+const TABLE_HEAD: &str = "    id    position  type            dead-lettered                retries  reason";
 
-fn table_row(letter: &Summary) -> String {
+fn table_row(letter: &DeadLetterSummary) -> String {
     let position = letter.position.map_or_else(|| "-".to_owned(), |position| position.to_string());
-    let (kind, time) = (letter.kind.as_deref().unwrap_or("-"), micros::format(letter.set_aside_at));
+    let (kind, time) = (letter.kind.as_deref().unwrap_or("-"), time::format(letter.dead_lettered_at));
     let reason = match &letter.last_retry_reason {
         Some(again) => format!("{}; at the last retry: {again}", letter.reason),
         None => letter.reason.clone(),
@@ -111,13 +111,13 @@ fn printable(text: &str, allowed: &str) -> String {
     text.chars().map(shown).collect()
 }
 
-fn as_json(letter: &Summary) -> Value {
+fn as_json(letter: &DeadLetterSummary) -> Value {
     json!({
         "id": letter.id,
         "position": letter.position,
         "type": letter.kind,
         "reason": letter.reason,
-        "set_aside_at": micros::format(letter.set_aside_at),
+        "dead_lettered_at": time::format(letter.dead_lettered_at),
         "retries": letter.retries,
         "last_retry_reason": letter.last_retry_reason,
         "body_bytes": letter.body_bytes,
@@ -125,12 +125,12 @@ fn as_json(letter: &Summary) -> Value {
 }
 
 async fn show(settings: &Settings, id: i64, json: bool) -> Result<(), CliError> {
-    let letters = OpenLetters::open(&settings.replica).await?;
+    let letters = OpenDeadLetters::open(&settings.replica).await?;
     let letter = letters.one(id).await?.ok_or_else(|| CliError::Refused(format!("no dead letter {id}")))?;
     if json {
         return print_text(&whole_as_json(&letter)?.to_string());
     }
-    let OpenLetter { summary, headers, body } = &letter;
+    let OpenDeadLetter { summary, headers, body } = &letter;
     let dash = || "-".to_owned();
     let position = summary.position.map_or_else(dash, |position| position.to_string());
     let again = summary.last_retry_reason.clone().unwrap_or_else(dash);
@@ -139,7 +139,7 @@ async fn show(settings: &Settings, id: i64, json: bool) -> Result<(), CliError> 
         ("id", id.to_string()),
         ("position", position),
         ("type", summary.kind.clone().unwrap_or_else(dash)),
-        ("set aside", micros::format(summary.set_aside_at)),
+        ("dead-lettered", time::format(summary.dead_lettered_at)),
         ("reason", summary.reason.clone()),
         ("retries", summary.retries.to_string()),
         ("last retry", again),
@@ -152,7 +152,7 @@ async fn show(settings: &Settings, id: i64, json: bool) -> Result<(), CliError> 
     print_text(&printable(&body, "\n\t"))
 }
 
-fn whole_as_json(letter: &OpenLetter) -> Result<Value, CliError> {
+fn whole_as_json(letter: &OpenDeadLetter) -> Result<Value, CliError> {
     let (encoding, body) = text_of(&letter.body);
     let mut whole = as_json(&letter.summary);
     whole["headers"] = serde_json::from_str(&letter.headers).map_err(anyhow::Error::from)?;
@@ -188,7 +188,7 @@ async fn retry_letters(settings: &Settings, ids: Vec<i64>, all: bool, json: bool
 }
 
 async fn every_id(settings: &Settings) -> Result<Vec<i64>, CliError> {
-    let letters = OpenLetters::open(&settings.replica).await?;
+    let letters = OpenDeadLetters::open(&settings.replica).await?;
     let mut ids = Vec::new();
     loop {
         let page = letters.page_behind(ids.last().copied().unwrap_or_default()).await?;
@@ -200,7 +200,7 @@ async fn every_id(settings: &Settings) -> Result<Vec<i64>, CliError> {
 }
 
 async fn discard(settings: &Settings, ids: &[i64], json: bool) -> Result<(), CliError> {
-    let mut letters = OpenLetters::open(&settings.replica).await?;
+    let mut letters = OpenDeadLetters::open(&settings.replica).await?;
     let mut absent = 0;
     for &id in ids {
         let outcome = if letters.discard(id).await? { "discarded" } else { "absent" };

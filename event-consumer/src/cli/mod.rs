@@ -2,38 +2,37 @@
 //!
 //! | module | holds |
 //! |---|---|
+//! | `exit` | how a command ends |
+//! | `output` | data on standard output |
 //! | `dead_letters` | list, show, retry, discard |
 //! | `rebuild` | rebuild |
 //!
-//! Data goes to standard output, all else to standard error. Exit status: 0 done, 1 refused, 2 usage, 3 a part is away.
+//! Data goes to standard output, all else to standard error. Exit status: 0 done, 1 refused, 2 usage, 3 a dependency is down.
 
+mod exit;
+mod output;
 mod dead_letters;
 mod rebuild;
 
-use std::{
-    io::{self, Write},
-    path::PathBuf,
-    process::ExitCode,
-};
+use std::{path::PathBuf, process::ExitCode};
 
 use clap::{Parser, Subcommand};
 use shared::{
-    migration::{MigrateError, migrate},
-    postgres::Fault,
-    probe,
-    settings::{self, LevelFilter},
-    shutdown, telemetry,
+    postgres::migration::{MigrateError, migrate},
+    process::{
+        probe, runtime,
+        settings::{self, LevelFilter},
+        shutdown, telemetry,
+    },
 };
 
 use self::{
     dead_letters::DeadLetters,
+    exit::CliError,
+    output::print_text,
     rebuild::{RebuildArguments, rebuild},
 };
-use crate::{
-    projection::{self, ApplyError, session::OpenError},
-    settings::Settings,
-    startup::Application,
-};
+use crate::{projection, settings::Settings, startup::Application};
 
 /// Keeps a replica of the register of parking slots.
 #[derive(Debug, Parser)]
@@ -50,7 +49,7 @@ pub struct Cli {
 enum Subcommands {
     /// Apply events to the replica (the default)
     Run,
-    /// Look at what could not be applied, and settle it
+    /// CopyStatus at what could not be applied, and settle it
     #[command(subcommand)]
     DeadLetters(DeadLetters),
     /// Make the replica anew from the log, beside the old one, which is read until the new one takes its place
@@ -78,70 +77,13 @@ enum Subcommands {
     },
 }
 
-#[derive(Debug, thiserror::Error)]
-enum CliError {
-    #[error("not ready: {0}")]
-    NotReady(String),
-    #[error("{0} is away")]
-    Away(&'static str),
-    #[error("{0}")]
-    Refused(String),
-    #[error(transparent)]
-    Setting(#[from] settings::SettingError),
-    #[error("{0:#}")]
-    Other(#[from] anyhow::Error),
-}
-
-impl CliError {
-    /// 1 refused, 2 usage, 3 a part is away.
-    fn exit_code(&self) -> u8 {
-        match self {
-            Self::Away(_) => 3,
-            Self::Setting(_) => 2,
-            Self::NotReady(_) | Self::Refused(_) | Self::Other(_) => 1,
-        }
-    }
-}
-
-impl From<OpenError> for CliError {
-    fn from(error: OpenError) -> Self {
-        match error {
-            OpenError::Connect(_) | OpenError::Lost(_) => Self::Away("the replica"),
-            OpenError::Schema(_) => {
-                Self::Refused("the replica is not migrated: run event-consumer migrate".to_owned())
-            }
-        }
-    }
-}
-
-impl From<ApplyError> for CliError {
-    fn from(error: ApplyError) -> Self {
-        match error {
-            ApplyError::Replica(error) => error.into(),
-            ApplyError::Deadline => Self::Away("the replica"),
-            ApplyError::ForeignEpoch { .. } => Self::Other(error.into()),
-        }
-    }
-}
-
-impl From<tokio_postgres::Error> for CliError {
-    fn from(error: tokio_postgres::Error) -> Self {
-        match Fault::of_rollback(&error) {
-            Fault::Other if error.as_db_error().is_none() => Self::Away("the replica"),
-            Fault::ConnectionLost | Fault::Retryable | Fault::Unable | Fault::Data | Fault::Other => {
-                Self::Other(anyhow::Error::from(error).context("the replica refuses now"))
-            }
-        }
-    }
-}
-
 impl Cli {
     /// Carries the command out; what goes wrong is one line on standard error and the exit status.
     pub async fn run(self) -> ExitCode {
         match self.carry_out().await {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => {
-                eprintln!("event-consumer: {error}");
+                runtime::complain(&format!("event-consumer: {error}"));
                 ExitCode::from(error.exit_code())
             }
         }
@@ -177,7 +119,7 @@ async fn run(settings: &Settings) -> Result<(), CliError> {
 async fn migrate_replica(settings: &Settings, json: bool) -> Result<(), CliError> {
     let applied =
         migrate(&settings.replica, projection::migrations()).await.map_err(|error| match error {
-            MigrateError::Connect(_) => CliError::Away("the replica"),
+            MigrateError::Connect(_) => CliError::Down("the replica"),
             MigrateError::Start(_) | MigrateError::Failed(_) => CliError::Other(error.into()),
         })?;
     if json {
@@ -191,7 +133,7 @@ async fn healthcheck(settings: &Settings, json: bool) -> Result<(), CliError> {
         Ok((true, body)) if json => print_text(&body),
         Ok((true, body)) => print_text(&probe::status_in(&body)),
         Ok((false, body)) => Err(CliError::NotReady(body)),
-        Err(_) => Err(CliError::Away("the consumer")),
+        Err(_) => Err(CliError::Down("the consumer")),
     }
 }
 
@@ -204,16 +146,6 @@ fn print_settings(settings: &Settings, json: bool) -> Result<(), CliError> {
         }
     }
     Ok(())
-}
-
-/// Unlike `println!`, does not panic when who reads the output has seen enough, as `head` does.
-fn print_text(text: &str) -> Result<(), CliError> {
-    match writeln!(io::stdout().lock(), "{text}") {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            Err(anyhow::Error::from(error).context("cannot write").into())
-        }
-        _ => Ok(()),
-    }
 }
 
 #[cfg(test)]

@@ -8,13 +8,12 @@ use std::{
 use clap::Args;
 use indicatif::{ProgressBar, ProgressFinish, ProgressStyle};
 use serde_json::json;
-use shared::shutdown;
+use shared::process::shutdown;
 use tokio::{sync::watch, time::interval};
 
-use super::{CliError, print_text};
+use super::{exit::CliError, output::print_text};
 use crate::{
-    projection::rebuild::StepError,
-    rebuild::{Progress, Rebuild, RebuildError, Rebuilt},
+    rebuild::{Rebuild, RebuildError, RebuildProgress, Rebuilt, copy::fault::StepError},
     settings::Settings,
 };
 
@@ -27,7 +26,7 @@ const BAR_INTERVAL: Duration = Duration::from_millis(200);
 /// How a rebuild is to be done.
 #[derive(Clone, Copy, Debug, Args)]
 pub(super) struct RebuildArguments {
-    /// How long to wait while nothing moves, because a part is away
+    /// How long to wait while nothing moves, because a dependency is down
     #[arg(long, value_name = "SECONDS", default_value_t = 300,
           value_parser = clap::value_parser!(u64).range(1..=86_400))]
     patience: u64,
@@ -45,7 +44,7 @@ pub(super) async fn rebuild(settings: &Settings, arguments: RebuildArguments) ->
         replica_name: settings.replica_name.clone(),
         patience: Duration::from_secs(arguments.patience),
     };
-    let (progress, seen) = watch::channel(Progress::default());
+    let (progress, seen) = watch::channel(RebuildProgress::default());
     let rebuilt = tokio::select! {
         rebuilt = rebuild.run(&progress, &stop) => rebuilt,
         never = tell(seen) => never,
@@ -81,7 +80,7 @@ fn counted(count: i64, what: &str) -> String {
 }
 
 /// A bar on a terminal, a line now and then elsewhere.
-async fn tell<T>(mut seen: watch::Receiver<Progress>) -> T {
+async fn tell<T>(mut seen: watch::Receiver<RebuildProgress>) -> T {
     let on_terminal = io::stderr().is_terminal();
     let bar = if on_terminal { bar() } else { ProgressBar::hidden() };
     let mut turn = interval(if on_terminal { BAR_INTERVAL } else { TELL_INTERVAL });
@@ -89,7 +88,7 @@ async fn tell<T>(mut seen: watch::Receiver<Progress>) -> T {
     turn.tick().await;
     loop {
         turn.tick().await;
-        let Progress { settled, end, is_level } = *seen.borrow_and_update();
+        let RebuildProgress { settled, end, is_level } = *seen.borrow_and_update();
         if on_terminal {
             bar.set_length(end.unsigned_abs());
             bar.set_position(settled.unsigned_abs());
@@ -112,8 +111,8 @@ fn bar() -> ProgressBar {
 /// In every case the replica is as it was.
 fn refusal(error: RebuildError) -> CliError {
     match error {
-        RebuildError::Away(part) => CliError::Away(part),
-        RebuildError::Step(StepError::Connect(_) | StepError::Deadline) => CliError::Away("the replica"),
+        RebuildError::Down(part) => CliError::Down(part),
+        RebuildError::Step(StepError::Connect(_) | StepError::Deadline) => CliError::Down("the replica"),
         RebuildError::Step(StepError::Sql(error)) => error.into(),
         RebuildError::Step(StepError::Migrate(_)) => CliError::Other(anyhow::Error::from(error)),
         RebuildError::Step(_)

@@ -1,6 +1,7 @@
 //! Asks for what is missing. A position that has been missing for two seconds was lost on the way, or was sent before
 //! this replica had a queue: whoever relays sends it again. An empty replica is one big hole, so bootstrap is the same.
 
+pub mod missing;
 pub mod plan;
 
 use std::{sync::Arc, time::Duration};
@@ -10,13 +11,18 @@ use lapin::{
     options::{BasicPublishOptions, ConfirmSelectOptions},
 };
 use shared::{
-    broker::{BrokerError, BrokerUrl, within_deadline},
-    parts::Part,
+    broker::{
+        BrokerError, BrokerUrl,
+        topology::{REPLAY_QUEUE, declare_replay_queue},
+        within_deadline,
+    },
+    messages::{
+        replay::{REPLAY_CONTENT_TYPE, ReplayRequest},
+        watermark::Watermark,
+    },
     postgres::DatabaseUrl,
-    replay::{REPLAY_CONTENT_TYPE, REPLAY_QUEUE, ReplayRequest},
-    retry::Pauses,
-    topology::{Recipient, declare_replay_queue},
-    watermark::Watermark,
+    process::{backoff::Pauses, dependency_state::Dependency},
+    replica_name::Recipient,
 };
 use tokio::{
     sync::{Notify, watch},
@@ -24,8 +30,10 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use self::plan::{ANSWER_PATIENCE, OPEN_MAX, Plan};
-use crate::projection::{Missing, SeekerSession, missing::SeekError};
+use self::{
+    missing::{Missing, SeekError, SeekerSession},
+    plan::{ANSWER_PATIENCE, OPEN_MAX, Plan},
+};
 
 /// How often is looked while nothing is being waited for.
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);
@@ -65,10 +73,10 @@ pub struct Holes {
     pub recipient: Recipient,
     /// The newest watermark: how far the log is.
     pub watermarks: watch::Receiver<Option<Watermark>>,
-    /// Poked while an answer makes no progress: it may have come to a queue that is not heard.
+    /// Notified while an answer makes no progress: it may have come to a queue that is not heard.
     pub unanswered: Arc<Notify>,
     /// Reports whether what is missing comes when it is asked for.
-    pub log_part: Part,
+    pub log_dependency: Dependency,
 }
 
 /// A channel on which requests are confirmed, and its connection.
@@ -86,8 +94,8 @@ impl Holes {
             loop {
                 match self.seek(&mut pauses).await {
                     // Another process seeks.
-                    Ok(()) => self.log_part.up(),
-                    Err(HolesError::Broker(error)) => self.log_part.away(NOT_ASKED, &error),
+                    Ok(()) => self.log_dependency.up(),
+                    Err(HolesError::Broker(error)) => self.log_dependency.down(NOT_ASKED, &error),
                     // The replica is a part of its own.
                     Err(HolesError::Seek(error)) => {
                         tracing::debug!(error = &error as &dyn std::error::Error, "holes are not sought now");
@@ -144,8 +152,8 @@ impl Holes {
 
     fn report(&self, plan: &Plan) {
         match plan.in_vain().next() {
-            None => self.log_part.up(),
-            Some(range) => self.log_part.lacking(format!(
+            None => self.log_dependency.up(),
+            Some(range) => self.log_dependency.down_because(format!(
                 "positions {} to {} were asked for again and again in vain",
                 range.start,
                 range.end - 1

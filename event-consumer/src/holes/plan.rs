@@ -3,10 +3,10 @@
 use std::{ops::Range, time::Duration};
 
 use rangemap::RangeSet;
-use shared::replay::REPLAY_MAX_POSITIONS;
+use shared::messages::replay::REPLAY_MAX_POSITIONS;
 use tokio::time::Instant;
 
-use crate::projection::Missing;
+use super::missing::Missing;
 
 /// How long a position must have been missing before it is asked for: what is on its way arrives sooner.
 pub const PATIENCE: Duration = Duration::from_secs(2);

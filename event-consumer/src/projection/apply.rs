@@ -5,15 +5,17 @@ use std::time::Duration;
 use jiff::Timestamp;
 use shared::postgres::Fault;
 use tokio::time::timeout;
-use tokio_postgres::{Error, Transaction, types::ToSql};
+use tokio_postgres::{Error, Transaction};
 use uuid::Uuid;
 
 use super::{
-    dead_letters::{Letter, LetterColumns},
+    dead_letters::{DeadLetter, DeadLetterColumns},
+    fault::ApplyError,
+    newest_versions::NewestVersions,
     ranges::Ranges,
-    repair::{mend_slots, mend_summary},
-    session::{ReplicaSession, Statements},
-    winners::Winners,
+    repair::{recount_summary, repair_slots},
+    session::ReplicaSession,
+    statements::{Param, Statements},
 };
 use crate::batch::{Batch, Received};
 
@@ -21,45 +23,17 @@ use crate::batch::{Batch, Received};
 /// first unless the server hangs.
 pub(super) const APPLY_DEADLINE: Duration = Duration::from_secs(15);
 
-/// A parameter of a statement.
-pub(super) type Param<'p> = &'p (dyn ToSql + Sync);
-
 /// What applying a batch led to. It is durable on the replica.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Applied {
     /// Every position up to this one is settled.
     pub applied_through: i64,
     /// How many dead letters the batch gave.
-    pub set_aside: usize,
-}
-
-/// Why a batch was not applied. It has to be held and tried again: the fault is not its own.
-#[derive(Debug, thiserror::Error)]
-pub enum ApplyError {
-    /// The replica is away, hangs, or cannot work now.
-    #[error("the replica cannot apply events now")]
-    Replica(#[source] Error),
-    /// The replica did not finish in time.
-    #[error("the replica did not finish in time")]
-    Deadline,
-    /// The events, or a watermark, are of another life of the primary than the rows.
-    #[error("the replica holds epoch {held}, what comes is of epoch {met}")]
-    ForeignEpoch {
-        /// The replica's epoch.
-        held: Uuid,
-        /// The epoch of what came.
-        met: Uuid,
-    },
-}
-
-impl From<Error> for ApplyError {
-    fn from(error: Error) -> Self {
-        Self::Replica(error)
-    }
+    pub dead_lettered: usize,
 }
 
 /// Applies a batch in one transaction: rows, summary, dead letters and the note of what is settled; then its repairs.
-/// What the replica refuses because of its content is set aside and does not hold up the rest.
+/// What the replica refuses because of its content is dead-lettered and does not hold up the rest.
 ///
 /// # Errors
 /// [`ApplyError`]; nothing of the batch has been applied, or (the connection was lost around the commit) all of it,
@@ -85,12 +59,12 @@ pub async fn apply_batch(replica: &mut ReplicaSession, batch: &Batch<'_>) -> Res
 async fn apply_together(replica: &mut ReplicaSession, batch: &Batch<'_>) -> Result<Applied, ApplyError> {
     let ReplicaSession { session, statements } = replica;
     let transaction = session.transaction().await?;
-    let letters: Vec<_> = batch.unreadable.iter().map(Letter::unreadable).collect();
+    let letters: Vec<_> = batch.unreadable.iter().map(DeadLetter::unreadable).collect();
     let (locked, projected, letters_written, applied_through) = tokio::join!(
         biased;
         lock_status(&transaction, statements, batch),
         project(&transaction, statements, &batch.events),
-        set_aside(&transaction, statements, &letters),
+        write_dead_letters(&transaction, statements, &letters),
         settle(&transaction, statements, batch),
     );
     locked?;
@@ -98,7 +72,7 @@ async fn apply_together(replica: &mut ReplicaSession, batch: &Batch<'_>) -> Resu
     letters_written?;
     let applied_through = applied_through?;
     transaction.commit().await?;
-    Ok(Applied { applied_through, set_aside: letters.len() })
+    Ok(Applied { applied_through, dead_lettered: letters.len() })
 }
 
 /// The same when some event is refused, or there are repairs: halves the batch until the culprits stand alone. Bounded
@@ -107,7 +81,7 @@ async fn apply_separately(replica: &mut ReplicaSession, batch: &Batch<'_>) -> Re
     let ReplicaSession { session, statements } = replica;
     let mut transaction = session.transaction().await?;
     lock_status(&transaction, statements, batch).await?;
-    let mut letters: Vec<_> = batch.unreadable.iter().map(Letter::unreadable).collect();
+    let mut letters: Vec<_> = batch.unreadable.iter().map(DeadLetter::unreadable).collect();
     let mut groups = vec![batch.events.as_slice()];
     while let Some(group) = groups.pop() {
         let savepoint = transaction.transaction().await?;
@@ -120,9 +94,9 @@ async fn apply_separately(replica: &mut ReplicaSession, batch: &Batch<'_>) -> Re
                 tracing::warn!(
                     event.position = position,
                     error = &error as &dyn std::error::Error,
-                    "event set aside"
+                    "event dead-lettered"
                 );
-                letters.push(Letter::refused(culprit, &error));
+                letters.push(DeadLetter::refused(culprit, &error));
             }
             (Err(_), _) => {
                 savepoint.rollback().await?;
@@ -131,12 +105,12 @@ async fn apply_separately(replica: &mut ReplicaSession, batch: &Batch<'_>) -> Re
             }
         }
     }
-    mend_slots(&mut transaction, statements, batch, &mut letters).await?;
-    set_aside(&transaction, statements, &letters).await?;
+    repair_slots(&mut transaction, statements, batch, &mut letters).await?;
+    write_dead_letters(&transaction, statements, &letters).await?;
     let applied_through = settle(&transaction, statements, batch).await?;
-    mend_summary(&mut transaction, statements, batch).await?;
+    recount_summary(&mut transaction, statements, batch).await?;
     transaction.commit().await?;
-    Ok(Applied { applied_through, set_aside: letters.len() })
+    Ok(Applied { applied_through, dead_lettered: letters.len() })
 }
 
 /// The first statement of every transaction that applies.
@@ -164,13 +138,14 @@ pub(super) async fn project(
     statements: &Statements,
     events: &[Received<'_>],
 ) -> Result<(), Error> {
-    let Winners { upserts, burials } = Winners::of(events.iter().map(|received| &received.event));
+    let NewestVersions { upserts, deletes } =
+        NewestVersions::of(events.iter().map(|received| &received.event));
     let bury = async {
-        if burials.uuids.is_empty() {
+        if deletes.uuids.is_empty() {
             return Ok(0);
         }
-        let params: [Param<'_>; 3] = [&burials.uuids, &burials.versions, &burials.deleted_at];
-        transaction.execute(&statements.bury, &params).await
+        let params: [Param<'_>; 3] = [&deletes.uuids, &deletes.versions, &deletes.deleted_at];
+        transaction.execute(&statements.delete, &params).await
     };
     let upsert = async {
         if upserts.uuids.is_empty() {
@@ -190,18 +165,18 @@ pub(super) async fn project(
     buried.and(upserted).map(|_| ())
 }
 
-async fn set_aside(
+async fn write_dead_letters(
     transaction: &Transaction<'_>,
     statements: &Statements,
-    letters: &[Letter<'_>],
+    letters: &[DeadLetter<'_>],
 ) -> Result<(), Error> {
     if letters.is_empty() {
         return Ok(());
     }
-    let columns = LetterColumns::of(letters);
+    let columns = DeadLetterColumns::of(letters);
     let params: [Param<'_>; 5] =
         [&columns.positions, &columns.types, &columns.reasons, &columns.headers, &columns.bodies];
-    transaction.execute(&statements.set_aside, &params).await.map(|_| ())
+    transaction.execute(&statements.dead_lettered, &params).await.map(|_| ())
 }
 
 /// Notes what is settled, and says up to where everything is. Its result has to be read before the commit, which

@@ -1,7 +1,7 @@
 //! Positions as ranges.
 
 use jiff::Timestamp;
-use shared::event::Position;
+use shared::position::Position;
 
 /// Ranges of consecutive positions, as columns.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -3,30 +3,22 @@
 
 use jiff::Timestamp;
 use shared::{
+    messages::repair::{Repair, RowWriters, SlotRepair, Target},
     postgres::Fault,
-    repair::{Found, Repair, SlotRepair, Target},
 };
 use tokio_postgres::{Error, Transaction};
 use uuid::Uuid;
 
 use super::{
-    apply::{ApplyError, Param},
-    dead_letters::{Letter, reason_of},
-    session::Statements,
+    dead_letters::{DeadLetter, reason_of},
+    fault::ApplyError,
+    statements::{BOUND_RECOUNT, Param, Statements},
 };
 use crate::batch::{Batch, ReceivedRepair};
 
-pub(super) const MEND: &str = include_str!("sql/mend.sql");
-
-pub(super) const RECOUNT: &str = include_str!("sql/recount.sql");
-
-/// Counting everything takes the longer the more there is. Where it takes longer than this it is given up, so that
-/// events are not held for ever; it must leave time for the commit.
-pub(super) const BOUND_RECOUNT: &str = "SELECT set_config('statement_timeout', '5s', true)";
-
 /// What became of a repair.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Mended {
+pub(super) enum Repaired {
     /// Whatever was still as it was found is as it must be now.
     Done,
     /// It is of another epoch than the rows: nothing was changed.
@@ -35,7 +27,7 @@ pub(super) enum Mended {
 
 /// Slots to be repaired, as columns.
 #[derive(Debug, Default)]
-struct Columns<'r> {
+struct RepairColumns<'r> {
     uuids: Vec<Uuid>,
     found_slots: Vec<Option<i64>>,
     found_tombstones: Vec<Option<i64>>,
@@ -47,10 +39,10 @@ struct Columns<'r> {
     deleted_at: Vec<Option<Timestamp>>,
 }
 
-impl<'r> Columns<'r> {
+impl<'r> RepairColumns<'r> {
     fn of(slots: &'r [SlotRepair]) -> Self {
         let mut columns = Self::default();
-        for SlotRepair { uuid, found: Found { slot, tombstone }, target } in slots {
+        for SlotRepair { uuid, found: RowWriters { slot, tombstone }, target } in slots {
             columns.uuids.push(*uuid);
             columns.found_slots.push(*slot);
             columns.found_tombstones.push(*tombstone);
@@ -76,12 +68,12 @@ impl<'r> Columns<'r> {
 }
 
 /// Repairs slots. The status row is locked.
-pub(super) async fn mend(
+pub(super) async fn repair_rows(
     transaction: &Transaction<'_>,
     statements: &Statements,
     repair: &Repair,
-) -> Result<Mended, Error> {
-    let columns = Columns::of(&repair.slots);
+) -> Result<Repaired, Error> {
+    let columns = RepairColumns::of(&repair.slots);
     let params: [Param<'_>; 10] = [
         &columns.uuids,
         &columns.found_slots,
@@ -94,13 +86,13 @@ pub(super) async fn mend(
         &columns.deleted_at,
         &repair.epoch,
     ];
-    let row = transaction.query_one(&statements.mend, &params).await?;
-    let (asked, mended): (_, i64) = (repair.slots.len(), row.try_get("mended")?);
+    let row = transaction.query_one(&statements.repair, &params).await?;
+    let (asked, repaired): (_, i64) = (repair.slots.len(), row.try_get("repaired")?);
     let is_this_epoch = row.try_get("is_this")?;
     if asked > 0 {
-        tracing::info!(asked, mended, is_this_epoch, "slots repaired");
+        tracing::info!(asked, repaired, is_this_epoch, "slots repaired");
     }
-    Ok(if is_this_epoch { Mended::Done } else { Mended::ForeignEpoch })
+    Ok(if is_this_epoch { Repaired::Done } else { Repaired::ForeignEpoch })
 }
 
 /// Counts the summary anew. The status row is locked.
@@ -117,24 +109,24 @@ pub(super) async fn recount(
 
 /// Repairs the slots that a batch names. What the replica refuses because of its content becomes a letter, and does not
 /// hold up the others.
-pub(super) async fn mend_slots<'d>(
+pub(super) async fn repair_slots<'d>(
     transaction: &mut Transaction<'_>,
     statements: &Statements,
     batch: &Batch<'d>,
-    letters: &mut Vec<Letter<'d>>,
+    letters: &mut Vec<DeadLetter<'d>>,
 ) -> Result<(), ApplyError> {
     for received in &batch.repairs {
         let savepoint = transaction.transaction().await?;
-        match mend(&savepoint, statements, &received.repair).await {
-            Ok(Mended::Done) => savepoint.commit().await?,
-            Ok(Mended::ForeignEpoch) => {
+        match repair_rows(&savepoint, statements, &received.repair).await {
+            Ok(Repaired::Done) => savepoint.commit().await?,
+            Ok(Repaired::ForeignEpoch) => {
                 savepoint.rollback().await?;
                 tracing::warn!(repair.epoch = %received.repair.epoch, "a repair of another epoch passed over");
             }
             Err(error) if Fault::of_rollback(&error) == Fault::Data => {
                 savepoint.rollback().await?;
-                tracing::warn!(reason = reason_of(&error), "repair set aside");
-                letters.push(Letter::refused_repair(received, &error));
+                tracing::warn!(reason = reason_of(&error), "repair dead-lettered");
+                letters.push(DeadLetter::refused_repair(received, &error));
             }
             Err(error) => return Err(error.into()),
         }
@@ -144,7 +136,7 @@ pub(super) async fn mend_slots<'d>(
 
 /// Counts the summary anew, once, if the batch asks for it. It is the last thing that its transaction does, since its
 /// bound stays in force. Given up when it takes too long: who asked for it sees that it was not done.
-pub(super) async fn mend_summary(
+pub(super) async fn recount_summary(
     transaction: &mut Transaction<'_>,
     statements: &Statements,
     batch: &Batch<'_>,

@@ -1,13 +1,10 @@
 //! Notes how complete the replica is while no events come.
 
-use shared::watermark::Watermark;
+use shared::messages::watermark::Watermark;
 use tokio::time::timeout;
 use uuid::Uuid;
 
-use super::{
-    apply::{APPLY_DEADLINE, ApplyError},
-    session::ReplicaSession,
-};
+use super::{apply::APPLY_DEADLINE, fault::ApplyError, session::ReplicaSession};
 
 /// Takes note of a watermark. One that comes before the events it speaks of says nothing yet, and is passed over: the
 /// next comes within half a second.

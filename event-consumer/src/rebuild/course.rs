@@ -2,8 +2,7 @@
 
 use tokio::time::Instant;
 
-use super::{follower::Follower, outcome::RebuildError};
-use crate::projection::rebuild::Look;
+use super::{copy::CopyStatus, follower::Follower, outcome::RebuildError};
 
 /// What the loop remembers from one look to the next.
 pub(super) struct Course {
@@ -28,7 +27,7 @@ impl Course {
         }
     }
 
-    pub(super) fn note(&mut self, look: &Look) {
+    pub(super) fn note(&mut self, look: &CopyStatus) {
         if self.settled != look.settled {
             self.settled = look.settled;
             self.moved_at = Instant::now();
@@ -50,11 +49,11 @@ impl Course {
 }
 
 /// Why nothing moves.
-pub(super) fn stuck(look: &Look, known_end: i64, follower: &Follower) -> RebuildError {
+pub(super) fn stuck(look: &CopyStatus, known_end: i64, follower: &Follower) -> RebuildError {
     let is_whole = look.epoch.is_some() && look.through >= known_end;
     let told = follower.newest_watermark().is_some_and(|newest| newest.position < look.held_reach);
     if is_whole && told && !look.holds_all {
         return RebuildError::BeyondLog { claimed: look.held_reach, end: known_end };
     }
-    RebuildError::Away(follower.part_away())
+    RebuildError::Down(follower.dependency_down())
 }

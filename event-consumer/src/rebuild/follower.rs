@@ -3,7 +3,9 @@
 use std::{sync::Arc, time::Duration};
 
 use futures_util::FutureExt;
-use shared::{parts::Part, topology::Recipient, watermark::Watermark};
+use shared::{
+    messages::watermark::Watermark, process::dependency_state::Dependency, replica_name::Recipient,
+};
 use tokio::{
     sync::{Notify, watch},
     task::JoinHandle,
@@ -11,8 +13,8 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::Rebuild;
-use crate::{holes::Holes, projection::rebuild::SCHEMA, subscription::Subscription};
+use super::{copy::SCHEMA, order::Rebuild};
+use crate::{holes::Holes, subscription::Subscription};
 
 /// How long it may take to end: longer than a batch may.
 const END_DEADLINE: Duration = Duration::from_secs(20);
@@ -23,8 +25,8 @@ pub(super) struct Follower {
     tasks: [JoinHandle<()>; 2],
     newest: watch::Receiver<Option<Watermark>>,
     foreign: Arc<Notify>,
-    broker: Part,
-    replica: Part,
+    broker: Dependency,
+    replica: Dependency,
 }
 
 impl Follower {
@@ -33,15 +35,15 @@ impl Follower {
         let stop = CancellationToken::new();
         let (watermarks, newest) = watch::channel(None);
         let (unanswered, foreign) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
-        let (broker, replica) = (Part::new("broker"), Part::new("replica"));
+        let (broker, replica) = (Dependency::new("broker"), Dependency::new("replica"));
         let recipient = Recipient::Rebuild(rebuild.replica_name.clone());
         let subscription = Subscription {
             broker: rebuild.broker.clone(),
             replica: rebuild.replica.in_schema(SCHEMA),
             recipient: recipient.clone(),
-            broker_part: broker.clone(),
-            replica_part: replica.clone(),
-            epoch_part: Part::new("epoch"),
+            broker_dependency: broker.clone(),
+            replica_dependency: replica.clone(),
+            epoch_dependency: Dependency::new("epoch"),
             watermarks,
             unanswered: Arc::clone(&unanswered),
             foreign: Arc::clone(&foreign),
@@ -52,7 +54,7 @@ impl Follower {
             recipient,
             watermarks: newest.clone(),
             unanswered,
-            log_part: Part::new("log"),
+            log_dependency: Dependency::new("log"),
         };
         let tasks = [tokio::spawn(subscription.run(stop.clone())), tokio::spawn(holes.run(stop.clone()))];
         Self { stop, tasks, newest, foreign, broker, replica }
@@ -68,8 +70,8 @@ impl Follower {
         self.foreign.notified().now_or_never().is_some()
     }
 
-    /// The part for which it waits while nothing comes.
-    pub(super) fn part_away(&self) -> &'static str {
+    /// The dependency for which it waits while nothing comes.
+    pub(super) fn dependency_down(&self) -> &'static str {
         if !self.broker.is_up() {
             "the broker"
         } else if !self.replica.is_up() {

@@ -2,17 +2,17 @@
 //! place when it is level. Until then, and whatever ends the rebuild, the old state is what is read and what events are
 //! applied to; the consumer may run or not.
 
+pub mod copy;
+mod order;
+mod outcome;
 mod follower;
 mod course;
-mod outcome;
 
 use std::time::Duration;
 
 use shared::{
-    broker::{BrokerError, BrokerUrl, within_deadline},
-    postgres::DatabaseUrl,
-    retry::Pauses,
-    topology::{ReplicaName, delete_replica_queue},
+    broker::{BrokerError, topology::delete_replica_queue, within_deadline},
+    process::backoff::Pauses,
 };
 use tokio::{
     sync::watch,
@@ -21,12 +21,15 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-pub use self::outcome::{Progress, RebuildError, Rebuilt};
 use self::{
+    copy::{CopyStatus, Director, Swap, SwapCounts, fault::StepError},
     course::{Course, stuck},
     follower::Follower,
 };
-use crate::projection::rebuild::{Counts, Director, Look, StepError, Swap};
+pub use self::{
+    order::Rebuild,
+    outcome::{RebuildError, RebuildProgress, Rebuilt},
+};
 
 /// How often the copy is compared with the replica and the log.
 const LOOK_INTERVAL: Duration = Duration::from_millis(100);
@@ -50,35 +53,22 @@ const STEP_DEADLINE: Duration = Duration::from_secs(150);
 /// How long is tried to remove what was built, or replaced. The next rebuild removes what stays.
 const CLEAR_PATIENCE: Duration = Duration::from_secs(10);
 
-/// What is rebuilt, and from where.
-#[derive(Clone, Debug)]
-pub struct Rebuild {
-    /// Where events come from.
-    pub broker: BrokerUrl,
-    /// The database of the replica, and of the copy.
-    pub replica: DatabaseUrl,
-    /// Whose copy is made.
-    pub replica_name: ReplicaName,
-    /// How long is waited while nothing moves.
-    pub patience: Duration,
-}
-
 /// What a step came to.
 enum Step {
     Filling,
     GaveWay,
-    Swapped(Counts),
+    Swapped(SwapCounts),
 }
 
 impl Rebuild {
-    /// Rebuilds the replica. Parts that are away are waited for. Ends early, between two steps, when `stop` is cancelled.
+    /// Rebuilds the replica. Dependencies that are down are waited for. Ends early, between two steps, when `stop` is cancelled.
     ///
     /// # Errors
-    /// [`RebuildError`]: the replica is as it was, and what was built is gone, unless the replica is away: then the
+    /// [`RebuildError`]: the replica is as it was, and what was built is gone, unless the replica is down: then the
     /// next rebuild removes it.
     pub async fn run(
         &self,
-        progress: &watch::Sender<Progress>,
+        progress: &watch::Sender<RebuildProgress>,
         stop: &CancellationToken,
     ) -> Result<Rebuilt, RebuildError> {
         let number = Uuid::now_v7();
@@ -111,7 +101,7 @@ impl Rebuild {
                 Err(_) => {}
             }
             if begun.elapsed() > self.patience {
-                return Err(RebuildError::Away("the replica"));
+                return Err(RebuildError::Down("the replica"));
             }
             stop.run_until_cancelled(pauses.wait()).await;
         }
@@ -123,9 +113,9 @@ impl Rebuild {
         director: &mut Option<Director>,
         number: Uuid,
         follower: &Follower,
-        progress: &watch::Sender<Progress>,
+        progress: &watch::Sender<RebuildProgress>,
         stop: &CancellationToken,
-    ) -> Result<Counts, RebuildError> {
+    ) -> Result<SwapCounts, RebuildError> {
         let mut course = Course::new();
         while !stop.is_cancelled() {
             let Some(open) = director else {
@@ -161,7 +151,7 @@ impl Rebuild {
         director: &Director,
         follower: &Follower,
         course: &mut Course,
-        progress: &watch::Sender<Progress>,
+        progress: &watch::Sender<RebuildProgress>,
     ) -> Result<Step, RebuildError> {
         let look = timeout(LOOK_DEADLINE, director.look()).await.map_err(|_| StepError::Deadline)??;
         let newest = follower.newest_watermark();
@@ -172,7 +162,7 @@ impl Rebuild {
         let goal = course.goal.replace(known_end).filter(|goal| look.is_level(*goal));
         let held_end = if look.replaces_another_epoch() { 0 } else { look.held_reach };
         let end = known_end.max(held_end);
-        progress.send_replace(Progress { settled: look.settled, end, is_level: goal.is_some() });
+        progress.send_replace(RebuildProgress { settled: look.settled, end, is_level: goal.is_some() });
         let Some(goal) = goal else {
             course.note(&look);
             return match course.moved_at.elapsed() > self.patience {
@@ -192,7 +182,7 @@ impl Rebuild {
     async fn try_swap(
         &self,
         director: &Director,
-        look: &Look,
+        look: &CopyStatus,
         goal: i64,
         course: &mut Course,
     ) -> Result<Step, RebuildError> {
@@ -235,7 +225,7 @@ impl Rebuild {
         director: &mut Option<Director>,
         number: Uuid,
         stop: &CancellationToken,
-    ) -> Result<Option<Counts>, RebuildError> {
+    ) -> Result<Option<SwapCounts>, RebuildError> {
         let lost_at = Instant::now();
         let mut pauses = Pauses::new();
         while !stop.is_cancelled() {
@@ -254,7 +244,7 @@ impl Rebuild {
                     return Ok(counts);
                 }
                 Err(StepError::Removed) => return Err(StepError::Removed.into()),
-                Err(_) if lost_at.elapsed() > self.patience => return Err(RebuildError::Away("the replica")),
+                Err(_) if lost_at.elapsed() > self.patience => return Err(RebuildError::Down("the replica")),
                 Err(_) => {}
             }
             stop.run_until_cancelled(pauses.wait()).await;

@@ -1,10 +1,10 @@
 //! How far a rebuild is, what it has led to, and why it has not.
 
-use crate::projection::rebuild::{Counts, StepError};
+use super::copy::{SwapCounts, fault::StepError};
 
 /// How far a rebuild is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Progress {
+pub struct RebuildProgress {
     /// How many positions the copy has.
     pub settled: i64,
     /// How many there are, as far as is known.
@@ -17,7 +17,7 @@ pub struct Progress {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rebuilt {
     /// What the replica holds now.
-    pub counts: Counts,
+    pub counts: SwapCounts,
     /// Whether what was replaced is gone, too.
     pub is_cleared: bool,
 }
@@ -29,8 +29,8 @@ pub enum RebuildError {
     #[error(transparent)]
     Step(#[from] StepError),
     /// Nothing has moved for too long, because of this part.
-    #[error("{0} is away")]
-    Away(&'static str),
+    #[error("{0} is down")]
+    Down(&'static str),
     /// The events are not all of one life of the primary.
     #[error("the primary was restored or replaced meanwhile: rebuild again")]
     ForeignEpoch,

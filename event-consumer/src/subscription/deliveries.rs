@@ -9,7 +9,7 @@ use lapin::{
 };
 use shared::broker::within_deadline;
 
-use super::SubscriptionError;
+use super::fault::SubscriptionError;
 
 /// Messages that the broker sends ahead. Together with the largest message it bounds the memory: 64 x 128 KiB.
 pub(super) const PREFETCH_MESSAGES: u16 = 64;

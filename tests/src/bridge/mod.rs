@@ -27,7 +27,7 @@ use lapin::{
     },
     types::FieldTable,
 };
-use shared::topology::{EVENTS_EXCHANGE, declare_events_exchange};
+use shared::broker::topology::{EVENTS_EXCHANGE, declare_events_exchange};
 use tokio::{sync::watch, task::JoinHandle, time::sleep_until};
 use tokio_util::sync::CancellationToken;
 
@@ -289,7 +289,7 @@ impl Carrier {
     }
 
     async fn publish(&self, message: &Message) -> lapin::Result<lapin::PublisherConfirm> {
-        // A watermark for a consumer that is away is of no use to anybody.
+        // A watermark for a consumer that is down is of no use to anybody.
         let options = BasicPublishOptions { mandatory: !message.is_watermark(), immediate: false };
         let (key, body) = (message.routing_key.as_str(), message.body());
         self.far.basic_publish(EVENTS_EXCHANGE.into(), key.into(), options, &body, message.properties()).await

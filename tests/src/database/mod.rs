@@ -31,7 +31,7 @@ impl Database {
     /// The superuser's connection; a new one when the old one was lost.
     ///
     /// # Errors
-    /// The server is away.
+    /// The server is down.
     pub async fn sql(&self) -> Result<Arc<Client>> {
         let mut superuser = self.superuser.lock().await;
         if let Some(client) = superuser.as_ref().filter(|client| !client.is_closed()) {
@@ -45,7 +45,7 @@ impl Database {
     /// Closes the superuser's connection, and every other one to this database.
     ///
     /// # Errors
-    /// The server is away.
+    /// The server is down.
     pub async fn disconnect(&self) -> Result<()> {
         let sql = self.sql().await?;
         // All others: a database with connections cannot be copied.
@@ -59,7 +59,7 @@ impl Database {
     /// A connection of its own for `role`, past the proxies.
     ///
     /// # Errors
-    /// The server is away.
+    /// The server is down.
     pub async fn connect_as(&self, role: Role) -> Result<Client> {
         let mut config = Config::from_str(&self.server.url(role, &self.name))?;
         config.application_name("test");
@@ -81,7 +81,7 @@ impl Database {
     /// Ends, as the server's operator would, the connections of one step of the flow; how many there were.
     ///
     /// # Errors
-    /// The server is away.
+    /// The server is down.
     pub async fn end_connections_of(&self, step: &str) -> Result<u64> {
         let ended = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
                      WHERE application_name = $1 AND datname = current_database()";

@@ -1,7 +1,7 @@
 //! What a test puts in the way of the services: locks that somebody holds, rows that the database refuses, slowness.
 
 use anyhow::{Context, Result};
-use command_service::write_model::session::COMMIT_LOCK;
+use command_service::primary::commit_lock::COMMIT_LOCK;
 use stack::Role;
 use tokio_postgres::Client;
 use uuid::Uuid;
@@ -16,7 +16,7 @@ impl Hold {
     /// Lets go, and has changed nothing.
     ///
     /// # Errors
-    /// The server is away, and the locks are gone with it.
+    /// The server is down, and the locks are gone with it.
     pub async fn release(self) -> Result<()> {
         self.0.batch_execute("ROLLBACK").await.context("what was held is gone")
     }
@@ -26,7 +26,7 @@ impl Database {
     /// Runs `locking` in a transaction that stays open.
     ///
     /// # Errors
-    /// The server is away, or refuses.
+    /// The server is down, or refuses.
     pub async fn hold(&self, locking: &str) -> Result<Hold> {
         let client = self.connect_as(Role::Superuser).await?;
         client.batch_execute(&format!("BEGIN; {locking}")).await?;
@@ -36,7 +36,7 @@ impl Database {
     /// Holds a slot: nobody else can change it.
     ///
     /// # Errors
-    /// The server is away.
+    /// The server is down.
     pub async fn hold_slot(&self, slot: Uuid) -> Result<Hold> {
         self.hold(&format!("SELECT FROM parking_slots WHERE uuid = '{slot}' FOR UPDATE")).await
     }
@@ -44,7 +44,7 @@ impl Database {
     /// Holds the commit lock: nobody else can append to the log.
     ///
     /// # Errors
-    /// The server is away.
+    /// The server is down.
     pub async fn hold_commit_lock(&self) -> Result<Hold> {
         self.hold(&format!("SELECT pg_advisory_xact_lock({COMMIT_LOCK})")).await
     }
@@ -52,7 +52,7 @@ impl Database {
     /// Holds the status row, which whoever applies locks first: a consumer stands in the middle of its transaction.
     ///
     /// # Errors
-    /// The server is away.
+    /// The server is down.
     pub async fn hold_status(&self) -> Result<Hold> {
         self.hold("SELECT FROM replication_status FOR UPDATE").await
     }
@@ -60,7 +60,7 @@ impl Database {
     /// From now on `table` refuses rows whose name begins with `culprit`, with this SQLSTATE.
     ///
     /// # Errors
-    /// The server is away.
+    /// The server is down.
     pub async fn refuse_culprits(&self, table: &str, sqlstate: &str) -> Result<()> {
         let sql = format!(
             "CREATE FUNCTION refuse_culprits() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -80,7 +80,7 @@ impl Database {
     /// Takes them again.
     ///
     /// # Errors
-    /// The server is away, or nothing was refused.
+    /// The server is down, or nothing was refused.
     pub async fn accept_culprits(&self) -> Result<()> {
         Ok(self.sql().await?.batch_execute("DROP FUNCTION refuse_culprits() CASCADE").await?)
     }
@@ -88,7 +88,7 @@ impl Database {
     /// Makes every statement that appends to the log, and every commit of one, take this long.
     ///
     /// # Errors
-    /// The server is away.
+    /// The server is down.
     pub async fn slow_down_the_log(&self, seconds: f64) -> Result<()> {
         let sql = format!(
             "CREATE FUNCTION take_long() RETURNS trigger LANGUAGE plpgsql AS $$

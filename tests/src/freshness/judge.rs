@@ -60,7 +60,7 @@ impl Judge {
     }
 
     fn check(&mut self, seen: &Seen<'_>, evidence: Evidence<'_>) -> Result<()> {
-        ensure!(seen.answer.missing.is_none(), "nothing was set aside, and Freshness-Missing is there");
+        ensure!(seen.answer.missing.is_none(), "nothing was dead-lettered, and Freshness-Missing is there");
         seen.shows_only_what_was_written()?;
         self.check_as_of(seen)?;
         match seen.answer.claim {

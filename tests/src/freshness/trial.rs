@@ -188,7 +188,7 @@ impl Trial {
 /// From now on every commit takes longer than the relay is quiet before it sends a watermark.
 ///
 /// # Errors
-/// The primary is away.
+/// The primary is down.
 pub async fn make_commits_slow(pair: &Pair) -> Result<()> {
     let sql = "
         CREATE FUNCTION take_time() RETURNS trigger LANGUAGE plpgsql AS $$

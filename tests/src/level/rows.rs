@@ -87,7 +87,7 @@ impl PrimaryRow {
 /// The log, in order of position.
 ///
 /// # Errors
-/// The primary is away.
+/// The primary is down.
 pub async fn events(primary: &Client) -> Result<Vec<EventRow>> {
     let sql = "SELECT position, version, committed_at, created_at, id, slot_uuid, type, status, name, changed
                FROM parking_slot_events ORDER BY position";
@@ -111,7 +111,7 @@ pub async fn events(primary: &Client) -> Result<Vec<EventRow>> {
 /// The write model, in order of uuid.
 ///
 /// # Errors
-/// The primary is away.
+/// The primary is down.
 pub async fn primary_slots(primary: &Client) -> Result<Vec<PrimaryRow>> {
     let sql = "SELECT uuid, name, status, version, position, created_at, updated_at
                FROM parking_slots ORDER BY uuid";
@@ -132,7 +132,7 @@ pub async fn primary_slots(primary: &Client) -> Result<Vec<PrimaryRow>> {
 /// The read model, in order of uuid.
 ///
 /// # Errors
-/// The replica is away.
+/// The replica is down.
 pub async fn replica_slots(replica: &Client) -> Result<Vec<ReplicaRow>> {
     let sql = "SELECT uuid, name, status, version, created_at, updated_at FROM parking_slots ORDER BY uuid";
     collect(replica, sql, |row| {
@@ -151,7 +151,7 @@ pub async fn replica_slots(replica: &Client) -> Result<Vec<ReplicaRow>> {
 /// The tombstones, in order of uuid.
 ///
 /// # Errors
-/// The replica is away.
+/// The replica is down.
 pub async fn tombstones(replica: &Client) -> Result<Vec<Tombstone>> {
     let sql = "SELECT uuid, version, deleted_at FROM parking_slot_tombstones ORDER BY uuid";
     collect(replica, sql, |row| {
@@ -167,7 +167,7 @@ pub async fn tombstones(replica: &Client) -> Result<Vec<Tombstone>> {
 /// The precomputed summary.
 ///
 /// # Errors
-/// The replica is away.
+/// The replica is down.
 pub async fn summary(replica: &Client) -> Result<BTreeMap<String, i64>> {
     let sql = "SELECT status, slots FROM parking_slot_summary";
     let rows = collect(replica, sql, |row| Ok((row.try_get("status")?, row.try_get("slots")?)));
@@ -177,7 +177,7 @@ pub async fn summary(replica: &Client) -> Result<BTreeMap<String, i64>> {
 /// What has been applied.
 ///
 /// # Errors
-/// The replica is away.
+/// The replica is down.
 pub async fn replication_status(replica: &Client) -> Result<ReplicationStatus> {
     let sql = "SELECT applied::text, applied_through, as_of, epoch,
                       (SELECT count(*) FROM replication_ahead) AS ahead

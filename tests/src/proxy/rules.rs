@@ -14,7 +14,7 @@ pub enum Fate {
     /// It disappears, and both ends of the connection are reset.
     SwallowAndReset,
     /// The client's end is reset at once. The server's end stays open and gets the message when the token is
-    /// cancelled: a request that was on its way while its client went away.
+    /// cancelled: a request that was on its way while its client went down.
     Strand(CancellationToken),
 }
 

@@ -12,7 +12,7 @@
 //! | `idempotency_keys` | `Idempotency-Key` |
 //! | `resources` | paths, methods, `HEAD`, pages of problems |
 //! | `headers` | what answers carry beside their body |
-//! | `outages` | problems while a part is away |
+//! | `outages` | problems while a dependency is down |
 
 pub(crate) mod problem;
 mod bodies;

@@ -1,4 +1,4 @@
-//! Problems while a part is away or says nothing: in their right form, with a time to try again, and without a word
+//! Problems while a dependency is down or says nothing: in their right form, with a time to try again, and without a word
 //! about the inside.
 
 use anyhow::{Context, Result, ensure};
@@ -9,7 +9,7 @@ use super::{
     BATCH, SLOTS, batch, create, get, patch,
     problem::{Inside, check_page, check_problem, check_retry_after},
 };
-use crate::outages::assert_part;
+use crate::outages::assert_dependency;
 
 /// Every command, in a form that would be carried out.
 fn commands(slot: Uuid) -> [Call; 4] {
@@ -66,12 +66,12 @@ fn without_part_names(text: &str) -> String {
 }
 
 #[test]
-fn commands_are_refused_in_form_while_the_primary_is_away_or_says_nothing() -> Result<()> {
+fn commands_are_refused_in_form_while_the_primary_is_down_or_says_nothing() -> Result<()> {
     with_pair(async |pair| {
         let slot = pair.client().created("Slot 1").await?.uuid;
         assert_level(pair).await?;
         pair.links.command_primary.cut().await;
-        assert_part(&pair.client(), "primary", "away").await?;
+        assert_dependency(&pair.client(), "primary", "down").await?;
         check_refused(pair, &commands(slot), &["primary-unavailable"]).await?;
         check_readiness(pair, true).await?;
 
@@ -92,21 +92,21 @@ fn commands_are_refused_in_form_while_the_primary_is_away_or_says_nothing() -> R
 }
 
 #[test]
-fn reads_are_refused_in_form_while_the_replica_is_away() -> Result<()> {
+fn reads_are_refused_in_form_while_the_replica_is_down() -> Result<()> {
     with_pair(async |pair| {
         let slot = pair.client().created("Slot 1").await?.uuid;
         assert_level(pair).await?;
         pair.links.command_replica.cut().await;
         pair.links.consumer_replica.cut().await;
 
-        assert_part(&pair.client(), "replica", "away").await?;
+        assert_dependency(&pair.client(), "replica", "down").await?;
         check_refused(pair, &reads(slot), &["replica-unavailable"]).await?;
         let not_modified = get(format!("{SLOTS}/{slot}")).header("If-None-Match", "*");
         check_refused(pair, &[not_modified], &["replica-unavailable"]).await?;
         check_readiness(pair, true).await?;
 
         pair.links.command_primary.cut().await;
-        assert_part(&pair.client(), "primary", "away").await?;
+        assert_dependency(&pair.client(), "primary", "down").await?;
         check_refused(pair, &commands(slot), &["primary-unavailable"]).await?;
         check_readiness(pair, false).await?;
         for link in [&pair.links.command_primary, &pair.links.command_replica, &pair.links.consumer_replica] {
@@ -119,7 +119,7 @@ fn reads_are_refused_in_form_while_the_replica_is_away() -> Result<()> {
 }
 
 #[test]
-fn faults_of_the_request_are_named_whatever_is_away() -> Result<()> {
+fn faults_of_the_request_are_named_whatever_is_down() -> Result<()> {
     with_pair(async |pair| {
         let slot = pair.client().created("Slot 1").await?.uuid;
         let away: [&Proxy; 5] = [
@@ -133,7 +133,7 @@ fn faults_of_the_request_are_named_whatever_is_away() -> Result<()> {
             link.cut().await;
         }
         for part in ["primary", "replica", "broker"] {
-            assert_part(&pair.client(), part, "away").await?;
+            assert_dependency(&pair.client(), part, "down").await?;
         }
 
         check_refused(pair, &[create("{"), batch("[1"), patch(slot, "")], &["malformed-json"]).await?;
@@ -155,11 +155,11 @@ fn faults_of_the_request_are_named_whatever_is_away() -> Result<()> {
 }
 
 #[test]
-fn readiness_shows_nothing_of_the_inside_while_the_broker_is_away_or_says_nothing() -> Result<()> {
+fn readiness_shows_nothing_of_the_inside_while_the_broker_is_down_or_says_nothing() -> Result<()> {
     with_pair(async |pair| {
         pair.links.relay_broker.cut().await;
         pair.links.consumer_broker.cut().await;
-        assert_part(&pair.client(), "broker", "away").await?;
+        assert_dependency(&pair.client(), "broker", "down").await?;
         let consumer = pair.event_consumer().client();
         eventually(RECOVERY, "the consumer says so too", async || consumer.readyz().await?.expect(503))
             .await?;
@@ -171,7 +171,7 @@ fn readiness_shows_nothing_of_the_inside_while_the_broker_is_away_or_says_nothin
         // Known when no heartbeat has come for long enough.
         pair.links.relay_broker.blackhole();
 
-        assert_part(&pair.client(), "broker", "away").await?;
+        assert_dependency(&pair.client(), "broker", "down").await?;
         check_readiness(pair, true).await
     })
 }

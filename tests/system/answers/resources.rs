@@ -111,7 +111,7 @@ fn a_path_where_nothing_is_is_a_404() -> Result<()> {
             ("/problems", "no name"),
             ("/problems/", "no name"),
             ("/problems/none", "a type that does not exist"),
-            ("/problems/Not-Found", "case matters"),
+            ("/problems/Not-RowWriters", "case matters"),
             ("/problems/dead-lettered/x", "too deep"),
             ("/%2e%2e/etc/passwd", "a way out"),
             ("/admin", "nothing hidden"),

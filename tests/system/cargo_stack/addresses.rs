@@ -1,4 +1,4 @@
-//! Who sees passwords.
+//! Which commands show passwords.
 
 use anyhow::{Result, ensure};
 use stack::Part;

@@ -23,7 +23,7 @@ pub(crate) async fn listed(pair: &Pair) -> Result<Vec<Value>> {
 }
 
 pub(crate) async fn letters_are(pair: &Pair, expected: i64) -> Result<()> {
-    eventually(RECOVERY, "letters are set aside", async || {
+    eventually(RECOVERY, "letters are dead-lettered", async || {
         let letters = letters(pair).await?;
         ensure!(letters == expected, "{letters} of {expected}");
         Ok(())
@@ -97,7 +97,7 @@ fn an_event_that_was_discarded_stays_settled_and_is_said_to_be_missing_no_more()
 #[test]
 fn the_exit_status_says_what_went_wrong_with_dead_letters() -> Result<()> {
     let cases: [(&[&str], i32, &str, &str); 8] = [
-        (&["list"], 0, "", "nothing is set aside"),
+        (&["list"], 0, "", "nothing is dead-lettered"),
         (&["show", "7"], 1, "event-consumer: no dead letter 7\n", "no such letter"),
         (&["retry", "7"], 1, "event-consumer: 1 of 1 were not applied\n", "no such letter"),
         (&["retry", "--all"], 0, "", "nothing to retry"),
@@ -118,7 +118,7 @@ fn the_exit_status_says_what_went_wrong_with_dead_letters() -> Result<()> {
         for arguments in [&["list"][..], &["show", "1"], &["retry", "--all"], &["discard", "1"]] {
             let ended = run(pair, arguments).await?.expect(3)?;
 
-            assert_eq!(ended.errors, "event-consumer: the replica is away\n", "{arguments:?}");
+            assert_eq!(ended.errors, "event-consumer: the replica is down\n", "{arguments:?}");
         }
         Ok(())
     })

@@ -8,7 +8,8 @@ use lapin::Channel;
 use reqwest::Method;
 use serde_json::json;
 use shared::{
-    event::{LoggedEvent, Position},
+    messages::event::LoggedEvent,
+    position::Position,
     slot::{Slot, SlotEvent, SlotName, SlotStatus, Version},
 };
 use system_tests::{Pair, RECOVERY, assert_level, eventually, level::rows, with_pair};

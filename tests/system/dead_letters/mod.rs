@@ -1,4 +1,4 @@
-//! What cannot be read or applied is set aside and holds nothing up; what is set aside can be looked at and retried.
+//! What cannot be read or applied is dead-lettered and holds nothing up; what is dead-lettered can be looked at and retried.
 
 mod poison;
 mod flood;
@@ -131,7 +131,7 @@ fn an_error_that_is_not_the_events_fault_holds_everything_until_it_is_gone() -> 
             })
             .await?;
 
-            assert_eq!(letters(pair).await?, 0, "{fault}: nothing is set aside");
+            assert_eq!(letters(pair).await?, 0, "{fault}: nothing is dead-lettered");
             set(pair, fault, false).await?;
 
             let everything = assert_level(pair).await?;

@@ -11,7 +11,7 @@ use lapin::{
 };
 use reqwest::Method;
 use serde_json::{Value, json, value::RawValue};
-use shared::replay::{REPLAY_QUEUE, ReplayRequest};
+use shared::{broker::topology::REPLAY_QUEUE, messages::replay::ReplayRequest};
 use system_tests::{
     Pair, RECOVERY, Reply, assert_level,
     broker::{Message, publish, take},

@@ -27,7 +27,7 @@ fn what_a_constraint_refused_is_applied_by_retry_after_the_fix() -> Result<()> {
         pair.replica.refuse_culprits("parking_slots", "23514").await?;
         let write = client.create("culprit").await?.expect(201)?;
         letters_are(pair, 1).await?;
-        let set_aside = read_own(pair, &write).await?;
+        let dead_lettered = read_own(pair, &write).await?;
         let without = client.list("").await?.expect(200)?;
 
         let too_early = run(pair, &["retry", "1"]).await?.expect(1)?;
@@ -35,7 +35,7 @@ fn what_a_constraint_refused_is_applied_by_retry_after_the_fix() -> Result<()> {
         pair.replica.accept_culprits().await?;
         let retried = run(pair, &["retry", "1"]).await?.expect(0)?;
 
-        assert_eq!((set_aside.status.as_u16(), set_aside.problem()), (409, "dead-lettered"));
+        assert_eq!((dead_lettered.status.as_u16(), dead_lettered.problem()), (409, "dead-lettered"));
         assert_eq!(without.header("Freshness-Missing"), Some("1"));
         assert_eq!(too_early.text()?, "1: failed: 23514: refused\n");
         assert_eq!(too_early.errors, "event-consumer: 1 of 1 were not applied\n");
@@ -139,7 +139,7 @@ fn a_retry_is_undone_when_the_replica_goes_away_in_the_middle() -> Result<()> {
 
         assert_eq!(refused.text()?, "", "nothing is said of the letter");
         assert_eq!((&kept["retries"], &kept["last_retry_reason"]), (&json!(0), &json!(null)));
-        assert_eq!(away.errors, "event-consumer: the replica is away\n");
+        assert_eq!(away.errors, "event-consumer: the replica is down\n");
         assert_level(pair).await?;
         Ok(())
     })

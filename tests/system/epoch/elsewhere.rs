@@ -51,7 +51,7 @@ fn a_standby_is_not_taken_for_the_primary_and_is_another_one_once_it_is_promoted
 
         let promoting = async {
             eventually(RECOVERY, "the standby is met and refused", async || {
-                let detail = client.readyz().await?.body["parts"]["primary"]["detail"].clone();
+                let detail = client.readyz().await?.body["dependencies"]["primary"]["detail"].clone();
                 ensure!(detail == "a standby: not promoted yet", "it says {detail}");
                 Ok(())
             })

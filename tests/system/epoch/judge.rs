@@ -1,8 +1,8 @@
 //! What a primary says of itself against what is known of it.
 
 use command_service::{
-    freshness::log_end::LogEnd,
-    write_model::epoch::{Evidence, Identity, Sighting, State, Verdict},
+    primary::epoch::{EpochVerdict, Evidence, Identity, PrimaryReport},
+    register::place::{LogEnd, Sighting},
 };
 use jiff::Timestamp;
 use uuid::Uuid;
@@ -20,9 +20,9 @@ fn sighting(epoch: Uuid, position: i64, second: i64) -> Sighting {
 }
 
 /// A log of ten events, the one at position n of second n.
-fn state(noted: Option<Identity>, server: Identity, seen: Option<Sighting>) -> State {
+fn state(noted: Option<Identity>, server: Identity, seen: Option<Sighting>) -> PrimaryReport {
     let known = seen.map(|seen| seen.position).filter(|position| (1..=10).contains(position));
-    State {
+    PrimaryReport {
         epoch: EPOCH,
         noted,
         server: Some(server),
@@ -33,13 +33,13 @@ fn state(noted: Option<Identity>, server: Identity, seen: Option<Sighting>) -> S
 
 #[test]
 fn a_primary_is_another_exactly_when_somebody_knows_what_it_lacks_or_where_it_was() {
-    let elsewhere = Verdict::Changed(Evidence::Elsewhere);
-    let forgotten = Verdict::Changed(Evidence::Forgotten);
-    let behind = Verdict::Changed(Evidence::BehindReplica);
+    let elsewhere = EpochVerdict::Changed(Evidence::Elsewhere);
+    let forgotten = EpochVerdict::Changed(Evidence::Forgotten);
+    let behind = EpochVerdict::Changed(Evidence::BehindReplica);
     let applied = |epoch, position| Some(LogEnd { epoch, position });
     let cases = [
-        (Some(HERE), HERE, None, None, Verdict::Same, "nobody knows anything"),
-        (None, HERE, None, None, Verdict::Unnoted, "nor was anything noted"),
+        (Some(HERE), HERE, None, None, EpochVerdict::Same, "nobody knows anything"),
+        (None, HERE, None, None, EpochVerdict::Unnoted, "nor was anything noted"),
         (Some(HERE), Identity { system_identifier: 7, ..HERE }, None, None, elsewhere, "another server"),
         (Some(HERE), Identity { timeline: 2, ..HERE }, None, None, elsewhere, "a recovery, or a promotion"),
         (Some(HERE), Identity { database: 6, ..HERE }, None, None, elsewhere, "a copy beside the first"),
@@ -48,15 +48,22 @@ fn a_primary_is_another_exactly_when_somebody_knows_what_it_lacks_or_where_it_wa
             HERE,
             Some(sighting(EPOCH, 10, 10)),
             applied(EPOCH, 10),
-            Verdict::Same,
+            EpochVerdict::Same,
             "all of it is known",
         ),
-        (Some(HERE), HERE, Some(sighting(EPOCH, 4, 4)), applied(EPOCH, 3), Verdict::Same, "it has grown"),
+        (
+            Some(HERE),
+            HERE,
+            Some(sighting(EPOCH, 4, 4)),
+            applied(EPOCH, 3),
+            EpochVerdict::Same,
+            "it has grown",
+        ),
         (Some(HERE), HERE, Some(sighting(EPOCH, 11, 11)), None, forgotten, "it has become shorter"),
         (Some(HERE), HERE, Some(sighting(EPOCH, 9, 8)), None, forgotten, "another event has the position"),
         (Some(HERE), HERE, None, applied(EPOCH, 11), behind, "the replica has more"),
-        (Some(HERE), HERE, Some(sighting(FORMER, 99, 99)), None, Verdict::Same, "seen in a former life"),
-        (Some(HERE), HERE, None, applied(FORMER, 99), Verdict::Same, "applied in a former life"),
+        (Some(HERE), HERE, Some(sighting(FORMER, 99, 99)), None, EpochVerdict::Same, "seen in a former life"),
+        (Some(HERE), HERE, None, applied(FORMER, 99), EpochVerdict::Same, "applied in a former life"),
         (None, HERE, None, applied(EPOCH, 11), behind, "known though not noted"),
     ];
     for (noted, server, seen, applied, expected, reason) in cases {
@@ -66,13 +73,13 @@ fn a_primary_is_another_exactly_when_somebody_knows_what_it_lacks_or_where_it_wa
 
 #[test]
 fn an_empty_log_lacks_whatever_is_known() {
-    let empty = State { last: None, known_committed_at: None, ..state(Some(HERE), HERE, None) };
+    let empty = PrimaryReport { last: None, known_committed_at: None, ..state(Some(HERE), HERE, None) };
 
     let nothing = empty.judge(None, Some(LogEnd { epoch: EPOCH, position: 0 }));
     let forgotten = empty.judge(Some(sighting(EPOCH, 1, 1)), None);
     let behind = empty.judge(None, Some(LogEnd { epoch: EPOCH, position: 1 }));
 
-    assert_eq!(nothing, Verdict::Same);
-    assert_eq!(forgotten, Verdict::Changed(Evidence::Forgotten));
-    assert_eq!(behind, Verdict::Changed(Evidence::BehindReplica));
+    assert_eq!(nothing, EpochVerdict::Same);
+    assert_eq!(forgotten, EpochVerdict::Changed(Evidence::Forgotten));
+    assert_eq!(behind, EpochVerdict::Changed(Evidence::BehindReplica));
 }

@@ -10,7 +10,7 @@ mod unsettled;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use command_service::freshness::receipt::Receipt;
+use command_service::register::receipt::Receipt;
 use system_tests::{Client, Pair, RECOVERY, Slot, answered_within, assert_level, eventually, program::Run};
 use uuid::Uuid;
 
@@ -85,7 +85,7 @@ async fn consumer_names_the_way_out(pair: &Pair) -> Result<()> {
     let consumer = pair.event_consumer().client();
     eventually(RECOVERY, "the consumer names the way out", async || {
         let refused = consumer.readyz().await?.expect(503)?;
-        let detail = refused.body["parts"]["epoch"]["detail"].as_str().unwrap_or_default();
+        let detail = refused.body["dependencies"]["epoch"]["detail"].as_str().unwrap_or_default();
         ensure!(detail.contains("run event-consumer rebuild"), "it says {}", refused.body);
         Ok(())
     })

@@ -59,7 +59,7 @@ fn who_says_that_the_replica_is_far_ahead_is_not_believed() -> Result<()> {
         assert_level(pair).await?;
         let before = epoch(pair).await?;
         let push = json!({
-            "applied_through": 999_999, "as_of_micros": null, "epoch": before, "last_letter": null,
+            "applied_through": 999_999, "as_of_micros": null, "epoch": before, "last_dead_letter": null,
         });
         let replica = pair.replica.sql().await?;
 

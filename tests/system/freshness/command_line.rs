@@ -51,7 +51,7 @@ fn a_create_that_waits_in_vain_says_that_the_slot_was_created_all_the_same() -> 
 
         let error = String::from_utf8(output.stderr)?;
         ensure!(!output.status.success(), "it did not see the row, and ended with {}", output.status);
-        assert_eq!(output.status.code(), Some(3), "a part is away: {error}");
+        assert_eq!(output.status.code(), Some(3), "a dependency is down: {error}");
         pair.event_consumer().start().await?;
         let everything = assert_level(pair).await?;
         let uuid = everything.events[0].slot_uuid.to_string();

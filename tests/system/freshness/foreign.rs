@@ -1,4 +1,4 @@
-//! Receipts that no longer mean anything: of a log that has been cut, and of another life of the primary.
+//! Receipts that no longer mean anything: of a log that has been cut, and of another epoch.
 
 use std::time::Duration;
 
@@ -32,7 +32,7 @@ async fn assert_refused(
 async fn primary_is_up(client: &Client) -> Result<()> {
     eventually(RECOVERY, "the primary is up", async || {
         let reply = client.readyz().await?;
-        ensure!(reply.body["parts"]["primary"]["state"] == "up", "it says {}", reply.body);
+        ensure!(reply.body["dependencies"]["primary"]["state"] == "up", "it says {}", reply.body);
         Ok(())
     })
     .await

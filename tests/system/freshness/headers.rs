@@ -64,7 +64,7 @@ fn every_answer_from_the_replica_says_how_fresh_it_is() -> Result<()> {
             assert_eq!(result(&reply)?, "eventual", "{reason}");
             let receipt = reply.header("freshness-receipt").context(reason)?;
             ensure!(is_opaque_and_url_safe(receipt), "{reason}: {receipt}");
-            assert_eq!(reply.header("freshness-missing"), None, "{reason}: nothing was set aside");
+            assert_eq!(reply.header("freshness-missing"), None, "{reason}: nothing was dead-lettered");
             assert_eq!(reply.header("cache-control"), Some("no-cache"), "{reason}");
         }
         Ok(())

@@ -5,7 +5,7 @@ mod demands;
 mod foreign;
 mod write_receipts;
 mod receipt_states;
-mod parts_away;
+mod dependencies_down;
 mod waiting;
 mod command_line;
 mod disorder;

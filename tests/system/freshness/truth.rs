@@ -59,8 +59,7 @@ pub(super) async fn release_the_first_late(bridge: &Bridge) -> Result<()> {
 async fn forge_pushes(pair: &Pair) -> Result<Infallible> {
     let sql = pair.replica.sql().await?;
     let mut every = tokio::time::interval(FORGED_EVERY);
-    let far_ahead =
-        r#"{"applied_through":999999999,"as_of_micros":4000000000000000,"epoch":null,"last_letter":null}"#;
+    let far_ahead = r#"{"applied_through":999999999,"as_of_micros":4000000000000000,"epoch":null,"last_dead_letter":null}"#;
     for payload in [far_ahead, "", "nonsense"].into_iter().cycle() {
         every.tick().await;
         sql.execute("SELECT pg_notify('replication_status', $1)", &[&payload]).await?;

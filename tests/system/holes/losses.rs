@@ -9,7 +9,10 @@ use lapin::{
     },
     types::{AMQPValue, FieldTable},
 };
-use shared::{event::EventType, replay::REPLAY_QUEUE, topology::declare_replay_queue};
+use shared::{
+    broker::topology::{REPLAY_QUEUE, declare_replay_queue},
+    messages::event::EventType,
+};
 use system_tests::{
     Pair, RECOVERY, eventually,
     level::assert_level_with,
@@ -153,7 +156,7 @@ fn a_pair_whose_only_queue_was_unbound_says_so_and_binds_it_again() -> Result<()
             }
             let client = pair.client();
             eventually(RECOVERY, "the relay says that nobody is bound", async || {
-                let relay = client.readyz().await?.body["parts"]["relay"].clone();
+                let relay = client.readyz().await?.body["dependencies"]["relay"].clone();
                 ensure!(relay["detail"] == "no replica's queue is bound yet", "it says {relay}");
                 Ok(())
             })

@@ -6,13 +6,13 @@ use std::{
     time::Duration,
 };
 
-use event_consumer::{
-    holes::plan::{OPEN_MAX, PATIENCE, Plan},
-    projection::Missing,
+use event_consumer::holes::{
+    missing::Missing,
+    plan::{OPEN_MAX, PATIENCE, Plan},
 };
 use proptest::{collection::vec, prelude::*};
 use rangemap::RangeSet;
-use shared::replay::REPLAY_MAX_POSITIONS;
+use shared::messages::replay::REPLAY_MAX_POSITIONS;
 use tokio::time::Instant;
 
 /// Positions come in blocks of this many, so that a plain set is small and requests still meet their bound.
@@ -240,7 +240,7 @@ fn a_subscription_is_doubted_while_nothing_of_an_answer_comes_and_no_longer() {
         plan.is_unanswered(now)
     };
 
-    // Asked for at 2 s; of the answer, a part comes at 5 s.
+    // Asked for at 2 s; of the answer, a dependency comes at 5 s.
     let found: Vec<bool> = (0..5).map(|second| doubted(second, 10)).collect();
     let then: Vec<bool> = (5..8).map(|second| doubted(second, 11)).collect();
 

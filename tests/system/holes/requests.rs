@@ -76,9 +76,9 @@ fn requests_that_make_no_sense_are_passed_over_and_hold_up_nobody() -> Result<()
 }
 
 /// What the consumer says of the log: whether what it asks for comes.
-async fn log_part(pair: &Pair) -> Result<(u16, serde_json::Value)> {
+async fn log_dependency(pair: &Pair) -> Result<(u16, serde_json::Value)> {
     let reply = pair.event_consumer().client().readyz().await?;
-    Ok((reply.status.as_u16(), reply.body["parts"]["log"].clone()))
+    Ok((reply.status.as_u16(), reply.body["dependencies"]["log"].clone()))
 }
 
 #[test]
@@ -102,8 +102,8 @@ fn what_is_asked_for_in_vain_is_named_until_it_comes_and_no_receipt_of_it_holds_
 
         let early = client.get_path(&format!("{path}&wait_ms=0")).await?.expect(504)?;
         let named = eventually(RECOVERY, "the lost position is named", async || {
-            let (status, log) = log_part(pair).await?;
-            ensure!(log["state"] == "away", "it says {log}");
+            let (status, log) = log_dependency(pair).await?;
+            ensure!(log["state"] == "down", "it says {log}");
             ensure!(status == 200, "a consumer that can apply events is of use");
             log["detail"].as_str().map(str::to_owned).context("no detail")
         })
@@ -152,7 +152,7 @@ fn a_queue_of_requests_of_another_kind_is_named_and_nothing_is_lost_once_it_is_d
         pair.event_consumer().start().await?;
 
         eventually(RECOVERY, "the consumer says that it cannot ask", async || {
-            let (_, log) = log_part(pair).await?;
+            let (_, log) = log_dependency(pair).await?;
             let detail = log["detail"].as_str().unwrap_or_default();
             ensure!(detail.contains("cannot be asked for"), "it says {log}");
             Ok(())

@@ -2,15 +2,15 @@ use std::{sync::Arc, time::Duration};
 
 use anyhow::{Context, Result, ensure};
 use command_service::{
-    commands::{Answer, Ask, Commands, Done, IdempotencyKey, Refusal, Request},
-    relay::wake::CommitSignal,
-    write_model::{committer::Committer, keys::claim_of, primary::Primary},
+    commands::{Answer, Commands, Done, IdempotencyKey, Refusal, Submission, queue::CommandQueue},
+    primary::connection::Primary,
+    write_model::{committer::Committer, idempotency_keys::reservation_of, wake::CommitSignal},
 };
 use futures_util::future::{join_all, try_join_all};
 use serde_json::json;
 use shared::{
-    parts::Part,
     postgres::DatabaseUrl,
+    process::dependency_state::Dependency,
     slot::{Command, CreateSlot, DeleteSlot, Precondition, Rejection, SlotName, SlotStatus},
 };
 use stack::Role;
@@ -52,8 +52,8 @@ fn check_one_was_first(replies: &[Reply]) -> Result<()> {
     Ok(())
 }
 
-/// How many keys are claimed, or waited for.
-async fn claims(pair: &Pair, granted: bool) -> Result<i64> {
+/// How many keys are reserved, or waited for.
+async fn reservations(pair: &Pair, granted: bool) -> Result<i64> {
     let sql = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND granted = $1 AND objsubid = 2
                AND database = (SELECT oid FROM pg_database WHERE datname = current_database())";
     Ok(pair.primary.sql().await?.query_one(sql, &[&granted]).await?.try_get(0)?)
@@ -97,7 +97,7 @@ fn one_key_from_50_callers_makes_one_slot_when_the_commit_arrives_late() -> Resu
         let releasing = async {
             rule.stranded().await;
             eventually(RECOVERY, "the second attempt waits for the key", async || {
-                ensure!(claims(pair, false).await? >= 1, "nobody waits for it");
+                ensure!(reservations(pair, false).await? >= 1, "nobody waits for it");
                 Ok(())
             })
             .await?;
@@ -163,9 +163,10 @@ fn requests_with_one_key_in_one_batch_are_carried_out_once() -> Result<()> {
         let primary = DatabaseUrl::parse(&url).context("not a URL")?;
         let url = pair.replica.server.url(Role::CommandServiceReader, &pair.replica.name);
         let primary = Primary::new(primary, DatabaseUrl::parse(&url).context("not a URL")?);
-        let (commands, submissions) = Commands::channel(100, Duration::from_secs(10));
-        let committer = Committer::new(primary, Part::new("primary"), submissions, CommitSignal::default());
-        let missing = Request::One(Command::Delete(DeleteSlot {
+        let (commands, submissions) = CommandQueue::channel(100, Duration::from_secs(10));
+        let committer =
+            Committer::new(primary, Dependency::new("primary"), submissions, CommitSignal::default());
+        let missing = Commands::One(Command::Delete(DeleteSlot {
             uuid: Uuid::now_v7(),
             precondition: Precondition::Exists,
         }));
@@ -205,15 +206,15 @@ fn done(answer: &Answer) -> Result<Done> {
     answer.clone().context("it was refused")
 }
 
-fn new_slot(name: &str) -> Result<Request> {
+fn new_slot(name: &str) -> Result<Commands> {
     let name = SlotName::parse(name)?;
     let create = CreateSlot { uuid: Uuid::now_v7(), name, status: SlotStatus::Available };
-    Ok(Request::One(Command::Create(create)))
+    Ok(Commands::One(Command::Create(create)))
 }
 
-fn ask(name: &str, fingerprint: u8, request: Request) -> Ask {
+fn ask(name: &str, fingerprint: u8, request: Commands) -> Submission {
     let key = IdempotencyKey { name: name.to_owned(), fingerprint: [fingerprint; 32] };
-    Ask { request, key: Some(key), traceparent: None }
+    Submission { request, key: Some(key), traceparent: None }
 }
 
 #[test]
@@ -221,27 +222,27 @@ fn a_key_that_another_transaction_has_claimed_stalls_only_its_own_requests() -> 
     const OTHERS: usize = 20;
     with_pair(async |pair| {
         let client = pair.client();
-        let mut claims = 0_usize;
+        let mut reservations = 0_usize;
         let mut slowest = async || {
-            claims += 1;
-            slowest_beside_a_claim(pair, &format!("key-{claims}"), OTHERS).await
+            reservations += 1;
+            slowest_beside_a_claim(pair, &format!("key-{reservations}"), OTHERS).await
         };
         in_time(PROMPT, async || Ok(((), slowest().await?))).await?;
 
         let created = create(&client, "Slot", "key-1").await?.expect(201)?;
         assert!(!is_replayed(&created), "the refused one left nothing");
-        check_once(pair, 2 * claims * OTHERS + 1, i64::try_from(claims * OTHERS + 1)?).await?;
+        check_once(pair, 2 * reservations * OTHERS + 1, i64::try_from(reservations * OTHERS + 1)?).await?;
         Ok(())
     })
 }
 
-/// Of the creates with other keys and with none, while one with this key is refused since somebody else has claimed it.
+/// Of the creates with other keys and with none, while one with this key is refused since somebody else has reserved it.
 async fn slowest_beside_a_claim(pair: &Pair, key: &str, others: usize) -> Result<Duration> {
     let client = pair.client();
     let mut other = pair.primary.connect_as(Role::Superuser).await?;
-    let claim = other.transaction().await?;
-    let (class, object) = claim_of(key);
-    claim.execute("SELECT pg_advisory_xact_lock($1, $2)", &[&class, &object]).await?;
+    let reservation = other.transaction().await?;
+    let (class, object) = reservation_of(key);
+    reservation.execute("SELECT pg_advisory_xact_lock($1, $2)", &[&class, &object]).await?;
     let waiting = tokio::spawn({
         let (client, key) = (client.clone(), key.to_owned());
         async move { create(&client, "Slot", &key).await }
@@ -256,7 +257,7 @@ async fn slowest_beside_a_claim(pair: &Pair, key: &str, others: usize) -> Result
     let refused = waiting.await??.expect(409)?;
     assert_eq!(refused.problem(), "idempotency-key-in-use");
     crate::answers::problem::check_retry_after(&refused)?;
-    claim.rollback().await?;
+    reservation.rollback().await?;
     Ok(slowest)
 }
 
@@ -348,24 +349,28 @@ fn a_key_that_appears_without_a_claim_is_met_by_its_constraint() -> Result<()> {
 
 #[test]
 fn keys_beyond_those_that_a_batch_claims_wait_for_the_next_one() -> Result<()> {
-    use command_service::write_model::keys::CLAIMS_MAX;
+    use command_service::write_model::idempotency_keys::RESERVATIONS_MAX;
 
     with_pair(async |pair| {
         let client = pair.client();
         let held = client.created("Held").await?;
         let hold = pair.primary.hold_slot(held.uuid).await?;
-        let waiting = (0..CLAIMS_MAX).map(|number| {
+        let waiting = (0..RESERVATIONS_MAX).map(|number| {
             let client = client.clone();
             let patch = json!({ "name": format!("Held {number}") });
             async move { change(&client, held.uuid, patch, &format!("held-{number}")).await }
         });
 
         let waiting = tokio::spawn(try_join_all(waiting.collect::<Vec<_>>()));
-        eventually(RECOVERY, "every place for a claim is taken by what waits for the slot", async || {
-            let claimed = claims(pair, true).await?;
-            ensure!(claimed == i64::try_from(CLAIMS_MAX)?, "{claimed} are");
-            Ok(())
-        })
+        eventually(
+            RECOVERY,
+            "every place for a reservation is taken by what waits for the slot",
+            async || {
+                let reserved = reservations(pair, true).await?;
+                ensure!(reserved == i64::try_from(RESERVATIONS_MAX)?, "{reserved} are");
+                Ok(())
+            },
+        )
         .await?;
         let mut free = 0;
         let create_free = async || {
@@ -383,7 +388,7 @@ fn keys_beyond_those_that_a_batch_claims_wait_for_the_next_one() -> Result<()> {
 
         one_more.expect(201)?;
         assert!(changed.iter().all(|reply| reply.status == 200 && !is_replayed(reply)));
-        check_once(pair, 2 + free + CLAIMS_MAX, i64::try_from(CLAIMS_MAX)? + 1).await?;
+        check_once(pair, 2 + free + RESERVATIONS_MAX, i64::try_from(RESERVATIONS_MAX)? + 1).await?;
         Ok(())
     })
 }

@@ -6,7 +6,7 @@ use super::{compose_file::Compose, dockerfile::Dockerfile, read};
 
 /// What stands in the Compose file, what stands there instead, and what that would be.
 const IN_COMPOSE: [(&str, &str, &str); 25] = [
-    ("\n  rabbitmq:\n", "\n  broker:\n", "a part has another name"),
+    ("\n  rabbitmq:\n", "\n  broker:\n", "a dependency has another name"),
     ("'127.0.0.1:5434:5432'", "'127.0.0.1:5436:5432'", "another port of 127.0.0.1"),
     ("'127.0.0.1:5435:5432'", "'5435:5432'", "a port that is open to the world"),
     ("'127.0.0.1:15673:15672'", "'127.0.0.1:15673:15673'", "another port of the container"),

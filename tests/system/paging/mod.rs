@@ -108,7 +108,7 @@ async fn plant(pair: &Pair) -> Result<Vec<Uuid>> {
     Ok(slots.iter().filter(|slot| slot.name.starts_with("Weed")).map(|slot| slot.uuid).collect())
 }
 
-/// Changes and deletes slots all over the list. An instance may be away; then the next one is asked.
+/// Changes and deletes slots all over the list. An instance may be down; then the next one is asked.
 async fn weed(instances: &[Client], weeds: &[Uuid], seed: u64, stop: &CancellationToken) -> Result<()> {
     let mut random = Random::new(seed);
     for (number, instance) in instances.iter().cycle().enumerate() {

@@ -2,9 +2,9 @@
 //! slot turns up behind a cursor that was given out, and none that was listed disappears.
 
 use anyhow::Result;
-use command_service::queries::{Replica, cursor::Cursor, list::Filter, status::HandedBack};
+use command_service::queries::{cursor::Cursor, list::Filter, replica::Replica, status::HandedBack};
 use proptest::{collection::vec, prelude::Strategy, prop_assert_eq, sample};
-use shared::parts::Part;
+use shared::process::dependency_state::Dependency;
 use uuid::Uuid;
 
 use super::{Stand, Step, fail, log_of};
@@ -31,7 +31,7 @@ fn the_list_is_a_growing_prefix_of_the_order_of_creation() -> Result<()> {
     let log = log_of(&(0..20).map(|number| (number, Step::Create)).collect::<Vec<_>>());
     let created: Vec<Uuid> = log.iter().map(|event| event.event.uuid()).collect();
     let queries = stand.runtime.block_on(async {
-        Replica::new(&stand.reader_url()?, Part::new("replica")).map_err(anyhow::Error::from)
+        Replica::new(&stand.reader_url()?, Dependency::new("replica")).map_err(anyhow::Error::from)
     })?;
 
     stand.for_each(CASES, &batches(log.len()), async |batches| {

@@ -18,7 +18,8 @@ use proptest::{
     test_runner::{Config, TestCaseError, TestRunner},
 };
 use shared::{
-    event::{EventType, LoggedEvent, Position},
+    messages::event::{EventType, LoggedEvent},
+    position::Position,
     postgres::DatabaseUrl,
     slot::{Changed, Slot, SlotEvent, SlotName, SlotStatus, Version, evolve},
 };

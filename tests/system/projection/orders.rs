@@ -7,7 +7,7 @@ use proptest::{
     prelude::{Just, Strategy},
     prop_assert_eq, sample,
 };
-use shared::event::LoggedEvent;
+use shared::messages::event::LoggedEvent;
 use system_tests::{
     level::{
         PrimaryRow, ReplicaRow, Tombstone, fold,

@@ -1,4 +1,4 @@
-//! Parts that go away in the middle of a rebuild: it waits, goes on, and gives up when nothing moves for too long.
+//! Dependencies that go away in the middle of a rebuild: it waits, goes on, and gives up when nothing moves for too long.
 
 use std::sync::{
     Arc,
@@ -143,7 +143,7 @@ async fn gives_up(pair: &Pair, part: &str) -> Result<()> {
     let ended = Run::event_consumer(pair, &arguments)?.end().await?.expect(3)?;
 
     assert_eq!(ended.text()?, "", "nothing was done");
-    let line = format!("event-consumer: {part} is away\n");
+    let line = format!("event-consumer: {part} is down\n");
     ensure!(ended.errors.ends_with(&line), "it says {:?}", ended.errors);
     Ok(())
 }

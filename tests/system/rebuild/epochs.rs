@@ -16,7 +16,7 @@ use super::{assert_nothing_left, fill, hold_in_the_middle, last_of, rebuild, reb
 
 const QUEUE: &str = "parking.replica.main";
 
-/// From now on positions are of another life of the primary.
+/// From now on positions are of another epoch.
 async fn change_epoch(pair: &Pair) -> Result<()> {
     pair.command_service().stop().await?;
     let another = "UPDATE epoch SET epoch = gen_random_uuid()";

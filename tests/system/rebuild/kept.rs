@@ -115,14 +115,14 @@ fn dead_letters_keep_their_numbers_and_those_that_can_be_applied_are() -> Result
         let properties = BasicProperties::default().with_content_type("text/plain".into());
         let garbage = Message { body: b"garbage".to_vec(), properties };
         publish(&channel, "parking.events", "parking.create", &garbage).await?;
-        eventually(RECOVERY, "the garbage is set aside", async || {
+        eventually(RECOVERY, "the garbage is dead-lettered", async || {
             ensure!(letters(pair).await?.len() == 1, "not yet");
             Ok(())
         })
         .await?;
         let culprit = client.created("culprit").await?;
         client.created("Good").await?;
-        let before = eventually(RECOVERY, "the culprit is set aside", async || {
+        let before = eventually(RECOVERY, "the culprit is dead-lettered", async || {
             let letters = letters(pair).await?;
             ensure!(letters.len() == 2, "{letters:?}");
             Ok(letters)

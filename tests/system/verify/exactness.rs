@@ -2,7 +2,7 @@
 //! it is found, and healed to the letter.
 
 use anyhow::{Context, Result};
-use command_service::verify::{difference::SlotDifference, sides::Sides};
+use command_service::verify::{comparison::Comparison as Sides, difference::SlotDifference};
 use event_consumer::{
     batch::{Batch, ReceivedRepair},
     projection::apply_batch,
@@ -14,9 +14,11 @@ use proptest::{
     prop_assert, prop_assert_eq, sample,
 };
 use shared::{
-    event::LoggedEvent,
+    messages::{
+        event::LoggedEvent,
+        repair::{REPAIR_MAX_SLOTS, Repair},
+    },
     postgres::DatabaseUrl,
-    repair::{REPAIR_MAX_SLOTS, Repair},
 };
 use system_tests::{
     database::Database,
@@ -64,7 +66,7 @@ fn case() -> impl Strategy<Value = Case> {
 struct Comparison {
     stand: Stand,
     primary: Database,
-    sides: Sides,
+    comparison: Sides,
 }
 
 impl Comparison {
@@ -72,7 +74,7 @@ impl Comparison {
         let (stand, servers) = (Stand::new()?, servers()?);
         let server = servers.primary().clone();
         let primary = Database::new(server.clone(), servers.new_primary_database(&server)?);
-        let sides = stand.runtime.block_on(async {
+        let comparison = stand.runtime.block_on(async {
             let sql = primary.sql().await?;
             sql.execute("UPDATE epoch SET epoch = $1", &[&EPOCH]).await?;
             sql.batch_execute("ALTER TABLE parking_slot_events DISABLE TRIGGER ALL").await?;
@@ -80,7 +82,7 @@ impl Comparison {
             let url = DatabaseUrl::parse(&url).context("no URL")?;
             Ok::<_, anyhow::Error>(Sides::open(&url, &stand.reader_url()?).await?.0)
         })?;
-        Ok(Self { stand, primary, sides })
+        Ok(Self { stand, primary, comparison })
     }
 
     /// Makes this the log.
@@ -125,7 +127,7 @@ impl Comparison {
 
     async fn exactly(&self) -> Result<Vec<SlotDifference>> {
         let slots: Vec<Uuid> = (0..=SLOTS).map(uuid_of).collect();
-        Ok(self.sides.exactly(&slots).await?)
+        Ok(self.comparison.exactly(&slots).await?)
     }
 
     async fn content(&self) -> Result<(Vec<ReplicaRow>, Vec<Tombstone>, Vec<(String, i64)>)> {

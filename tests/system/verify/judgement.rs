@@ -1,12 +1,12 @@
 //! What is wrong with a slot, by itself.
 
 use command_service::verify::{
-    difference::{Found, Kind, SlotRow, State, Tombstone},
+    difference::{FoundSlot, Kind, SlotRow, SlotState, Tombstone},
     judge::{Expected, judge},
 };
 use jiff::Timestamp;
 use shared::{
-    repair::{Found as Writers, Target},
+    messages::repair::{RowWriters, Target},
     slot::{SlotName, SlotStatus, Version},
 };
 use uuid::Uuid;
@@ -29,25 +29,25 @@ fn tombstone(version: i64) -> Tombstone {
     Tombstone { version, deleted_at: at(version) }
 }
 
-fn live(version: i64) -> State {
-    State::Live(row(version, "Slot"))
+fn live(version: i64) -> SlotState {
+    SlotState::Live(row(version, "Slot"))
 }
 
-fn deleted(version: i64) -> State {
-    State::Deleted(tombstone(version))
+fn deleted(version: i64) -> SlotState {
+    SlotState::Deleted(tombstone(version))
 }
 
-fn found(slot: Option<SlotRow>, tombstone: Option<Tombstone>) -> Found {
-    let writers = Writers { slot: slot.as_ref().map(|_| 7), tombstone: tombstone.as_ref().map(|_| 8) };
-    Found { slot, tombstone, writers }
+fn found(slot: Option<SlotRow>, tombstone: Option<Tombstone>) -> FoundSlot {
+    let writers = RowWriters { slot: slot.as_ref().map(|_| 7), tombstone: tombstone.as_ref().map(|_| 8) };
+    FoundSlot { slot, tombstone, writers }
 }
 
 #[test]
 fn what_is_as_it_must_be_is_right_and_all_else_has_a_name() {
     let slot = || Some(row(2, "Slot"));
     let grave = |version| Some(tombstone(version));
-    let cases: [(State, Found, Option<Kind>, &str); 17] = [
-        (State::Never, found(None, None), None, "nothing was, nothing is"),
+    let cases: [(SlotState, FoundSlot, Option<Kind>, &str); 17] = [
+        (SlotState::Never, found(None, None), None, "nothing was, nothing is"),
         (live(2), found(slot(), None), None, "the row"),
         (deleted(3), found(None, grave(3)), None, "the tombstone"),
         (live(2), found(Some(row(2, "Other")), None), Some(Kind::Differs), "another name"),
@@ -67,12 +67,12 @@ fn what_is_as_it_must_be_is_right_and_all_else_has_a_name() {
         (deleted(3), found(slot(), None), Some(Kind::Invented), "not deleted"),
         (deleted(3), found(None, None), Some(Kind::Tombstone), "no tombstone"),
         (deleted(3), found(None, grave(2)), Some(Kind::Tombstone), "another tombstone"),
-        (State::Never, found(slot(), None), Some(Kind::Invented), "a row of nothing"),
-        (State::Never, found(None, grave(1)), Some(Kind::Tombstone), "a tombstone of nothing"),
+        (SlotState::Never, found(slot(), None), Some(Kind::Invented), "a row of nothing"),
+        (SlotState::Never, found(None, grave(1)), Some(Kind::Tombstone), "a tombstone of nothing"),
     ];
 
     for (due, found, kind, reason) in cases {
-        let expected = Expected { due: due.clone(), set_aside: Vec::new() };
+        let expected = Expected { due: due.clone(), dead_lettered: Vec::new() };
 
         let difference = judge(Uuid::max(), &expected, found.clone());
 
@@ -81,11 +81,11 @@ fn what_is_as_it_must_be_is_right_and_all_else_has_a_name() {
         let repair = difference.repair().expect(reason);
         assert_eq!((difference.expected, repair.found), (due.clone(), found.writers), "{reason}");
         let fits = match (&due, &repair.target) {
-            (State::Never, Target::Absent) => true,
-            (State::Live(row), Target::Live { slot, updated_at, .. }) => {
+            (SlotState::Never, Target::Absent) => true,
+            (SlotState::Live(row), Target::Live { slot, updated_at, .. }) => {
                 (row.version, row.updated_at) == (slot.version, Some(*updated_at)) && slot.uuid == Uuid::max()
             }
-            (State::Deleted(tombstone), Target::Deleted { version, .. }) => {
+            (SlotState::Deleted(tombstone), Target::Deleted { version, .. }) => {
                 tombstone.version == version.get()
             }
             _ => false,
@@ -96,13 +96,13 @@ fn what_is_as_it_must_be_is_right_and_all_else_has_a_name() {
 
 #[test]
 fn what_was_set_aside_may_be_there_or_not_but_nothing_else() {
-    let expected = Expected { due: live(2), set_aside: vec![(30, live(3)), (40, deleted(4))] };
+    let expected = Expected { due: live(2), dead_lettered: vec![(30, live(3)), (40, deleted(4))] };
     let cases = [
         (found(None, Some(tombstone(4))), None, None, "applied after all"),
-        (found(Some(row(2, "Slot")), None), Some(Kind::SetAside), Some(30), "neither was applied"),
+        (found(Some(row(2, "Slot")), None), Some(Kind::DeadLettered), Some(30), "neither was applied"),
         (
             found(Some(row(3, "Slot")), None),
-            Some(Kind::SetAside),
+            Some(Kind::DeadLettered),
             Some(40),
             "the first one was applied after all",
         ),
@@ -116,8 +116,8 @@ fn what_was_set_aside_may_be_there_or_not_but_nothing_else() {
         assert_eq!(difference.as_ref().map(|difference| difference.kind), kind, "{reason}");
         let Some(difference) = difference else { continue };
         assert_eq!(difference.position, position, "{reason}");
-        assert_eq!(difference.repair().is_none(), kind == Some(Kind::SetAside), "{reason}");
-        if kind != Some(Kind::SetAside) {
+        assert_eq!(difference.repair().is_none(), kind == Some(Kind::DeadLettered), "{reason}");
+        if kind != Some(Kind::DeadLettered) {
             assert_eq!(
                 difference.expected,
                 live(2),

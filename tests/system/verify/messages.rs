@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use lapin::{BasicProperties, Channel};
 use serde_json::json;
 use shared::{
-    repair::{Found, REPAIR_MAX_SLOTS, Repair, SlotRepair, Target},
+    messages::repair::{REPAIR_MAX_SLOTS, Repair, RowWriters, SlotRepair, Target},
     slot::{Slot as DomainSlot, SlotName, SlotStatus, Version},
 };
 use system_tests::{
@@ -40,11 +40,11 @@ async fn epoch(pair: &Pair) -> Result<Uuid> {
 }
 
 /// What is there of a slot.
-async fn found(pair: &Pair, uuid: Uuid) -> Result<Found> {
+async fn found(pair: &Pair, uuid: Uuid) -> Result<RowWriters> {
     let writers = "SELECT (SELECT xmin::text::bigint FROM parking_slots WHERE uuid = $1) AS slot,
                           (SELECT xmin::text::bigint FROM parking_slot_tombstones WHERE uuid = $1) AS tombstone";
     let row = pair.replica.sql().await?.query_one(writers, &[&uuid]).await?;
-    Ok(Found { slot: row.try_get("slot")?, tombstone: row.try_get("tombstone")? })
+    Ok(RowWriters { slot: row.try_get("slot")?, tombstone: row.try_get("tombstone")? })
 }
 
 /// A repair that can be told from what the log says.
@@ -194,16 +194,16 @@ fn repairs_that_cannot_be_read_are_dead_letters_without_a_position() -> Result<(
         }
         letters_are(pair, 6).await?;
 
-        let letters = listed(pair).await?;
-        for (letter, (.., reason)) in letters.iter().zip(garbage) {
+        let dead_letters = listed(pair).await?;
+        for (dead_letter, (.., reason)) in dead_letters.iter().zip(garbage) {
             assert_eq!(
-                (&letter["position"], &letter["type"]),
+                (&dead_letter["position"], &dead_letter["type"]),
                 (&json!(null), &json!("parking.repair")),
                 "{reason}"
             );
         }
         run(pair, &["retry", "--all"]).await?.expect(1)?;
-        let ids: Vec<String> = letters.iter().map(|letter| letter["id"].to_string()).collect();
+        let ids: Vec<String> = dead_letters.iter().map(|letter| letter["id"].to_string()).collect();
         let discard: Vec<&str> = ["discard"].into_iter().chain(ids.iter().map(String::as_str)).collect();
         run(pair, &discard).await?.expect(0)?;
         fill(&pair.client()).await?;

@@ -6,7 +6,7 @@ mod messages;
 mod damages;
 mod chunks;
 mod busy;
-mod letters;
+mod dead_letters;
 mod refusals;
 mod words;
 

@@ -48,8 +48,7 @@ fn a_replica_of_another_life_of_the_primary_is_refused() -> Result<()> {
         let sql = pair.primary.sql().await?;
         sql.batch_execute("UPDATE epoch SET epoch = gen_random_uuid()").await?;
 
-        let foreign =
-            "command-service: the replica is of another life of the primary: run event-consumer rebuild\n";
+        let foreign = "command-service: the replica is of another epoch: run event-consumer rebuild\n";
         assert_refused(pair, &[], 1, foreign).await?;
         assert_refused(pair, &["--repair"], 1, foreign).await
     })
@@ -85,15 +84,15 @@ fn without_a_part_the_exit_status_says_so() -> Result<()> {
         pair.links.relay_broker.cut().await;
         let found = verify(pair, &[]).await?;
         assert_eq!(found.kinds(), [("differs".to_owned(), Some(slots[1]))], "to look takes no broker");
-        assert_refused(pair, &["--repair"], 3, "command-service: the broker is away\n").await?;
+        assert_refused(pair, &["--repair"], 3, "command-service: the broker is down\n").await?;
         pair.links.relay_broker.restore()?;
         let nobody = "command-service: that replica has no queue: start its event-consumer first\n";
         assert_refused(pair, &["--repair", "--replica", "nobody"], 1, nobody).await?;
         pair.links.command_replica.cut().await;
-        assert_refused(pair, &[], 3, "command-service: the replica is away\n").await?;
+        assert_refused(pair, &[], 3, "command-service: the replica is down\n").await?;
         pair.links.command_replica.restore()?;
         pair.links.command_primary.cut().await;
-        assert_refused(pair, &[], 3, "command-service: the primary is away\n").await?;
+        assert_refused(pair, &[], 3, "command-service: the primary is down\n").await?;
         pair.links.command_primary.restore()?;
         for usage in
             [&["verify", "--replica", "NOBODY"][..], &["verify", "--wait-ms", "-1"], &["verify", "all"]]
@@ -105,16 +104,16 @@ fn without_a_part_the_exit_status_says_so() -> Result<()> {
 }
 
 #[test]
-fn a_part_that_says_nothing_is_away() -> Result<()> {
+fn a_dependency_that_says_nothing_is_down() -> Result<()> {
     with_pair(async |pair| {
         fill(&pair.client()).await?;
         assert_level(pair).await?;
 
         pair.links.command_replica.blackhole();
-        assert_refused(pair, &[], 3, "command-service: the replica is away\n").await?;
+        assert_refused(pair, &[], 3, "command-service: the replica is down\n").await?;
         pair.links.command_replica.restore()?;
         pair.links.command_primary.blackhole();
-        assert_refused(pair, &[], 3, "command-service: the primary is away\n").await?;
+        assert_refused(pair, &[], 3, "command-service: the primary is down\n").await?;
 
         pair.links.command_primary.restore()?;
         Ok(())

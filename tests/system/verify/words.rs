@@ -41,7 +41,7 @@ fn every_difference_is_told_in_one_line_that_cannot_steer_the_terminal() -> Resu
                 broken.uuid
             ),
             format!(
-                "set aside: {} has nothing, and should have version 1, available, \"culprit\"; position 7 is dead \
+                "dead-lettered: {} has nothing, and should have version 1, available, \"culprit\"; position 7 is dead \
                  letter 1: event-consumer dead-letters retry 1",
                 culprit.uuid
             ),

@@ -1,10 +1,10 @@
 //! Differences as JSON objects.
 
 use serde_json::{Value, json};
-use shared::event::micros;
+use shared::time;
 
 use crate::verify::{
-    difference::{Difference, Flaw, Found, SlotDifference, SlotRow, Tombstone, WriteRow},
+    difference::{Difference, Flaw, FoundSlot, SlotDifference, SlotRow, Tombstone, WriteRow},
     report::Finding,
 };
 
@@ -40,21 +40,21 @@ pub(super) fn as_json(finding: &Finding, repaired: bool) -> Value {
 }
 
 fn slot_as_json(difference: &SlotDifference) -> Value {
-    let SlotDifference { uuid, found, expected, position, letter, .. } = difference;
-    let Found { slot, tombstone, .. } = found;
+    let SlotDifference { uuid, found, expected, position, dead_letter, .. } = difference;
+    let FoundSlot { slot, tombstone, .. } = found;
     let (due, due_tombstone) = expected.parts();
     json!({
         "uuid": uuid,
         "found": state_as_json(slot.as_ref(), tombstone.as_ref()),
         "expected": state_as_json(due, due_tombstone),
         "position": position,
-        "letter": letter,
+        "dead_letter": dead_letter,
     })
 }
 
 fn state_as_json(slot: Option<&SlotRow>, tombstone: Option<&Tombstone>) -> Value {
     let tombstone = tombstone.map(|Tombstone { version, deleted_at }| {
-        json!({ "version": version, "deleted_at": deleted_at.map(micros::format) })
+        json!({ "version": version, "deleted_at": deleted_at.map(time::format) })
     });
     json!({ "slot": slot.map(row_as_json), "tombstone": tombstone })
 }
@@ -64,7 +64,7 @@ fn row_as_json(row: &SlotRow) -> Value {
         "version": row.version.get(),
         "status": row.status.as_str(),
         "name": row.name.as_str(),
-        "created_at": row.created_at.map(micros::format),
-        "updated_at": row.updated_at.map(micros::format),
+        "created_at": row.created_at.map(time::format),
+        "updated_at": row.updated_at.map(time::format),
     })
 }

@@ -1,7 +1,7 @@
 //! Differences in words: one line each, which must not move the cursor of a terminal.
 
 use jiff::Timestamp;
-use shared::event::micros;
+use shared::time;
 
 use crate::verify::difference::{Counts, Difference, Flaw, SlotDifference, SlotRow, Tombstone, WriteRow};
 
@@ -35,19 +35,19 @@ pub(super) fn described(difference: &Difference) -> String {
 }
 
 fn slot_described(difference: &SlotDifference) -> String {
-    let SlotDifference { uuid, found, expected, position, letter, .. } = difference;
+    let SlotDifference { uuid, found, expected, position, dead_letter, .. } = difference;
     let (slot, tombstone) = expected.parts();
     let times = found.slot.as_ref().zip(slot).is_some_and(|(row, due)| same_but_times(row, due))
         || found.tombstone.as_ref().zip(tombstone).is_some_and(|(one, due)| one.version == due.version);
     let has = state_described(found.slot.as_ref(), found.tombstone.as_ref(), times);
     let should = state_described(slot, tombstone, times);
-    let why = match (position, letter) {
-        (Some(position), Some(letter)) => {
+    let why = match (position, dead_letter) {
+        (Some(position), Some(dead_letter)) => {
             format!(
-                "; position {position} is dead letter {letter}: event-consumer dead-letters retry {letter}"
+                "; position {position} is dead letter {dead_letter}: event-consumer dead-letters retry {dead_letter}"
             )
         }
-        (Some(position), None) => format!("; position {position} was set aside until just now"),
+        (Some(position), None) => format!("; position {position} was a dead letter until just now"),
         (None, _) => String::new(),
     };
     format!("{uuid} has {has}, and should have {should}{why}")
@@ -80,7 +80,7 @@ fn row_described(row: &SlotRow, times: bool) -> String {
 }
 
 fn time(time: Option<Timestamp>) -> String {
-    time.map_or_else(|| "no time that a log can hold".to_owned(), micros::format)
+    time.map_or_else(|| "no time that a log can hold".to_owned(), time::format)
 }
 
 fn counts(counts: &Counts) -> String {

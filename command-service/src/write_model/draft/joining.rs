@@ -2,10 +2,10 @@
 
 use std::collections::HashMap;
 
-use super::{Decided, KeptAt, MadeBy};
+use super::state::{Decided, MadeBy};
 use crate::{
-    commands::{Ask, IdempotencyKey, Refusal},
-    write_model::keys::{Keys, Standing},
+    commands::{IdempotencyKey, Refusal, Submission},
+    write_model::idempotency_keys::{KeptAt, KeyState, Keys},
 };
 
 /// What is known of the keys of a batch while it is decided.
@@ -20,15 +20,15 @@ impl<'b> Joining<'b> {
         Self { keys, decided: HashMap::new() }
     }
 
-    /// What `ask` comes to because of its key. `None`: it is to be decided, be it that it has no key or that nothing
+    /// What `submission` comes to because of its key. `None`: it is to be decided, be it that it has no key or that nothing
     /// was carried out with it.
-    pub(super) fn known(&self, ask: &Ask, batch: &[Decided]) -> Option<Decided> {
-        let key = ask.key.as_ref()?;
+    pub(super) fn known(&self, submission: &Submission, batch: &[Decided]) -> Option<Decided> {
+        let key = submission.key.as_ref()?;
         let reused = Decided::Refused(Refusal::KeyReused);
         match self.keys.standing(key) {
-            Some(Standing::Kept(kept)) if kept.fingerprint != key.fingerprint => return Some(reused),
-            Some(Standing::Kept(kept)) => {
-                return Some(kept.outcome(&ask.request).map_or_else(
+            Some(KeyState::Kept(kept)) if kept.fingerprint != key.fingerprint => return Some(reused),
+            Some(KeyState::Kept(kept)) => {
+                return Some(kept.outcome(&submission.request).map_or_else(
                     || {
                         tracing::error!(key = key.name, "the log does not hold what this key was kept with");
                         Decided::Refused(Refusal::Internal)
@@ -36,9 +36,9 @@ impl<'b> Joining<'b> {
                     Decided::Replayed,
                 ));
             }
-            Some(Standing::InUse) => return Some(Decided::KeyInUse),
+            Some(KeyState::InUse) => return Some(Decided::KeyInUse),
             None => return Some(Decided::Held),
-            Some(Standing::Free) => {}
+            Some(KeyState::Free) => {}
         }
         let (fingerprint, number) = self.decided.get(key.name.as_str())?;
         match batch.get(*number)? {
@@ -62,14 +62,14 @@ impl Decided {
         match self {
             // A change that finds everything in order makes no event; kept with the version that it found, the same
             // request does not undo later changes of others when it is sent again.
-            Self::Stands(state) => Some(match state.made_by {
+            Self::Created(state) | Self::Updated(state) => Some(match state.made_by {
                 MadeBy::Before { receipt, .. } => KeptAt::Standing(receipt.last),
                 MadeBy::Event(first) => KeptAt::Events { first, events: 1 },
             }),
-            Self::AllStand { slots, first_event } => {
+            Self::AllCreated { slots, first_event } => {
                 Some(KeptAt::Events { first: *first_event, events: slots.len() })
             }
-            Self::Removed { event, .. } => Some(KeptAt::Events { first: *event, events: 1 }),
+            Self::Deleted { event, .. } => Some(KeptAt::Events { first: *event, events: 1 }),
             Self::Replayed(_)
             | Self::Joined(_)
             | Self::Rejected(_)

@@ -3,11 +3,10 @@
 use jiff::Timestamp;
 use shared::slot::{Rejection, Slot};
 
-use super::{Decided, MadeBy, Stamps, State};
+use super::state::{Decided, DraftState, MadeBy, Stamps};
 use crate::{
     commands::{Done, Outcome, Refusal},
-    freshness::receipt::WriteReceipt,
-    record::SlotRecord,
+    register::{receipt::WriteReceipt, record::SlotRecord},
 };
 
 /// What became of one command.
@@ -55,9 +54,18 @@ impl MadeBy {
     }
 }
 
+impl DraftState {
+    /// The slot with its times, and the receipt of this version. `None`: its event was not committed.
+    fn record(&self, stamps: Option<Stamps>) -> Option<(SlotRecord, WriteReceipt)> {
+        let (updated_at, receipt) = (self.made_by.time(stamps)?, self.made_by.receipt(stamps)?);
+        let created_at = self.created_at.unwrap_or(updated_at);
+        Some((SlotRecord { slot: self.slot.clone(), created_at, updated_at }, receipt))
+    }
+}
+
 impl Decided {
     /// A mismatch is told with the receipt of the version that it met, so that the caller's next read is not stale.
-    pub(super) fn rejected(rejection: Rejection, met: Option<&State>) -> Self {
+    pub(super) fn rejected(rejection: Rejection, met: Option<&DraftState>) -> Self {
         match (rejection, met) {
             (Rejection::VersionMismatch { current }, Some(state)) => {
                 Self::Mismatched { current, made_by: state.made_by }
@@ -84,13 +92,15 @@ impl Decided {
                 let receipt = made_by.receipt(stamps)?;
                 Verdict::Refused(Refusal::VersionMismatch { current: *current, receipt })
             }
-            Self::Stands(State { slot, created_at, made_by }) => {
-                let (updated_at, receipt) = (made_by.time(stamps)?, made_by.receipt(stamps)?);
-                let created_at = created_at.unwrap_or(updated_at);
-                let record = SlotRecord { slot: slot.clone(), created_at, updated_at };
-                Verdict::of(Outcome::Stands { record, receipt })
+            Self::Created(state) => {
+                let (record, receipt) = state.record(stamps)?;
+                Verdict::of(Outcome::Created { record, receipt })
             }
-            Self::AllStand { slots, first_event } => {
+            Self::Updated(state) => {
+                let (record, receipt) = state.record(stamps)?;
+                Verdict::of(Outcome::Updated { record, receipt })
+            }
+            Self::AllCreated { slots, first_event } => {
                 let stamps = stamps?;
                 let record = |(number, slot): (usize, &Slot)| {
                     let time = stamps.time_of(first_event + number);
@@ -98,11 +108,11 @@ impl Decided {
                 };
                 let records = slots.iter().enumerate().map(record).collect();
                 let receipt = stamps.receipt_of(*first_event, slots.len());
-                Verdict::of(Outcome::AllStand { records, receipt })
+                Verdict::of(Outcome::AllCreated { records, receipt })
             }
-            Self::Removed { event, version } => {
+            Self::Deleted { event, version } => {
                 let receipt = stamps?.receipt_of(*event, 1);
-                Verdict::of(Outcome::Removed { version: *version, receipt })
+                Verdict::of(Outcome::Deleted { version: *version, receipt })
             }
         })
     }

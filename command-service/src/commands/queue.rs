@@ -1,0 +1,193 @@
+//! The door to the write side: a command goes in, and what became of it comes out.
+
+use std::{
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicU8, Ordering},
+    },
+    time::Duration,
+};
+
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot},
+    time::{Instant, timeout_at},
+};
+
+use super::{Answer, Refusal, Submission};
+
+/// The part of a command's time that is kept for committing it. A command that has waited until only this much is
+/// left is cancelled, which is a definite answer; a command that was taken before gets at least this much.
+pub const RESERVED_FOR_COMMIT: Duration = Duration::from_secs(4);
+
+/// How long after a command's deadline the committer's own last word may come.
+const ANSWER_GRACE: Duration = Duration::from_millis(500);
+
+/// What the caller of a request gets.
+#[derive(Clone, Debug)]
+pub struct Executed {
+    /// What became of it.
+    pub answer: Answer,
+    /// How long it waited to be taken.
+    pub queued: Duration,
+    /// How long it took from then on; zero if it was not taken.
+    pub committing: Duration,
+}
+
+/// The entrance to the write side. Cheap to clone; when the last clone is gone, the committer finishes and ends.
+#[derive(Clone, Debug)]
+pub struct CommandQueue {
+    queue: mpsc::Sender<QueuedSubmission>,
+    /// A place for each command that may wait.
+    places: Arc<Semaphore>,
+    limit: usize,
+    deadline: Duration,
+}
+
+impl CommandQueue {
+    /// An entrance, and the queue behind it. At most `limit` commands wait or are being committed; `deadline` bounds
+    /// each request's time from asking to answer and must exceed [`RESERVED_FOR_COMMIT`].
+    #[must_use]
+    pub fn channel(limit: usize, deadline: Duration) -> (Self, mpsc::Receiver<QueuedSubmission>) {
+        let (queue, submissions) = mpsc::channel(limit);
+        (Self { queue, places: Arc::new(Semaphore::new(limit)), limit, deadline }, submissions)
+    }
+
+    /// Has a request carried out; it is answered at the latest shortly after the deadline. Dropping the future cancels
+    /// the request unless it has been taken.
+    pub async fn execute(&self, submission: Submission) -> Executed {
+        let asked_at = Instant::now();
+        let ticket = Ticket::default();
+        let answer = self.answer(submission, &ticket, asked_at + self.deadline).await;
+        let answered_at = Instant::now();
+        let taken_at = ticket.taken_at().unwrap_or(answered_at);
+        Executed { answer, queued: taken_at - asked_at, committing: answered_at - taken_at }
+    }
+
+    async fn answer(&self, submission: Submission, ticket: &Ticket, deadline: Instant) -> Answer {
+        // A request larger than the limit may have the whole queue for itself.
+        let places = u32::try_from(submission.request.commands().min(self.limit)).unwrap_or(u32::MAX);
+        let places =
+            Arc::clone(&self.places).try_acquire_many_owned(places).map_err(|_| Refusal::Overloaded)?;
+        let (reply, mut answer) = oneshot::channel();
+        let queued = QueuedSubmission { submission, deadline, ticket: ticket.clone(), reply, places };
+        self.queue.try_send(queued).map_err(|_| Refusal::Overloaded)?;
+        let _cancel_if_dropped = CancelOnDrop(ticket);
+        if let Ok(answered) = timeout_at(deadline - RESERVED_FOR_COMMIT, &mut answer).await {
+            return answered.unwrap_or_else(|_| Err(ticket.refusal_without_answer()));
+        }
+        if ticket.cancel() {
+            return Err(Refusal::Overloaded);
+        }
+        match timeout_at(deadline + ANSWER_GRACE, answer).await {
+            Ok(Ok(answered)) => answered,
+            Ok(Err(_)) | Err(_) => Err(Refusal::OutcomeUnknown),
+        }
+    }
+}
+
+/// The state of a command, shared by its caller and the committer: `waiting`, then `taken` or `cancelled`, decided by
+/// one atomic step. Only who wins that step may answer.
+#[derive(Clone, Debug, Default)]
+struct Ticket(Arc<TicketState>);
+
+#[derive(Debug, Default)]
+struct TicketState {
+    state: AtomicU8,
+    taken_at: OnceLock<Instant>,
+}
+
+const WAITING: u8 = 0;
+const TAKEN: u8 = 1;
+const CANCELLED: u8 = 2;
+
+impl Ticket {
+    fn leave_waiting(&self, to: u8) -> bool {
+        self.0.state.compare_exchange(WAITING, to, Ordering::AcqRel, Ordering::Acquire).is_ok()
+    }
+
+    fn take(&self) -> bool {
+        let taken = self.leave_waiting(TAKEN);
+        if taken {
+            self.0.taken_at.get_or_init(Instant::now);
+        }
+        taken
+    }
+
+    fn taken_at(&self) -> Option<Instant> {
+        self.0.taken_at.get().copied()
+    }
+
+    fn cancel(&self) -> bool {
+        self.leave_waiting(CANCELLED)
+    }
+
+    /// The committer is gone. A command that it had not taken cannot have happened.
+    fn refusal_without_answer(&self) -> Refusal {
+        if self.cancel() { Refusal::PrimaryUnavailable } else { Refusal::OutcomeUnknown }
+    }
+}
+
+struct CancelOnDrop<'t>(&'t Ticket);
+
+impl Drop for CancelOnDrop<'_> {
+    fn drop(&mut self) {
+        self.0.cancel();
+    }
+}
+
+/// A command in the queue. Nobody may carry it out before it is taken.
+#[derive(Debug)]
+pub struct QueuedSubmission {
+    submission: Submission,
+    deadline: Instant,
+    ticket: Ticket,
+    reply: oneshot::Sender<Answer>,
+    places: OwnedSemaphorePermit,
+}
+
+impl QueuedSubmission {
+    /// Takes the command, unless its caller has cancelled it.
+    #[must_use]
+    pub fn take(self) -> Option<TakenSubmission> {
+        let Self { submission, deadline, ticket, reply, places } = self;
+        ticket.take().then(|| TakenSubmission {
+            submission,
+            deadline,
+            taken_at: Instant::now(),
+            reply,
+            _places: places,
+        })
+    }
+}
+
+/// A command that the committer has taken: it must be answered, and only the committer can.
+#[derive(Debug)]
+pub struct TakenSubmission {
+    /// What is asked.
+    pub submission: Submission,
+    /// When the caller must have an answer.
+    pub deadline: Instant,
+    taken_at: Instant,
+    reply: oneshot::Sender<Answer>,
+    /// Given back with the answer: what is taken still counts.
+    _places: OwnedSemaphorePermit,
+}
+
+impl TakenSubmission {
+    /// Whether the caller's time is up.
+    #[must_use]
+    pub fn is_late(&self) -> bool {
+        self.deadline <= Instant::now()
+    }
+
+    /// How long ago it was taken.
+    #[must_use]
+    pub fn since_taken(&self) -> Duration {
+        self.taken_at.elapsed()
+    }
+
+    /// Gives the answer. A caller that is gone does not mind.
+    pub fn answer(self, answer: Answer) {
+        let _ = self.reply.send(answer);
+    }
+}

@@ -1,0 +1,139 @@
+//! Whether the replica answers, known without waiting for somebody to read; and what it has settled, as it tells
+//! whoever listens.
+
+use std::time::Duration;
+
+use shared::{
+    postgres::{DatabaseUrl, Fault, Session, SessionKind},
+    process::{backoff::Pauses, dependency_state::Dependency},
+};
+use tokio::time::{sleep, timeout};
+use tokio_util::sync::CancellationToken;
+
+use super::waiting::{Pushed, Waiting};
+use crate::{primary::connection::Primary, register::place::LogEnd};
+
+const KIND: SessionKind = SessionKind { step: "replica watch", options: "-c statement_timeout=1s" };
+
+/// The channel on which the replica tells what it has settled.
+const LISTEN: &str = "LISTEN replication_status";
+
+const PROBE: &str = "SELECT 1";
+
+/// What is settled now, in the form in which the replica pushes it. Fails when the replica answers but has no schema
+/// yet.
+const STATUS: &str = "
+    SELECT json_build_object(
+        'applied_through', applied_through,
+        'as_of_micros', (extract(epoch FROM as_of) * 1000000)::bigint,
+        'epoch', epoch,
+        'last_dead_letter', (SELECT max(id) FROM dead_letters))::text
+    FROM replication_status";
+
+/// Every statement of this room, for the test that prepares them against the replica's schema.
+pub const STATEMENTS: [&str; 2] = [PROBE, STATUS];
+
+/// How often an open connection is asked; a closed one is noticed at once.
+const PROBE_INTERVAL: Duration = Duration::from_secs(5);
+
+const PROBE_DEADLINE: Duration = Duration::from_secs(1);
+
+/// Who hears what the replica has settled.
+#[derive(Clone, Debug)]
+pub struct Listeners {
+    /// Those who wait for it.
+    pub waiting: Waiting,
+    /// What is known of the log, which cannot be shorter.
+    pub primary: Primary,
+}
+
+/// Keeps a connection to the replica, reports to `dependency`, and hands on to `listeners` what the replica pushes; until
+/// `shutdown` is cancelled.
+pub async fn run(
+    replica: DatabaseUrl,
+    dependency: Dependency,
+    listeners: Listeners,
+    shutdown: CancellationToken,
+) {
+    let watching = async {
+        let mut pauses = Pauses::new();
+        loop {
+            if let Some((session, status)) = reach(&replica, &dependency).await {
+                pauses = Pauses::new();
+                if let Some(applied) = listeners.hand_on(&status) {
+                    listeners.primary.told_anew(applied);
+                }
+                while answers(&session, &listeners).await {}
+                listeners.waiting.lose();
+            }
+            pauses.wait().await;
+        }
+    };
+    shutdown.run_until_cancelled(watching).await;
+}
+
+/// Listens first and asks then: what changes between the two is told twice, not missed.
+async fn reach(replica: &DatabaseUrl, dependency: &Dependency) -> Option<(Session, String)> {
+    let session =
+        replica.connect(KIND).await.inspect_err(|error| dependency.down("not connected", error)).ok()?;
+    let asking = async {
+        session.batch_execute(LISTEN).await?;
+        session.query_one(STATUS, &[]).await?.try_get(0)
+    };
+    match asking.await {
+        Ok(status) => {
+            dependency.up();
+            Some((session, status))
+        }
+        Err(error) => {
+            let detail = match Fault::of(&error, &session) {
+                Fault::ConnectionLost | Fault::Retryable => "not connected",
+                Fault::Unable | Fault::Data | Fault::Other => "not migrated: run event-consumer migrate",
+            };
+            dependency.down(detail, &error);
+            None
+        }
+    }
+}
+
+/// Waits until the connection is lost (false), until the replica tells something, or until it is time to ask.
+async fn answers(session: &Session, listeners: &Listeners) -> bool {
+    let notified = session.notified();
+    tokio::select! {
+        () = session.lost() => false,
+        () = notified.notified() => {
+            if let Some(applied) = listeners.hand_on(&session.newest_payload()) {
+                listeners.primary.told(applied);
+            }
+            true
+        }
+        () = sleep(PROBE_INTERVAL) => {
+            matches!(timeout(PROBE_DEADLINE, session.query_one(PROBE, &[])).await, Ok(Ok(_)))
+        }
+    }
+}
+
+impl Listeners {
+    /// Wakes those who wait. Up to where the log is said to be applied, if that was said.
+    fn hand_on(&self, status: &str) -> Option<LogEnd> {
+        match serde_json::from_str::<Pushed>(status) {
+            Ok(pushed) => {
+                self.waiting.push(pushed);
+                applied_in(&pushed)
+            }
+            // Whoever waits looks for himself.
+            Err(error) => {
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "the replica's status cannot be read"
+                );
+                self.waiting.lose();
+                None
+            }
+        }
+    }
+}
+
+fn applied_in(status: &Pushed) -> Option<LogEnd> {
+    status.epoch.map(|epoch| LogEnd { epoch, position: status.applied_through })
+}

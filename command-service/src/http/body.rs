@@ -1,0 +1,54 @@
+//! A request's body: its media type, its size, its time.
+
+use std::time::Duration;
+
+use actix_web::{HttpRequest, http::header, web};
+use tokio::time::timeout;
+
+use super::{problem::Problem, problem_types::ProblemType};
+
+/// The largest body of a request, in bytes.
+pub const BODY_MAX_BYTES: usize = 64 * 1024;
+
+/// The largest body of a batch of creates, in bytes.
+pub const BATCH_BODY_MAX_BYTES: usize = 4 * 1024 * 1024;
+
+/// How long a body may take to arrive.
+pub const BODY_DEADLINE: Duration = Duration::from_secs(5);
+
+/// Takes the request's body, if it is of one of these media types, small enough and quick enough.
+///
+/// # Errors
+/// `unsupported-media-type`, `too-large`, `request-timeout`, or `malformed-json` for a body that was cut off.
+pub async fn body(
+    request: &HttpRequest,
+    payload: web::Payload,
+    media_types: &[&str],
+    max_bytes: usize,
+) -> Result<web::Bytes, Problem> {
+    let lines = |name| request.headers().get_all(name).map(header::HeaderValue::as_bytes);
+    let accepted = |line: &[u8]| {
+        let essence = line.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();
+        media_types.iter().any(|accepted| essence.eq_ignore_ascii_case(accepted.as_bytes()))
+    };
+    if lines(header::CONTENT_TYPE).count() != 1 || !lines(header::CONTENT_TYPE).all(accepted) {
+        let detail = format!("Content-Type must be {}", media_types.join(" or "));
+        return Err(Problem::new(ProblemType::UnsupportedMediaType, detail));
+    }
+    if !lines(header::CONTENT_ENCODING).all(|encoding| encoding.eq_ignore_ascii_case(b"identity")) {
+        return Err(Problem::new(ProblemType::UnsupportedMediaType, "the body must not be encoded"));
+    }
+    let too_large =
+        || Problem::new(ProblemType::TooLarge, format!("the body must have at most {max_bytes} bytes"));
+    // What the length says already need not arrive.
+    let length = lines(header::CONTENT_LENGTH).next().and_then(|length| std::str::from_utf8(length).ok());
+    if length.and_then(|length| length.parse().ok()).is_some_and(|length: u64| length > max_bytes as u64) {
+        return Err(too_large());
+    }
+    let arrived = timeout(BODY_DEADLINE, payload.to_bytes_limited(max_bytes))
+        .await
+        .map_err(|_| Problem::new(ProblemType::RequestTimeout, "the body must arrive within 5 s"))?;
+    arrived
+        .map_err(|_| too_large())?
+        .map_err(|_| Problem::new(ProblemType::MalformedJson, "the body was cut off"))
+}

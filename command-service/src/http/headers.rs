@@ -1,0 +1,18 @@
+//! The names of all headers of our own.
+
+use actix_web::http::header::HeaderName;
+
+pub(super) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+pub(super) const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
+pub(super) const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+
+/// On an answer that was given before: the command was not carried out again.
+pub const IDEMPOTENCY_REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
+/// What a command gives to be handed back as `receipt`.
+pub const WRITE_RECEIPT: HeaderName = HeaderName::from_static("write-receipt");
+
+pub(super) const AS_OF: HeaderName = HeaderName::from_static("freshness-as-of");
+pub(super) const LAG_MS: HeaderName = HeaderName::from_static("freshness-lag-ms");
+pub(super) const MISSING: HeaderName = HeaderName::from_static("freshness-missing");
+pub(super) const RESULT: HeaderName = HeaderName::from_static("freshness-result");
+pub(super) const RECEIPT: HeaderName = HeaderName::from_static("freshness-receipt");

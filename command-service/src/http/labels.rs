@@ -1,0 +1,68 @@
+//! What handlers leave with the request for the envelope: how fresh the answer is, how long the steps took, and
+//! whether it was given before.
+
+use std::time::Duration;
+
+use actix_web::{
+    HttpMessage, HttpRequest,
+    http::header::{HeaderMap, HeaderName, HeaderValue},
+};
+use shared::time;
+
+use super::headers::{AS_OF, LAG_MS, MISSING, RECEIPT, RESULT};
+use crate::freshness::gate::{Fresh, Freshness};
+
+/// How fresh an answer is. A handler leaves it in the request's extensions, so that it stands on every answer of the
+/// replica, a 304 and a 404 included.
+#[derive(Clone, Debug)]
+pub struct Label(Vec<(HeaderName, String)>);
+
+impl Label {
+    fn of<T>(fresh: &Fresh<T>) -> Self {
+        let status = &fresh.read.status;
+        let result = match fresh.freshness {
+            Freshness::Eventual => "eventual",
+            Freshness::Satisfied => "satisfied",
+            Freshness::Stale => "stale",
+        };
+        let mut headers = vec![(RESULT, result.to_owned()), (RECEIPT, status.receipt().encode())];
+        headers.extend(status.as_of.map(|as_of| (AS_OF, time::format(as_of))));
+        headers.extend(fresh.lag.map(|lag| (LAG_MS, lag.as_millis().to_string())));
+        headers.extend((status.missing > 0).then(|| (MISSING, status.missing.to_string())));
+        Self(headers)
+    }
+
+    /// Puts the label on an answer.
+    pub fn write_to(self, headers: &mut HeaderMap) {
+        for (name, value) in self.0 {
+            if let Ok(value) = HeaderValue::from_str(&value) {
+                headers.insert(name, value);
+            }
+        }
+    }
+}
+
+/// Takes what a read found, and leaves with the request how fresh it is and how long it took.
+pub fn labelled<T>(request: &HttpRequest, fresh: Fresh<T>) -> T {
+    let mut extensions = request.extensions_mut();
+    extensions.insert(Label::of(&fresh));
+    let read = fresh.read;
+    extensions.insert(Timing([("wait", fresh.waited + read.waited), ("query", read.queried)]));
+    read.found
+}
+
+/// How long the steps of a request took. A handler leaves it in the request's extensions.
+#[derive(Clone, Copy, Debug)]
+pub struct Timing(pub [(&'static str, Duration); 2]);
+
+impl Timing {
+    /// The value of `Server-Timing`.
+    pub(super) fn header(self) -> Option<HeaderValue> {
+        let steps = self.0.map(|(step, took)| format!("{step};dur={:.3}", took.as_secs_f64() * 1_000.0));
+        HeaderValue::from_str(&steps.join(", ")).ok()
+    }
+}
+
+/// That the answer was given before. A handler leaves it in the request's extensions.
+#[derive(Clone, Copy, Debug)]
+pub struct Replayed;

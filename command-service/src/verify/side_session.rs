@@ -1,0 +1,102 @@
+//! A session that can only look, with a deadline on each look.
+
+use std::time::Duration;
+
+use shared::postgres::{ConnectError, DatabaseUrl, Fault, Session, SessionKind};
+use tokio::time::timeout;
+use tokio_postgres::{Row, Statement, types::ToSql};
+
+/// Why nothing was seen.
+#[derive(Debug, thiserror::Error)]
+pub enum SideError {
+    /// The database cannot be reached, or did not answer in time.
+    #[error("{0} is down")]
+    Down(&'static str),
+    /// It answers, but not this: a fault of ours, a schema of another version, or a row that nothing of ours has written.
+    #[error("{dependency} cannot be looked at")]
+    Refused {
+        /// Which database.
+        dependency: &'static str,
+        /// What it says.
+        #[source]
+        error: tokio_postgres::Error,
+    },
+}
+
+/// A session on a database that is looked at.
+#[derive(Debug)]
+pub struct SideSession {
+    session: Session,
+    dependency: &'static str,
+    deadline: Duration,
+}
+
+impl SideSession {
+    /// Connects. `dependency` is how the database is called, `deadline` is longer than the session's own bound for a statement.
+    ///
+    /// # Errors
+    /// The database is down.
+    pub async fn open(
+        database: &DatabaseUrl,
+        kind: SessionKind,
+        dependency: &'static str,
+        deadline: Duration,
+    ) -> Result<Self, SideError> {
+        let session = database.connect(kind).await.map_err(|error| match error {
+            ConnectError::Deadline | ConnectError::Refused(_) => SideError::Down(dependency),
+        })?;
+        Ok(Self { session, dependency, deadline })
+    }
+
+    /// Prepares a statement.
+    ///
+    /// # Errors
+    /// [`SideError`].
+    pub async fn prepare(&self, sql: &str) -> Result<Statement, SideError> {
+        self.in_time(self.session.prepare(sql)).await
+    }
+
+    /// Looks once.
+    ///
+    /// # Errors
+    /// [`SideError`].
+    pub async fn query(
+        &self,
+        statement: &Statement,
+        params: &[&(dyn ToSql + Sync)],
+    ) -> Result<Vec<Row>, SideError> {
+        self.in_time(self.session.query(statement, params)).await
+    }
+
+    /// Looks for exactly one row.
+    ///
+    /// # Errors
+    /// [`SideError`].
+    pub async fn query_one(
+        &self,
+        statement: &Statement,
+        params: &[&(dyn ToSql + Sync)],
+    ) -> Result<Row, SideError> {
+        self.in_time(self.session.query_one(statement, params)).await
+    }
+
+    async fn in_time<T>(
+        &self,
+        looking: impl Future<Output = Result<T, tokio_postgres::Error>>,
+    ) -> Result<T, SideError> {
+        match timeout(self.deadline, looking).await {
+            Ok(result) => result.map_err(|error| self.judge(error)),
+            Err(_) => Err(SideError::Down(self.dependency)),
+        }
+    }
+
+    /// What an error, be it of a statement or of reading its rows, says of the database.
+    pub fn judge(&self, error: tokio_postgres::Error) -> SideError {
+        match Fault::of(&error, &self.session) {
+            Fault::ConnectionLost | Fault::Retryable => SideError::Down(self.dependency),
+            Fault::Unable | Fault::Data | Fault::Other => {
+                SideError::Refused { dependency: self.dependency, error }
+            }
+        }
+    }
+}

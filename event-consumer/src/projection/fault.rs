@@ -1,0 +1,53 @@
+//! Why the replica could not be reached, or a batch not be applied.
+
+use shared::postgres::{ConnectError, Fault, Session};
+use tokio_postgres::Error;
+use uuid::Uuid;
+
+/// Why there is no session.
+#[derive(Debug, thiserror::Error)]
+pub enum ReplicaOpenError {
+    /// The replica is down.
+    #[error(transparent)]
+    Connect(#[from] ConnectError),
+    /// The replica went down again.
+    #[error("the connection to the replica was lost")]
+    Lost(#[source] tokio_postgres::Error),
+    /// The replica answers, but does not know our tables, or not like this.
+    #[error("the replica's schema is not the one expected")]
+    Schema(#[source] tokio_postgres::Error),
+}
+
+impl ReplicaOpenError {
+    pub(super) fn preparing(error: tokio_postgres::Error, session: &Session) -> Self {
+        match Fault::of(&error, session) {
+            Fault::Unable | Fault::Data | Fault::Other => Self::Schema(error),
+            Fault::ConnectionLost | Fault::Retryable => Self::Lost(error),
+        }
+    }
+}
+
+/// Why a batch was not applied. It has to be held and tried again: the fault is not its own.
+#[derive(Debug, thiserror::Error)]
+pub enum ApplyError {
+    /// The replica is down, hangs, or cannot work now.
+    #[error("the replica cannot apply events now")]
+    Replica(#[source] Error),
+    /// The replica did not finish in time.
+    #[error("the replica did not finish in time")]
+    Deadline,
+    /// The events, or a watermark, are of another epoch than the rows.
+    #[error("the replica holds epoch {held}, what comes is of epoch {met}")]
+    ForeignEpoch {
+        /// The replica's epoch.
+        held: Uuid,
+        /// The epoch of what came.
+        met: Uuid,
+    },
+}
+
+impl From<Error> for ApplyError {
+    fn from(error: Error) -> Self {
+        Self::Replica(error)
+    }
+}

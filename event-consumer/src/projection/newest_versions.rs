@@ -1,0 +1,86 @@
+//! One winner per slot: of several events of one slot in a batch, only the last version needs to be written.
+
+use std::collections::{HashMap, hash_map::Entry};
+
+use jiff::Timestamp;
+use shared::{
+    messages::event::LoggedEvent,
+    slot::{SlotEvent, evolve},
+};
+use uuid::Uuid;
+
+/// Slots to be made like this, as columns.
+#[derive(Clone, Debug, Default)]
+pub struct Upserts<'e> {
+    /// Which slots.
+    pub uuids: Vec<Uuid>,
+    /// Their versions.
+    pub versions: Vec<i64>,
+    /// When they were created.
+    pub created_at: Vec<Timestamp>,
+    /// When they became like this.
+    pub updated_at: Vec<Timestamp>,
+    /// Their statuses.
+    pub statuses: Vec<&'static str>,
+    /// Their names.
+    pub names: Vec<&'e str>,
+}
+
+/// Slots to be buried, as columns.
+#[derive(Clone, Debug, Default)]
+pub struct Deletes {
+    /// Which slots.
+    pub uuids: Vec<Uuid>,
+    /// The versions of their deletes.
+    pub versions: Vec<i64>,
+    /// When they were deleted.
+    pub deleted_at: Vec<Timestamp>,
+}
+
+/// What a batch comes to.
+#[derive(Clone, Debug, Default)]
+pub struct NewestVersions<'e> {
+    /// The slots that still are.
+    pub upserts: Upserts<'e>,
+    /// The slots that are no more.
+    pub deletes: Deletes,
+}
+
+impl<'e> NewestVersions<'e> {
+    /// Takes the highest version of each slot; of equal ones the first.
+    #[must_use]
+    pub fn of(events: impl IntoIterator<Item = &'e LoggedEvent>) -> Self {
+        let mut latest: HashMap<Uuid, &LoggedEvent> = HashMap::new();
+        for event in events {
+            match latest.entry(event.event.uuid()) {
+                Entry::Vacant(vacant) => {
+                    vacant.insert(event);
+                }
+                Entry::Occupied(mut held) if held.get().event.version() < event.event.version() => {
+                    held.insert(event);
+                }
+                Entry::Occupied(_) => {}
+            }
+        }
+        let mut winners = Self::default();
+        for event in latest.into_values() {
+            winners.push(event);
+        }
+        winners
+    }
+
+    fn push(&mut self, logged: &'e LoggedEvent) {
+        if let Some(slot) = evolve(&logged.event) {
+            self.upserts.uuids.push(slot.uuid);
+            self.upserts.versions.push(slot.version.get());
+            self.upserts.created_at.push(logged.created_at);
+            self.upserts.updated_at.push(logged.committed_at);
+            self.upserts.statuses.push(slot.status.as_str());
+            self.upserts.names.push(slot.name.as_str());
+        } else if let SlotEvent::Deleted { uuid, version } = logged.event {
+            self.deletes.uuids.push(uuid);
+            self.deletes.versions.push(version.get());
+            self.deletes.deleted_at.push(logged.committed_at);
+        }
+    }
+}

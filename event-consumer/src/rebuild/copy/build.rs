@@ -1,0 +1,115 @@
+//! The schema of the new copy, made and removed.
+
+use shared::postgres::{DatabaseUrl, migration::migrate};
+use tokio_postgres::Row;
+
+use super::{
+    director::{Director, MARK, MARKED, REPLACED, SCHEMA},
+    fault::StepError,
+};
+use crate::projection;
+
+/// Whether the replica has had the same migrations as the copy; false also if it has had none.
+pub(super) const IS_MIGRATED: &str = "
+    SELECT count(*) = 0 AS is_migrated
+    FROM (SELECT version, checksum FROM public.refinery_schema_history) AS old
+    FULL JOIN (SELECT version, checksum FROM rebuild.refinery_schema_history) AS copy USING (version, checksum)
+    WHERE old IS NULL OR copy IS NULL";
+
+pub(super) const IS_THERE: &str =
+    "SELECT to_regclass('public.refinery_schema_history') IS NOT NULL AS is_there";
+
+pub(super) const ADDITIONS: &str = include_str!("sql/additions.sql");
+
+const FIT: &str = include_str!("sql/fit.sql");
+
+impl Director {
+    /// Makes the copy, empty: the tables of the replica and what was added to them by hand. What an earlier rebuild has
+    /// left is removed first.
+    ///
+    /// # Errors
+    /// [`StepError`]; what is there of the copy is of no use.
+    pub async fn build(&self, replica: &DatabaseUrl) -> Result<(), StepError> {
+        if !self.session.query_one(IS_THERE, &[]).await?.try_get::<_, bool>("is_there")? {
+            return Err(StepError::NotMigrated);
+        }
+        self.clear().await?;
+        let mark = self.mark();
+        let create = format!("BEGIN; CREATE SCHEMA rebuild; COMMENT ON SCHEMA rebuild IS '{mark}'; COMMIT");
+        self.session.batch_execute(&create).await?;
+        migrate(&replica.in_schema(SCHEMA), projection::migrations()).await?;
+        self.must_be_migrated().await?;
+        self.session.batch_execute(FIT).await?;
+        self.carry_over().await
+    }
+
+    /// Removes what a rebuild has left. A schema of the same name that is somebody else's stays.
+    ///
+    /// # Errors
+    /// [`StepError`]; [`StepError::Stranger`] for such a schema.
+    pub async fn clear(&self) -> Result<(), StepError> {
+        for schema in [REPLACED, SCHEMA] {
+            let Some(row) = self.session.query_opt(MARKED, &[&schema]).await? else { continue };
+            if !row.try_get::<_, &str>("mark")?.starts_with(MARK) {
+                return Err(StepError::Stranger(schema));
+            }
+            self.session.batch_execute(&format!("DROP SCHEMA {schema} CASCADE")).await?;
+        }
+        Ok(())
+    }
+
+    /// Adds to the copy's tables what somebody has added to the replica's: indexes, constraints, triggers. Nothing is
+    /// added twice.
+    ///
+    /// # Errors
+    /// [`StepError`]; [`StepError::Additions`] names what cannot be added to another table.
+    pub async fn carry_over(&self) -> Result<(), StepError> {
+        let additions = self.additions().await?;
+        let lost: Vec<&str> =
+            additions.iter().filter(|one| one.statement.is_none()).map(|one| one.name.as_str()).collect();
+        if !lost.is_empty() {
+            return Err(StepError::Additions(lost.join(", ")));
+        }
+        for statement in additions.iter().filter_map(|one| one.statement.as_deref()) {
+            self.session.batch_execute(statement).await?;
+        }
+        Ok(())
+    }
+
+    /// Lets the server count what is in the copy, so that it plans reads well from the first one on. Without that
+    /// they would only be slower, so a failure is none.
+    pub async fn count_rows(&self) {
+        // By name: who may only own these tables may not vacuum all.
+        for table in ["parking_slots", "parking_slot_tombstones"] {
+            if let Err(error) = self.session.batch_execute(&format!("VACUUM (ANALYZE) rebuild.{table}")).await
+            {
+                tracing::debug!(table, error = &error as &dyn std::error::Error, "not analyzed");
+            }
+        }
+    }
+
+    pub(super) async fn must_be_migrated(&self) -> Result<(), StepError> {
+        match self.session.query_one(IS_MIGRATED, &[]).await?.try_get("is_migrated")? {
+            true => Ok(()),
+            false => Err(StepError::NotMigrated),
+        }
+    }
+
+    pub(super) async fn additions(&self) -> Result<Vec<Addition>, StepError> {
+        let rows = self.session.query(ADDITIONS, &[]).await?;
+        Ok(rows.iter().map(Addition::of).collect::<Result<_, _>>()?)
+    }
+}
+
+/// What the replica's tables have and the copy's have not.
+#[derive(Debug)]
+pub(super) struct Addition {
+    pub(super) name: String,
+    statement: Option<String>,
+}
+
+impl Addition {
+    fn of(row: &Row) -> Result<Self, tokio_postgres::Error> {
+        Ok(Self { name: row.try_get("addition")?, statement: row.try_get("statement")? })
+    }
+}

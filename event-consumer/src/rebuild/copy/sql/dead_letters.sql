@@ -1,0 +1,17 @@
+-- The dead letters that stay, under the numbers that they have: those without a position, which no event brings again,
+-- and those that had to be dead-lettered again.
+WITH again AS (
+    DELETE FROM rebuild.dead_letters AS again USING public.dead_letters AS letter
+    WHERE again.fingerprint = letter.fingerprint
+    RETURNING again.fingerprint, again.position
+)
+INSERT INTO rebuild.dead_letters
+       (id, position, dead_lettered_at, last_retry_reason, retries, type, reason, headers, body)
+OVERRIDING SYSTEM VALUE
+SELECT letter.id, coalesce(again.position, letter.position), letter.dead_lettered_at, letter.last_retry_reason,
+       letter.retries, letter.type, letter.reason, letter.headers, letter.body
+FROM public.dead_letters AS letter
+LEFT JOIN again ON again.fingerprint = letter.fingerprint
+WHERE (letter.position IS NULL OR again.fingerprint IS NOT NULL)
+  -- All are deleted before the first is inserted.
+  AND (SELECT count(*) FROM again) >= 0

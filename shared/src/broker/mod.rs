@@ -1,0 +1,71 @@
+//! A connection to RabbitMQ. lapin's own recovery is not used: whoever works on a connection drops it on any
+//! error and comes back here, so that there is one way back from everything.
+
+pub mod topology;
+
+use std::time::Duration;
+
+use lapin::{Connection, ConnectionProperties, uri::AMQPUri};
+use tokio::time::timeout;
+
+/// How long connecting may take, the handshake included: lapin itself would wait for ever on a broker that
+/// accepts the connection and then says nothing.
+pub const CONNECT_DEADLINE: Duration = Duration::from_secs(5);
+
+/// How long one request on a channel (declare, bind, qos, close) may take.
+pub const REQUEST_DEADLINE: Duration = Duration::from_secs(5);
+
+/// Heartbeat asked of the broker, in seconds; a silent connection is dead after twice that.
+const HEARTBEAT_SECS: u16 = 10;
+
+/// Where the broker is, password included; never shown.
+#[derive(Clone)]
+pub struct BrokerUrl(AMQPUri);
+
+impl std::fmt::Debug for BrokerUrl {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("BrokerUrl([hidden])")
+    }
+}
+
+/// Why there is no connection. Holds no address and no password.
+#[derive(Debug, thiserror::Error)]
+pub enum BrokerError {
+    /// The broker did not answer within the deadline.
+    #[error("the broker did not answer in time")]
+    Deadline,
+    /// The broker or the way to it said no.
+    #[error(transparent)]
+    Amqp(#[from] lapin::Error),
+}
+
+impl BrokerUrl {
+    /// Takes the URL if it is one, and asks for a heartbeat unless it names one.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let mut uri: AMQPUri = text.parse().ok()?;
+        uri.query.heartbeat.get_or_insert(HEARTBEAT_SECS);
+        Some(Self(uri))
+    }
+
+    /// Opens a connection that shows under `step` in the broker's list.
+    ///
+    /// Must be called on the main runtime: the connection's tasks stay on it.
+    ///
+    /// # Errors
+    /// [`BrokerError`], at the latest after [`CONNECT_DEADLINE`].
+    pub async fn connect(&self, step: &str) -> Result<Connection, BrokerError> {
+        let properties = ConnectionProperties::default().with_connection_name(step.into());
+        Ok(timeout(CONNECT_DEADLINE, Connection::connect_uri(self.0.clone(), properties))
+            .await
+            .map_err(|_| BrokerError::Deadline)??)
+    }
+}
+
+/// Bounds one request on a channel by [`REQUEST_DEADLINE`].
+///
+/// # Errors
+/// [`BrokerError::Deadline`], or what the request itself reports.
+pub async fn within_deadline<T>(request: impl Future<Output = lapin::Result<T>>) -> Result<T, BrokerError> {
+    Ok(timeout(REQUEST_DEADLINE, request).await.map_err(|_| BrokerError::Deadline)??)
+}

@@ -1,0 +1,71 @@
+//! An event as it stands in the log.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::{position::Position, slot::SlotEvent};
+
+/// What an event tells; also the routing key under which it is published.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum EventType {
+    /// A slot was made.
+    #[serde(rename = "parking.create")]
+    Create,
+    /// A slot was changed.
+    #[serde(rename = "parking.update")]
+    Update,
+    /// A slot was removed.
+    #[serde(rename = "parking.delete")]
+    Delete,
+}
+
+impl EventType {
+    /// Every type, in the order in which the relay publishes them.
+    pub const ALL: [Self; 3] = [Self::Create, Self::Update, Self::Delete];
+
+    /// The type's name, as in the log and on the wire.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Create => "parking.create",
+            Self::Update => "parking.update",
+            Self::Delete => "parking.delete",
+        }
+    }
+
+    /// The type with this name, if any.
+    #[must_use]
+    pub fn parse(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.as_str() == name)
+    }
+
+    /// The type of `event`.
+    #[must_use]
+    pub fn of(event: &SlotEvent) -> Self {
+        match event {
+            SlotEvent::Created(_) => Self::Create,
+            SlotEvent::Updated { .. } => Self::Update,
+            SlotEvent::Deleted { .. } => Self::Delete,
+        }
+    }
+}
+
+/// An event with what the log added to it: position, identity and commit time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LoggedEvent {
+    /// Its place in the log.
+    pub position: Position,
+    /// Its identity, made by the service.
+    pub id: Uuid,
+    /// The epoch in which the position counts.
+    pub epoch: Uuid,
+    /// When it was committed, in microseconds; strictly rising with `position`.
+    pub committed_at: Timestamp,
+    /// When its slot was created; for a delete it has no meaning on the wire and equals `committed_at`.
+    pub created_at: Timestamp,
+    /// The W3C trace context of the request, if it carried a valid one.
+    pub traceparent: Option<String>,
+    /// What happened.
+    pub event: SlotEvent,
+}

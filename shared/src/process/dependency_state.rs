@@ -1,0 +1,165 @@
+//! Which of the dependencies around a service are up, and since when. Whoever works with a dependency reports here; `/readyz`
+//! and the handlers read.
+
+use std::{
+    borrow::Cow,
+    collections::BTreeMap,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+use crate::time;
+
+/// When a caller may try again after a dependency was down or too much was waiting, in seconds. Dependencies are looked for about
+/// once a second.
+pub const RETRY_AFTER_SECS: u32 = 1;
+
+/// Whether a dependency answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum DependencyState {
+    /// It answered last time.
+    Up,
+    /// It has not been reached yet, or it was lost.
+    Down,
+}
+
+/// What is known of a dependency.
+#[derive(Clone, Debug, Serialize)]
+pub struct DependencyStatus {
+    /// Whether it answers.
+    pub state: DependencyState,
+    /// Since when that is so.
+    #[serde(with = "time")]
+    pub since: Timestamp,
+    /// What is waited for, in words that name no host.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub detail: Option<Cow<'static, str>>,
+    /// Whether it has answered since the service started.
+    #[serde(skip)]
+    pub was_reached: bool,
+}
+
+/// One dependency, as seen by one service. Clones share the same state.
+#[derive(Clone, Debug)]
+pub struct Dependency {
+    name: &'static str,
+    status: Arc<Mutex<DependencyStatus>>,
+}
+
+impl Dependency {
+    /// A dependency that has not been reached yet.
+    #[must_use]
+    pub fn new(name: &'static str) -> Self {
+        let status = DependencyStatus {
+            state: DependencyState::Down,
+            since: Timestamp::now(),
+            detail: Some("not reached yet".into()),
+            was_reached: false,
+        };
+        Self { name, status: Arc::new(Mutex::new(status)) }
+    }
+
+    /// The dependency's name in `/readyz`.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// What is known now.
+    #[must_use]
+    pub fn status(&self) -> DependencyStatus {
+        self.status.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Whether the dependency answered last time.
+    #[must_use]
+    pub fn is_up(&self) -> bool {
+        self.status().state == DependencyState::Up
+    }
+
+    /// Reports that the dependency answers. Logged when that is news.
+    pub fn up(&self) {
+        if self.set(DependencyState::Up, None) {
+            tracing::info!(dependency = self.name, "dependency is up");
+        }
+    }
+
+    /// Reports that the dependency does not answer, and what is waited for. Logged when that is news.
+    pub fn down(&self, detail: &'static str, cause: &(dyn std::error::Error + 'static)) {
+        if self.set(DependencyState::Down, Some(detail.into())) {
+            tracing::warn!(dependency = self.name, detail, cause, "dependency is down");
+        }
+    }
+
+    /// Reports that the dependency lacks something, and what. Logged when that is news.
+    pub fn down_because(&self, what: String) {
+        if self.set(DependencyState::Down, Some(what.clone().into())) {
+            tracing::warn!(dependency = self.name, detail = what, "dependency is down");
+        }
+    }
+
+    fn set(&self, state: DependencyState, detail: Option<Cow<'static, str>>) -> bool {
+        let mut status = self.status.lock().unwrap_or_else(PoisonError::into_inner);
+        let news = status.state != state || status.detail != detail;
+        if status.state != state {
+            status.since = Timestamp::now();
+        }
+        status.state = state;
+        status.detail = detail;
+        status.was_reached |= state == DependencyState::Up;
+        news
+    }
+}
+
+/// How a service is, in one word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ReadyStatus {
+    /// Every dependency is up.
+    Ready,
+    /// Some dependency is down.
+    Degraded,
+    /// Of no use yet: some dependency has not been reached since the start.
+    Starting,
+    /// About to end: no new work, please.
+    Draining,
+}
+
+/// What `/readyz` answers.
+#[derive(Clone, Debug, Serialize)]
+pub struct Readiness {
+    /// How the service is.
+    pub status: ReadyStatus,
+    /// How each dependency is, by name.
+    pub dependencies: BTreeMap<&'static str, DependencyStatus>,
+    #[serde(skip)]
+    useful: bool,
+}
+
+impl Readiness {
+    /// Sums up the dependencies. `useful` says whether the service can do its work with the dependencies that are up.
+    #[must_use]
+    pub fn of(dependencies: &[&Dependency], useful: bool, draining: bool) -> Self {
+        let dependencies: BTreeMap<_, _> =
+            dependencies.iter().map(|dependency| (dependency.name(), dependency.status())).collect();
+        let status = if draining {
+            ReadyStatus::Draining
+        } else if dependencies.values().all(|dependency| dependency.state == DependencyState::Up) {
+            ReadyStatus::Ready
+        } else if !useful && dependencies.values().any(|dependency| !dependency.was_reached) {
+            ReadyStatus::Starting
+        } else {
+            ReadyStatus::Degraded
+        };
+        Self { status, dependencies, useful: useful && !draining }
+    }
+
+    /// Whether to send work: the answer is 200, else 503.
+    #[must_use]
+    pub fn is_useful(&self) -> bool {
+        self.useful
+    }
+}

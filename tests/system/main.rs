@@ -17,6 +17,7 @@ mod programs;
 mod settings;
 mod command_line;
 mod images;
+mod cargo_stack;
 mod tour;
 mod readme;
 mod walk_through;

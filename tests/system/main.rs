@@ -37,6 +37,7 @@ mod verify;
 mod freshness;
 mod crashes;
 mod background_tasks;
+mod request_log;
 mod outages;
 mod bounds;
 mod stopped_servers;

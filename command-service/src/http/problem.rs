@@ -187,7 +187,10 @@ impl From<Refusal> for Problem {
 impl From<ReadError> for Problem {
     fn from(error: ReadError) -> Self {
         match error {
-            ReadError::Down(_) => Self::new(ProblemType::ReplicaUnavailable, "please try again"),
+            ReadError::Down(cause) => {
+                tracing::warn!(cause = &*cause as &(dyn std::error::Error + 'static), "the replica is down");
+                Self::new(ProblemType::ReplicaUnavailable, "please try again")
+            }
             ReadError::Sql(error) => {
                 tracing::error!(error = &error as &dyn std::error::Error, "read failed");
                 Self::new(ProblemType::Internal, "the read failed")

@@ -3,7 +3,12 @@
 //!
 //! A task runs inside a span that bears its name, and whoever listens to spans runs inside the task.
 
-use std::{env, fs, path::PathBuf, process::ExitCode};
+use std::{
+    env, fs,
+    path::PathBuf,
+    process::ExitCode,
+    sync::atomic::{AtomicBool, Ordering},
+};
 
 use clap::Parser;
 use shared::process::runtime;
@@ -14,6 +19,7 @@ use tracing::{
 };
 use tracing_subscriber::{
     Layer,
+    filter::LevelFilter,
     layer::{Context, SubscriberExt},
     registry::LookupSpan,
     util::SubscriberInitExt,
@@ -23,6 +29,7 @@ use tracing_subscriber::{
 struct Fault {
     task: String,
     flag: PathBuf,
+    has_panicked: AtomicBool,
 }
 
 /// Marks the span of the task.
@@ -52,7 +59,8 @@ impl<S: Subscriber + for<'s> LookupSpan<'s>> Layer<S> for Fault {
 
     fn on_enter(&self, id: &Id, context: Context<'_, S>) {
         let is_marked = context.span(id).is_some_and(|span| span.extensions().get::<Marked>().is_some());
-        if is_marked && self.flag.exists() {
+        // Once: while the task unwinds, its span is entered again.
+        if is_marked && self.flag.exists() && !self.has_panicked.swap(true, Ordering::Relaxed) {
             // The time of this file is the time of the panic.
             let _ = fs::write(self.flag.with_extension("panicked"), "");
             panic!("on purpose");
@@ -69,7 +77,11 @@ fn main() -> ExitCode {
         return ExitCode::FAILURE;
     };
     let logs = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).json().flatten_event(true);
-    tracing_subscriber::registry().with(logs).with(Fault { task, flag: flag.into() }).init();
+    tracing_subscriber::registry()
+        .with(LevelFilter::INFO)
+        .with(logs)
+        .with(Fault { task, flag: flag.into(), has_panicked: AtomicBool::new(false) })
+        .init();
     match service.to_str() {
         Some("command-service") => {
             runtime::run("command-service", command_service::cli::Cli::parse_from(arguments).run())

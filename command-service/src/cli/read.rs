@@ -15,7 +15,7 @@ use super::{
 use crate::{
     freshness::{
         demand::{Demand, WAIT_MS_MAX},
-        gate::Unmet,
+        unmet::Unmet,
     },
     queries::{
         cursor::Cursor,
@@ -113,7 +113,7 @@ pub(super) async fn when_visible(
         ..Demand::default()
     };
     let query = async |handed_back: &HandedBack| replica.slot(uuid, handed_back).await;
-    let fresh = gate.read(&demand, Instant::now(), query).await;
+    let fresh = gate.read(&demand, Instant::now(), std::future::pending(), query).await;
     stop_tasks.cancel();
     tasks.close();
     tasks.wait().await;

@@ -66,7 +66,7 @@ fn without_part_names(text: &str) -> String {
 }
 
 #[test]
-fn commands_are_refused_in_form_while_the_primary_is_away_or_says_nothing() -> Result<()> {
+fn commands_are_refused_in_form_while_the_primary_is_down_or_says_nothing() -> Result<()> {
     with_pair(async |pair| {
         let slot = pair.client().created("Slot 1").await?.uuid;
         assert_level(pair).await?;

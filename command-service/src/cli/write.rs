@@ -6,6 +6,7 @@ use shared::{
     slot::{ChangeSlot, Command, CreateSlot, DeleteSlot, Precondition, SlotName, SlotStatus, Version},
 };
 use tokio::task::JoinHandle;
+use tracing::Span;
 use uuid::Uuid;
 
 use super::{
@@ -38,7 +39,10 @@ impl WriteSide {
 
     /// Has one request carried out.
     pub(super) async fn execute(&self, request: Commands) -> Answer {
-        self.commands.execute(Submission { request, key: None, traceparent: None }).await.answer
+        self.commands
+            .execute(Submission { request, key: None, traceparent: None, span: Span::none() })
+            .await
+            .answer
     }
 
     /// Ends the committer.

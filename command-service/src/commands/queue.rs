@@ -1,6 +1,7 @@
 //! The door to the write side: a command goes in, and what became of it comes out.
 
 use std::{
+    error::Error,
     sync::{
         Arc, OnceLock,
         atomic::{AtomicU8, Ordering},
@@ -194,6 +195,12 @@ pub struct TakenSubmission {
 }
 
 impl TakenSubmission {
+    /// How many commands it is.
+    #[must_use]
+    pub fn commands(&self) -> usize {
+        self.submission.request.commands()
+    }
+
     /// Whether the caller's time is up.
     #[must_use]
     pub fn is_late(&self) -> bool {
@@ -204,6 +211,12 @@ impl TakenSubmission {
     #[must_use]
     pub fn since_taken(&self) -> Duration {
         self.taken_at.elapsed()
+    }
+
+    /// Refuses the command because of a failure, and logs the failure in the span of its request.
+    pub fn refuse(self, refusal: Refusal, cause: &(dyn Error + 'static)) {
+        self.submission.span.in_scope(|| tracing::warn!(cause, "{refusal}"));
+        self.answer(Err(refusal));
     }
 
     /// Gives the answer. A caller that is gone does not mind.
@@ -222,7 +235,12 @@ mod tests {
 
     fn submission() -> Submission {
         let delete = DeleteSlot { uuid: Uuid::now_v7(), precondition: Precondition::Exists };
-        Submission { request: Commands::One(Command::Delete(delete)), key: None, traceparent: None }
+        Submission {
+            request: Commands::One(Command::Delete(delete)),
+            key: None,
+            traceparent: None,
+            span: tracing::Span::none(),
+        }
     }
 
     #[tokio::test]

@@ -118,6 +118,7 @@ impl AsyncWrite for ClientStream {
 fn told(refusal: &BareRefusal<'_>) -> Bytes {
     let (id, problem) = (Uuid::now_v7(), refusal.problem());
     let span = tracing::info_span!("request", %id);
-    span.in_scope(|| tracing::info!(status = refusal.status().as_u16(), detail = %problem, "answered"));
+    let status = refusal.status().as_u16();
+    span.in_scope(|| tracing::info!(status, problem = problem.name(), detail = %problem, "answered"));
     refusal.replaced_by(&problem, &id.to_string())
 }

@@ -11,13 +11,14 @@
 //! | [`server`] | the HTTP server |
 //! | [`labels`] | what handlers leave for the envelope |
 //! | [`unread`] | bodies that nobody reads to their end |
-//! | [`envelope`] | what every answer carries |
 //! | [`body`] | a request's body: its media type, its size, its time |
 //! | [`fields`] | a JSON object's members, each fault named |
 //! | [`parameters`] | query parameters and path segments |
 //! | [`preconditions`] | `If-Match`, `If-None-Match`, `ETag` |
 //! | [`idempotency`] | `Idempotency-Key` |
 //! | [`trace_context`] | `traceparent` |
+//! | `request_log` | the log of requests |
+//! | [`envelope`] | what every answer carries |
 //! | [`writes`] | the commands |
 //! | [`reads`] | the queries |
 //! | [`receipts`] | what became of a write |
@@ -33,13 +34,14 @@ pub mod client_stream;
 pub mod server;
 pub mod labels;
 pub mod unread;
-pub mod envelope;
 pub mod body;
 pub mod fields;
 pub mod parameters;
 pub mod preconditions;
 pub mod idempotency;
 pub mod trace_context;
+mod request_log;
+pub mod envelope;
 pub mod writes;
 pub mod reads;
 pub mod receipts;

@@ -73,6 +73,12 @@ impl Problem {
         }
     }
 
+    /// The name of its type.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        self.kind.describe().0
+    }
+
     /// The same with what is wrong in each place. So many faults are not named: `more_errors`.
     #[must_use]
     pub fn with_errors(self, errors: Vec<FieldFault>, more_errors: usize) -> Self {

@@ -18,7 +18,7 @@ use super::{
 use crate::{
     freshness::{
         demand::{Demand, WAIT_MS_MAX},
-        gate::Unmet,
+        unmet::Unmet,
     },
     queries::{
         cursor::Cursor,
@@ -122,7 +122,7 @@ pub(super) async fn when_visible(
         ..Demand::default()
     };
     let query = async |handed_back: &HandedBack| replica.slot(uuid, handed_back).await;
-    let fresh = gate.read(&demand, Instant::now(), query).await;
+    let fresh = gate.read(&demand, Instant::now(), std::future::pending(), query).await;
     drop(tasks);
     match fresh {
         Ok(fresh) => fresh.read.found.map(Ok).ok_or(CliError::NotFound),

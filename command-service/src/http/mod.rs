@@ -3,8 +3,12 @@
 //! | module | holds |
 //! |---|---|
 //! | [`headers`] | the names of all headers of our own |
-//! | [`problem_types`] | the types of problems, each with its page |
+//! | [`problem_types`] | the types of problems |
+//! | [`problem_pages`] | the page of each type |
 //! | [`problem`] | every error answer |
+//! | [`bare_refusals`] | refusals of the HTTP parser, as problems |
+//! | [`client_stream`] | a client's connection, below the parser |
+//! | [`server`] | the HTTP server |
 //! | [`labels`] | what handlers leave for the envelope |
 //! | [`unread`] | bodies that nobody reads to their end |
 //! | [`body`] | a request's body: its media type, its size, its time |
@@ -23,7 +27,11 @@
 
 pub mod headers;
 pub mod problem_types;
+pub mod problem_pages;
 pub mod problem;
+pub mod bare_refusals;
+pub mod client_stream;
+pub mod server;
 pub mod labels;
 pub mod unread;
 pub mod body;

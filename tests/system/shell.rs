@@ -268,7 +268,7 @@ fn what_cannot_be_understood_ends_with_status_2() -> Result<()> {
 }
 
 #[test]
-fn a_part_that_is_away_ends_with_status_3() -> Result<()> {
+fn a_part_that_is_down_ends_with_status_3() -> Result<()> {
     with_pair(async |pair| {
         let uuid = pair.client().created("Slot 1").await?.uuid.to_string();
         assert_level(pair).await?;

@@ -26,6 +26,7 @@ use std::{path::PathBuf, process::ExitCode, time::Duration};
 
 use clap::Parser;
 use shared::process::{
+    runtime,
     settings::{self, LevelFilter},
     telemetry,
 };
@@ -33,7 +34,6 @@ use shared::process::{
 use self::{
     arguments::Subcommands,
     exit::{CliError, EXIT_STATUSES},
-    output::print_message,
 };
 use crate::settings::Settings;
 
@@ -55,7 +55,7 @@ impl Cli {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) if error.is_end_of_reading() => ExitCode::SUCCESS,
             Err(error) => {
-                print_message(&error.to_string());
+                runtime::complain(&format!("command-service: {error}"));
                 ExitCode::from(error.exit_code())
             }
         }

@@ -3,9 +3,12 @@
 use std::{num::NonZeroUsize, time::Duration};
 
 use serde::Serialize;
-use shared::{process::dependency_state::Dependency, slot::SlotStatus};
+use shared::{
+    process::{dependency_state::Dependency, tasks::Tasks},
+    slot::SlotStatus,
+};
 use tokio::time::Instant;
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::{
@@ -104,9 +107,15 @@ pub(super) async fn when_visible(
     write: WriteReceipt,
 ) -> Result<SlotRecord, CliError> {
     let (replica, dependency) = (replica(settings)?, Dependency::new("replica"));
-    let (tasks, stop_tasks) = (TaskTracker::new(), CancellationToken::new());
-    let gate =
-        open_gate(settings, &settings.primary(), &dependency, &tasks, &stop_tasks, stop_tasks.child_token());
+    let (mut tasks, stop_tasks) = (Tasks::default(), CancellationToken::new());
+    let gate = open_gate(
+        settings,
+        &settings.primary(),
+        &dependency,
+        &mut tasks,
+        &stop_tasks,
+        stop_tasks.child_token(),
+    );
     let demand = Demand {
         receipts: vec![Receipt::Write(write)],
         wait: Duration::from_millis(WAIT_MS_MAX),
@@ -116,9 +125,7 @@ pub(super) async fn when_visible(
     };
     let query = async |handed_back: &HandedBack| replica.slot(uuid, handed_back).await;
     let fresh = gate.read(&demand, Instant::now(), query).await;
-    stop_tasks.cancel();
-    tasks.close();
-    tasks.wait().await;
+    drop(tasks);
     let Fresh { read, freshness, .. } = fresh?;
     match freshness {
         Freshness::Stale => Err(CliError::NotLevel(what_is_missing(&read.status, &write))),

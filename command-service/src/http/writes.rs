@@ -22,7 +22,6 @@ use crate::{
         CREATES_MAX, Commands, Done, IdempotencyKey, Outcome, Submission,
         queue::{CommandQueue, Executed},
     },
-    freshness::gate::Gate,
     register::record::SlotRecord,
 };
 
@@ -37,7 +36,6 @@ pub async fn create(
     request: HttpRequest,
     payload: web::Payload,
     commands: web::Data<CommandQueue>,
-    gate: web::Data<Gate>,
 ) -> Result<HttpResponse, Problem> {
     Parameters::parse(request.query_string())?.finish()?;
     let key = GivenKey::of(&request)?;
@@ -48,7 +46,7 @@ pub async fn create(
     faults.check()?;
     let create = create.ok_or_else(|| Problem::new(ProblemType::InvalidValue, "name is required"))?;
     let key = key.map(|key| key.on(&request, &body));
-    match carry_out(&request, &commands, &gate, Commands::One(Command::Create(create)), key).await? {
+    match carry_out(&request, &commands, Commands::One(Command::Create(create)), key).await? {
         Outcome::Created { record, receipt } => Ok(HttpResponse::Created()
             .insert_header((WRITE_RECEIPT, receipt.encode()))
             .insert_header((header::LOCATION, format!("/parking-slots/{}", record.slot.uuid)))
@@ -66,7 +64,6 @@ pub async fn create_all(
     request: HttpRequest,
     payload: web::Payload,
     commands: web::Data<CommandQueue>,
-    gate: web::Data<Gate>,
 ) -> Result<HttpResponse, Problem> {
     Parameters::parse(request.query_string())?.finish()?;
     let key = GivenKey::of(&request)?;
@@ -76,7 +73,7 @@ pub async fn create_all(
     let creates = items.into_iter().filter_map(|fields| create_from(fields, &mut faults)).collect();
     faults.check()?;
     let key = key.map(|key| key.on(&request, &body));
-    match carry_out(&request, &commands, &gate, Commands::CreateAll(creates), key).await? {
+    match carry_out(&request, &commands, Commands::CreateAll(creates), key).await? {
         Outcome::AllCreated { records, receipt } => {
             let receipt = receipt.encode();
             Ok(HttpResponse::Created()
@@ -110,7 +107,6 @@ pub async fn change(
     payload: web::Payload,
     uuid: web::Path<String>,
     commands: web::Data<CommandQueue>,
-    gate: web::Data<Gate>,
 ) -> Result<HttpResponse, Problem> {
     let uuid = slot_uuid(&uuid)?;
     Parameters::parse(request.query_string())?.finish()?;
@@ -124,7 +120,7 @@ pub async fn change(
     faults.check()?;
     let change = ChangeSlot { uuid, precondition, name, status };
     let key = key.map(|key| key.on(&request, &body));
-    match carry_out(&request, &commands, &gate, Commands::One(Command::Change(change)), key).await? {
+    match carry_out(&request, &commands, Commands::One(Command::Change(change)), key).await? {
         Outcome::Updated { record, receipt } => Ok(HttpResponse::Ok()
             .insert_header((WRITE_RECEIPT, receipt.encode()))
             .insert_header((header::ETAG, etag(record.slot.version)))
@@ -141,7 +137,6 @@ pub async fn delete(
     request: HttpRequest,
     uuid: web::Path<String>,
     commands: web::Data<CommandQueue>,
-    gate: web::Data<Gate>,
 ) -> Result<HttpResponse, Problem> {
     let uuid = slot_uuid(&uuid)?;
     Parameters::parse(request.query_string())?.finish()?;
@@ -149,7 +144,7 @@ pub async fn delete(
     // A body has no meaning here, and is not read.
     let key = GivenKey::of(&request)?.map(|key| key.on(&request, &[]));
     let delete = DeleteSlot { uuid, precondition };
-    match carry_out(&request, &commands, &gate, Commands::One(Command::Delete(delete)), key).await? {
+    match carry_out(&request, &commands, Commands::One(Command::Delete(delete)), key).await? {
         Outcome::Deleted { receipt, .. } => {
             Ok(HttpResponse::NoContent().insert_header((WRITE_RECEIPT, receipt.encode())).finish())
         }
@@ -160,7 +155,6 @@ pub async fn delete(
 async fn carry_out(
     request: &HttpRequest,
     commands: &CommandQueue,
-    gate: &Gate,
     asked: Commands,
     key: Option<IdempotencyKey>,
 ) -> Result<Outcome, Problem> {
@@ -171,7 +165,6 @@ async fn carry_out(
     if replayed {
         request.extensions_mut().insert(Replayed);
     }
-    gate.log().note(outcome.receipt());
     Ok(outcome)
 }
 

@@ -20,7 +20,7 @@ use clap::{Parser, Subcommand};
 use shared::{
     postgres::migration::{MigrateError, migrate},
     process::{
-        probe,
+        probe, runtime,
         settings::{self, LevelFilter},
         shutdown, telemetry,
     },
@@ -29,7 +29,7 @@ use shared::{
 use self::{
     dead_letters::DeadLetters,
     exit::{CliError, EXIT_STATUSES},
-    output::{print_message, print_text},
+    output::print_text,
     rebuild::{RebuildArguments, rebuild},
 };
 use crate::{projection, settings::Settings, startup::Application};
@@ -83,7 +83,7 @@ impl Cli {
         match self.carry_out().await {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => {
-                print_message(&error.to_string());
+                runtime::complain(&format!("event-consumer: {error}"));
                 ExitCode::from(error.exit_code())
             }
         }

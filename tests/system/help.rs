@@ -40,17 +40,23 @@ fn every_help() -> Result<Vec<(String, String)>> {
     Ok(found)
 }
 
-/// The paragraphs of a help: a command's own, and one for each of its arguments.
+/// The paragraphs of a help: a command's own, one for each command in it, and one for each argument.
 fn paragraphs(help: &str) -> Vec<String> {
-    let is_prose = |line: &&str| {
-        let line = line.trim_start();
-        !line.is_empty() && !line.starts_with(['-', '<', '[']) && !line.ends_with(':')
-    };
-    let paragraph = |block: &str| {
-        let lines: Vec<_> = block.lines().filter(is_prose).map(str::trim).collect();
-        lines.join(" ")
-    };
-    help.split("\n\n").map(paragraph).filter(|paragraph| !paragraph.is_empty()).collect()
+    let (mut paragraphs, mut is_list) = (vec![String::new()], false);
+    for line in help.lines().filter(|line| !line.starts_with("Usage:")) {
+        let text = line.trim();
+        if text.is_empty() || text.ends_with(':') {
+            is_list = text == "Commands:";
+            paragraphs.push(String::new());
+        } else if is_list || text.starts_with(['-', '<', '[']) {
+            // What it is stands behind its name, or on the lines below.
+            paragraphs.push(text.split_once("  ").unwrap_or_default().1.trim().to_owned());
+        } else if let Some(paragraph) = paragraphs.last_mut() {
+            *paragraph = format!("{paragraph} {text}");
+        }
+    }
+    paragraphs.retain(|paragraph| !paragraph.is_empty());
+    paragraphs
 }
 
 #[test]

@@ -10,7 +10,7 @@ use std::{
 use anyhow::Context;
 use serde_json::json;
 
-use super::HEADER;
+use super::rows::HEADER;
 use crate::{
     cli::{
         exit::CliError,
@@ -25,7 +25,7 @@ use crate::{
 type Rows = csv::Writer<BufWriter<Box<dyn Write>>>;
 
 /// Writes all slots to a file; `-` is standard output. Lines end with LF; quotes stand only where a value needs them.
-pub(in crate::cli) async fn export(settings: &Settings, file: &Path, json: bool) -> Result<(), CliError> {
+pub(crate) async fn export(settings: &Settings, file: &Path, json: bool) -> Result<(), CliError> {
     let to_stdout = file == Path::new("-");
     if json && to_stdout {
         return Err(CliError::Usage("--json needs a FILE: the rows themselves go to standard output"));

@@ -23,7 +23,7 @@ use crate::{
 };
 
 /// Creates a slot for each row behind the first `skip`, [`CREATES_MAX`] rows a transaction.
-pub(in crate::cli) async fn import(
+pub(crate) async fn import(
     settings: &Settings,
     file: &Path,
     skip: usize,

@@ -11,5 +11,3 @@ mod import;
 mod export;
 
 pub(super) use self::{export::export, import::import};
-
-const HEADER: [&str; 2] = ["name", "status"];

@@ -9,8 +9,9 @@ use std::{
 use anyhow::Context;
 use shared::slot::{SlotName, SlotStatus};
 
-use super::HEADER;
 use crate::cli::exit::CliError;
+
+pub(super) const HEADER: [&str; 2] = ["name", "status"];
 
 /// What some programs put in front of UTF-8.
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";

@@ -11,7 +11,7 @@
 //! | `verify` | differences between log, write model and replica, and their repair |
 //! | `operate` | serve, replay, migrate, healthcheck, settings |
 //!
-//! Data goes to standard output, all else to standard error. [`EXIT_STATUSES`] lists the exit statuses.
+//! Data goes to standard output, all else to standard error. `exit::EXIT_STATUSES` lists the exit statuses.
 
 mod exit;
 mod output;

@@ -7,7 +7,7 @@
 //! | `dead_letters` | list, show, retry, discard |
 //! | `rebuild` | rebuild |
 //!
-//! Data goes to standard output, all else to standard error. [`EXIT_STATUSES`] lists the exit statuses.
+//! Data goes to standard output, all else to standard error. `exit::EXIT_STATUSES` lists the exit statuses.
 
 mod exit;
 mod output;

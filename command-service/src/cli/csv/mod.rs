@@ -2,9 +2,9 @@
 //!
 //! | module | holds |
 //! |---|---|
-//! | [`rows`] | the rows of a file, checked as a whole |
-//! | [`import`] | rows into the register |
-//! | [`export`] | the replica's slots into a file |
+//! | `rows` | the rows of a file, checked as a whole |
+//! | `import` | rows into the register |
+//! | `export` | the replica's slots into a file |
 
 mod rows;
 mod import;

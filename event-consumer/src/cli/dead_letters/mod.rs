@@ -2,9 +2,9 @@
 //!
 //! | module | holds |
 //! |---|---|
-//! | [`look`] | list, show |
-//! | [`settle`] | retry, discard |
-//! | [`printable`] | text of a message, made safe for a terminal |
+//! | `look` | list, show |
+//! | `settle` | retry, discard |
+//! | `printable` | text of a message, made safe for a terminal |
 
 mod printable;
 mod look;

@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, time::Duration};
 
-use actix_web::{App, HttpServer, dev::Server, middleware::from_fn, web};
+use actix_web::{App, dev::Server, middleware::from_fn, web};
 use anyhow::Context;
 use shared::process::{dependency_state::Dependency, tasks::Tasks};
 use tokio_util::sync::CancellationToken;
@@ -14,7 +14,7 @@ use crate::{
         waiting::Waiting,
         watch::{self, Listeners},
     },
-    http::{envelope, probes::Dependencies, routes},
+    http::{envelope, probes::Dependencies, routes, server},
     primary::{connection::Primary, log_end::LogEndHandle},
     queries::replica::Replica,
     relay::{Relay, replay::Replay},
@@ -143,7 +143,7 @@ fn listen(
     served: Served,
     shutdown: &CancellationToken,
 ) -> anyhow::Result<(Server, SocketAddr)> {
-    let server = HttpServer::new(move || {
+    let app = move || {
         let Served { commands, replica, gate, dependencies } = served.clone();
         App::new()
             .wrap(from_fn(envelope::wrap))
@@ -152,15 +152,7 @@ fn listen(
             .app_data(web::Data::new(gate))
             .app_data(web::Data::new(dependencies))
             .configure(routes::configure)
-    })
-    // A client that closes its side has gone away: nobody waits for it any longer.
-    .h1_allow_half_closed(false)
-    .workers(settings.workers)
-    .shutdown_timeout(DRAIN_SECS)
-    .disable_signals()
-    .shutdown_signal(shutdown.clone().cancelled_owned())
-    .bind((settings.bind, settings.port))
-    .with_context(|| format!("cannot listen on port {}", settings.port))?;
-    let address = server.addrs().first().copied().context("no address is listened on")?;
-    Ok((server.run(), address))
+    };
+    server::listen(settings, DRAIN_SECS, app, shutdown)
+        .with_context(|| format!("cannot listen on port {}", settings.port))
 }

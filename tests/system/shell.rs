@@ -232,13 +232,15 @@ fn what_the_register_refuses_ends_with_status_1() -> Result<()> {
 fn what_cannot_be_understood_ends_with_status_2() -> Result<()> {
     with_pair(async |pair| {
         let long = "x".repeat(201);
-        let cases: [&[&str]; 20] = [
+        let cases: [&[&str]; 22] = [
             &["create"],
             &["create-parking-slot"],
             &["create-parking-slot", "--name", ""],
             &["create-parking-slot", "--name", " "],
             &["create-parking-slot", "--name", &long],
             &["create-parking-slot", "--name", "a\tb"],
+            &["create-parking-slot", "--name", "\u{200b}"],
+            &["create-parking-slot", "--name", "a\u{202e}b"],
             &["create-parking-slot", "--name", "x", "--status", "gone"],
             &["create-parking-slot", "--name", "x", "--name", "y"],
             &["parking-slot-list", "--limit", "-1"],

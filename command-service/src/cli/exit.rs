@@ -3,7 +3,7 @@
 use shared::process::{cause::cause, settings::SettingError};
 use uuid::Uuid;
 
-use crate::{commands::Refusal, freshness::gate::Unmet, queries::replica::ReadError};
+use crate::{commands::Refusal, freshness::unmet::Unmet, queries::replica::ReadError};
 
 /// The exit statuses, as the help shows them.
 pub(super) const EXIT_STATUSES: &str = "\

@@ -124,7 +124,7 @@ pub(super) async fn when_visible(
         ..Demand::default()
     };
     let query = async |handed_back: &HandedBack| replica.slot(uuid, handed_back).await;
-    let fresh = gate.read(&demand, Instant::now(), query).await;
+    let fresh = gate.read(&demand, Instant::now(), std::future::pending(), query).await;
     drop(tasks);
     let Fresh { read, freshness, .. } = fresh?;
     match freshness {

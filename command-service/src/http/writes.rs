@@ -3,16 +3,18 @@
 use actix_web::{HttpMessage, HttpRequest, HttpResponse, http::header, web};
 use serde::Serialize;
 use shared::slot::{ChangeSlot, Command, CreateSlot, DeleteSlot, SlotStatus};
+use tracing::Span;
 use uuid::Uuid;
 
 use super::{
     body::{BATCH_BODY_MAX_BYTES, BODY_MAX_BYTES, body},
+    client_stream::given_up,
     fields::{Faults, Fields},
     headers::WRITE_RECEIPT,
     idempotency::GivenKey,
     labels::{Replayed, Timing},
     parameters::{Parameters, slot_uuid},
-    preconditions::{etag, if_match},
+    preconditions::{etag, if_match, no_if_match},
     problem::Problem,
     problem_types::ProblemType,
     trace_context::traceparent,
@@ -38,6 +40,7 @@ pub async fn create(
     commands: web::Data<CommandQueue>,
 ) -> Result<HttpResponse, Problem> {
     Parameters::parse(request.query_string())?.finish()?;
+    no_if_match(&request)?;
     let key = GivenKey::of(&request)?;
     let body = body(&request, payload, &[JSON], BODY_MAX_BYTES).await?;
     let fields = Fields::parse(&body)?;
@@ -66,6 +69,7 @@ pub async fn create_all(
     commands: web::Data<CommandQueue>,
 ) -> Result<HttpResponse, Problem> {
     Parameters::parse(request.query_string())?.finish()?;
+    no_if_match(&request)?;
     let key = GivenKey::of(&request)?;
     let body = body(&request, payload, &[JSON], BATCH_BODY_MAX_BYTES).await?;
     let mut faults = Faults::default();
@@ -158,8 +162,8 @@ async fn carry_out(
     asked: Commands,
     key: Option<IdempotencyKey>,
 ) -> Result<Outcome, Problem> {
-    let ask = Submission { request: asked, key, traceparent: traceparent(request) };
-    let Executed { answer, queued, committing } = commands.execute(ask).await;
+    let ask = Submission { request: asked, key, traceparent: traceparent(request), span: Span::current() };
+    let Executed { answer, queued, committing } = commands.execute_until(ask, given_up(request)).await;
     request.extensions_mut().insert(Timing([("queue", queued), ("commit", committing)]));
     let Done { outcome, replayed } = answer?;
     if replayed {

@@ -25,6 +25,8 @@ mod answers;
 mod paging;
 mod exchange;
 mod shell;
+mod causes;
+mod help;
 mod commit;
 mod outcome;
 mod idempotency;

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use deadpool_postgres::{Connect, Manager, ManagerConfig, Object, Pool, RecyclingMethod};
+use deadpool_postgres::{Connect, Manager, ManagerConfig, Object, Pool, PoolError, RecyclingMethod};
 use futures_util::future::BoxFuture;
 use shared::{
-    postgres::{CONNECT_DEADLINE, DatabaseUrl, Fault, SessionKind},
+    postgres::{CONNECT_DEADLINE, ConnectError, DatabaseUrl, Fault, SessionKind},
     process::dependency_state::Dependency,
     slot::Slot,
 };
@@ -136,7 +136,10 @@ impl Replica {
     }
 
     async fn connection(&self) -> Result<deadpool_postgres::Client, ReadError> {
-        self.pool.get().await.map_err(|error| ReadError::Down(error.into()))
+        self.pool.get().await.map_err(|error| match error {
+            PoolError::Timeout(_) => ReadError::Down(ConnectError::Deadline.into()),
+            error => ReadError::Down(error.into()),
+        })
     }
 }
 

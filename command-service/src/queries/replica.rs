@@ -6,6 +6,7 @@ use deadpool_postgres::{Connect, Manager, ManagerConfig, Object, Pool, PoolError
 use futures_util::future::BoxFuture;
 use shared::{
     postgres::{CONNECT_DEADLINE, ConnectError, DatabaseUrl, Fault, SessionKind},
+    process::cause::chain,
     process::dependency_state::Dependency,
     slot::Slot,
 };
@@ -159,10 +160,7 @@ impl Connect for ConnectOnMain {
             let (client, connection) = config.connect(NoTls).await?;
             let driver = tokio::spawn(async move {
                 if let Err(error) = connection.await {
-                    tracing::debug!(
-                        error = &error as &dyn std::error::Error,
-                        "connection to the replica ended"
-                    );
+                    tracing::debug!(error = chain(&error), "connection to the replica ended");
                 }
             });
             Ok((client, driver))

@@ -1,6 +1,6 @@
-//! Causes in words, for the line in which a command ends.
+//! Causes in words, for log lines and for the line in which a command ends.
 
-use std::error::Error;
+use std::{error::Error, iter::successors};
 
 use tokio::time::error::Elapsed;
 use tokio_postgres::error::DbError;
@@ -23,6 +23,17 @@ pub fn cause(error: &(dyn Error + 'static)) -> String {
     let by_server = innermost.downcast_ref::<DbError>().map(DbError::message);
     let said = by_server.or_else(|| said_by_broker(innermost)).map(str::to_owned);
     in_one_line(&said.unwrap_or_else(|| innermost.to_string()))
+}
+
+/// What every error of a chain says, from the outermost to the innermost, in one line. For logs: their JSON form shows the
+/// outermost only.
+#[must_use]
+pub fn chain(error: &(dyn Error + 'static)) -> String {
+    let errors = successors(Some(error), |error| -> Option<&(dyn Error + 'static)> { (*error).source() });
+    let mut said: Vec<String> = errors.map(|error| in_one_line(&error.to_string())).collect();
+    // A transparent error says what its source says.
+    said.dedup();
+    said.join(": ")
 }
 
 fn in_one_line(text: &str) -> String {
@@ -49,6 +60,22 @@ mod tests {
             assert_eq!(cause(&*error), expected, "{error:?}");
         }
     }
+
+    #[test]
+    fn a_chain_names_each_error_once() {
+        let refused = io::Error::from_raw_os_error(111);
+        let error = Outer(Transparent(refused));
+
+        assert_eq!(chain(&error), "the primary cannot write now: Connection refused (os error 111)");
+    }
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("the primary cannot write now")]
+    struct Outer(#[source] Transparent);
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("{0}")]
+    struct Transparent(#[source] io::Error);
 
     #[tokio::test]
     async fn a_deadline_is_said_in_words() {

@@ -10,7 +10,7 @@ use std::{
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::cause::cause;
+use super::cause::{cause, chain};
 use crate::time;
 
 /// When a caller may try again after a dependency was down or too much was waiting, in seconds. Dependencies are looked for about
@@ -108,7 +108,7 @@ impl Dependency {
     pub fn down(&self, detail: &'static str, cause: &(dyn std::error::Error + 'static)) {
         self.note_reason(detail, cause);
         if self.set(DependencyState::Down, Some(detail.into())) {
-            tracing::warn!(dependency = self.name, detail, cause, "dependency is down");
+            tracing::warn!(dependency = self.name, detail, cause = chain(cause), "dependency is down");
         }
     }
 

@@ -40,6 +40,7 @@ mod freshness;
 mod crashes;
 mod background_tasks;
 mod request_log;
+mod signals;
 mod outages;
 mod bounds;
 mod stopped_servers;

@@ -19,7 +19,7 @@ use crate::{
     primary::{connection::Primary, log_end::LogEndHandle},
     queries::replica::Replica,
     relay::{Relay, replay::Replay},
-    settings::{HttpSettings, Settings},
+    settings::Settings,
     write_model::{committer::Committer, forget, wake::CommitSignal},
 };
 
@@ -47,8 +47,10 @@ impl Application {
     pub fn build(settings: &Settings, shutdown: &CancellationToken) -> anyhow::Result<Self> {
         let dependencies = Dependencies::new(shutdown.clone());
         let committed = CommitSignal::default();
-        let (commands, submissions) =
-            CommandQueue::channel(settings.commit_queue_limit, settings.command_deadline);
+        let (commands, submissions) = CommandQueue::channel(
+            settings.commit_queue_limit,
+            Duration::from_millis(settings.command_deadline_ms),
+        );
         let primary = settings.primary();
         let committer =
             Committer::new(primary.clone(), dependencies.primary.clone(), submissions, committed.clone());
@@ -57,7 +59,7 @@ impl Application {
         let gate =
             open_gate(settings, &primary, &dependencies.replica, &tasks, &stop_tasks, shutdown.clone());
         let (server, address) = listen(
-            &settings.http,
+            settings,
             Served { commands, replica, gate, dependencies: dependencies.clone() },
             shutdown,
         )?;
@@ -133,7 +135,7 @@ struct Served {
 }
 
 fn listen(
-    settings: &HttpSettings,
+    settings: &Settings,
     served: Served,
     shutdown: &CancellationToken,
 ) -> anyhow::Result<(Server, SocketAddr)> {
@@ -149,7 +151,8 @@ fn listen(
     })
     // A client that closes its side has gone away: nobody waits for it any longer.
     .h1_allow_half_closed(false)
-    .workers(settings.workers)
+    .keep_alive(Duration::from_secs(settings.keep_alive_s))
+    .workers(settings.http_workers)
     .shutdown_timeout(DRAIN_SECS)
     .disable_signals()
     .shutdown_signal(shutdown.clone().cancelled_owned())

@@ -1,5 +1,7 @@
 //! Create, update, delete.
 
+use std::time::Duration;
+
 use serde_json::json;
 use shared::{
     process::dependency_state::Dependency,
@@ -29,8 +31,10 @@ pub(super) struct WriteSide {
 impl WriteSide {
     /// Starts a committer; the primary is reached when the first request comes.
     pub(super) fn start(settings: &Settings) -> Self {
-        let (commands, submissions) =
-            CommandQueue::channel(settings.commit_queue_limit, settings.command_deadline);
+        let (commands, submissions) = CommandQueue::channel(
+            settings.commit_queue_limit,
+            Duration::from_millis(settings.command_deadline_ms),
+        );
         let dependency = Dependency::new("primary");
         let committer = Committer::new(settings.primary(), dependency, submissions, CommitSignal::default());
         Self { commands, committer: tokio::spawn(committer.run()) }

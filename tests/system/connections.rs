@@ -16,6 +16,9 @@ const IDLE: Duration = Duration::from_secs(6);
 /// How long an answer may take, and a connection that is due to close.
 const DEADLINE: Duration = Duration::from_secs(10);
 
+/// How long the service may take to end: less than it grants to requests that are under way.
+const END: Duration = Duration::from_secs(5);
+
 async fn connect(pair: &Pair) -> Result<TcpStream> {
     let address = pair.command_service().address().get();
     let host = address.strip_prefix("http://").context("no address")?.to_owned();
@@ -58,6 +61,19 @@ fn a_connection_that_is_idle_for_longer_than_the_setting_is_closed() -> Result<(
         let ended = timeout(DEADLINE, stream.read(&mut [0])).await??;
 
         ensure!(ended == 0, "the service spoke without being asked");
+        Ok(())
+    })
+}
+
+#[test]
+fn an_idle_connection_does_not_hold_up_the_end_of_the_service() -> Result<()> {
+    with_pair(async |pair| {
+        let mut stream = connect(pair).await?;
+        ask(&mut stream).await?;
+
+        let status = timeout(END, pair.command_service().stop()).await.context("it still runs")??;
+
+        ensure!(status.success(), "{status}");
         Ok(())
     })
 }

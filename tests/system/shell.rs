@@ -227,13 +227,15 @@ fn what_the_register_refuses_ends_with_status_1() -> Result<()> {
 fn what_cannot_be_understood_ends_with_status_2() -> Result<()> {
     with_pair(async |pair| {
         let long = "x".repeat(201);
-        let cases: [&[&str]; 17] = [
+        let cases: [&[&str]; 19] = [
             &["create"],
             &["create-parking-slot"],
             &["create-parking-slot", "--name", ""],
             &["create-parking-slot", "--name", " "],
             &["create-parking-slot", "--name", &long],
             &["create-parking-slot", "--name", "a\tb"],
+            &["create-parking-slot", "--name", "\u{200b}"],
+            &["create-parking-slot", "--name", "a\u{202e}b"],
             &["create-parking-slot", "--name", "x", "--status", "gone"],
             &["create-parking-slot", "--name", "x", "--name", "y"],
             &["parking-slot-list", "--limit", "-1"],
@@ -268,7 +270,7 @@ fn what_cannot_be_understood_ends_with_status_2() -> Result<()> {
 }
 
 #[test]
-fn a_part_that_is_away_ends_with_status_3() -> Result<()> {
+fn a_part_that_is_down_ends_with_status_3() -> Result<()> {
     with_pair(async |pair| {
         let uuid = pair.client().created("Slot 1").await?.uuid.to_string();
         assert_level(pair).await?;

@@ -3,7 +3,7 @@
 use shared::process::settings::SettingError;
 use uuid::Uuid;
 
-use crate::{commands::Refusal, freshness::gate::Unmet, queries::replica::ReadError};
+use crate::{commands::Refusal, freshness::unmet::Unmet, queries::replica::ReadError};
 
 /// Why a command ended without having done its work.
 #[derive(Debug, thiserror::Error)]

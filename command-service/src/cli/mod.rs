@@ -26,6 +26,7 @@ use std::{path::PathBuf, process::ExitCode, time::Duration};
 
 use clap::Parser;
 use shared::process::{
+    runtime,
     settings::{self, LOG_LEVEL, LevelFilter, Service},
     telemetry,
 };
@@ -51,7 +52,7 @@ impl Cli {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) if error.is_end_of_reading() => ExitCode::SUCCESS,
             Err(error) => {
-                eprintln!("command-service: {error}");
+                runtime::complain(&format!("command-service: {error}"));
                 ExitCode::from(error.exit_code())
             }
         }

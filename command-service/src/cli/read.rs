@@ -3,9 +3,12 @@
 use std::time::Duration;
 
 use serde::Serialize;
-use shared::{process::dependency_state::Dependency, slot::SlotStatus};
+use shared::{
+    process::{dependency_state::Dependency, tasks::Tasks},
+    slot::SlotStatus,
+};
 use tokio::time::Instant;
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::{
@@ -15,7 +18,7 @@ use super::{
 use crate::{
     freshness::{
         demand::{Demand, WAIT_MS_MAX},
-        gate::Unmet,
+        unmet::Unmet,
     },
     queries::{
         cursor::Cursor,
@@ -104,19 +107,23 @@ pub(super) async fn when_visible(
     write: WriteReceipt,
 ) -> Result<Result<SlotRecord, Unmet>, CliError> {
     let (replica, dependency) = (replica(settings)?, Dependency::new("replica"));
-    let (tasks, stop_tasks) = (TaskTracker::new(), CancellationToken::new());
-    let gate =
-        open_gate(settings, &settings.primary(), &dependency, &tasks, &stop_tasks, stop_tasks.child_token());
+    let (mut tasks, stop_tasks) = (Tasks::default(), CancellationToken::new());
+    let gate = open_gate(
+        settings,
+        &settings.primary(),
+        &dependency,
+        &mut tasks,
+        &stop_tasks,
+        stop_tasks.child_token(),
+    );
     let demand = Demand {
         receipts: vec![Receipt::Write(write)],
         wait: Duration::from_millis(WAIT_MS_MAX),
         ..Demand::default()
     };
     let query = async |handed_back: &HandedBack| replica.slot(uuid, handed_back).await;
-    let fresh = gate.read(&demand, Instant::now(), query).await;
-    stop_tasks.cancel();
-    tasks.close();
-    tasks.wait().await;
+    let fresh = gate.read(&demand, Instant::now(), std::future::pending(), query).await;
+    drop(tasks);
     match fresh {
         Ok(fresh) => fresh.read.found.map(Ok).ok_or(CliError::NotFound),
         Err(unmet) => Ok(Err(unmet)),

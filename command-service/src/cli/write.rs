@@ -8,6 +8,7 @@ use shared::{
     slot::{ChangeSlot, Command, CreateSlot, DeleteSlot, Precondition, SlotName, SlotStatus, Version},
 };
 use tokio::task::JoinHandle;
+use tracing::Span;
 use uuid::Uuid;
 
 use super::{
@@ -42,7 +43,10 @@ impl WriteSide {
 
     /// Has one request carried out.
     pub(super) async fn execute(&self, request: Commands) -> Answer {
-        self.commands.execute(Submission { request, key: None, traceparent: None }).await.answer
+        self.commands
+            .execute(Submission { request, key: None, traceparent: None, span: Span::none() })
+            .await
+            .answer
     }
 
     /// Ends the committer.

@@ -1,7 +1,12 @@
-//! The gate: has a query run, judges by the snapshot of its rows whether the demand is met, waits if it is not.
+//! The gate: runs a query, compares the snapshot of its rows with the demand, and waits if the demand is not met.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    pin::{Pin, pin},
+    sync::Arc,
+    time::Duration,
+};
 
+use futures_util::{FutureExt, future::FusedFuture};
 use jiff::{SignedDuration, Timestamp};
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
@@ -12,6 +17,7 @@ use uuid::Uuid;
 
 use super::{
     demand::{Bounded, Demand, Lack, Need, OnTimeout, ReplicaLevel},
+    unmet::{Unmet, judge, reaches},
     waiting::Waiting,
 };
 use crate::{
@@ -50,45 +56,15 @@ pub struct Fresh<T> {
     pub waited: Duration,
 }
 
-/// Why a read has no answer.
-#[derive(Debug, thiserror::Error)]
-pub enum Unmet {
-    /// The replica is down, or refused.
-    #[error(transparent)]
-    Read(#[from] ReadError),
-    /// What was demanded needs a look at the primary, which is down.
-    #[error("the primary database is down")]
-    PrimaryDown,
-    /// A receipt names a position that the log has not reached.
-    #[error("a receipt lies beyond the end of the log")]
-    BeyondLog,
-    /// A receipt is of another epoch.
-    #[error("a receipt is of another epoch")]
-    ForeignReceipt,
-    /// A write of which a receipt was handed back was dead-lettered on the replica.
-    #[error("a write was dead-lettered")]
-    DeadLettered,
-    /// The demand was not met in time.
-    #[error("the replica is behind")]
-    Behind {
-        /// When it may be, judged by how far it is behind, in seconds.
-        retry_after_secs: u32,
-    },
-    /// Too many reads wait.
-    #[error("too many reads are waiting")]
-    TooMany,
-    /// The service is about to end.
-    #[error("the service is about to end")]
-    Stopping,
-}
-
-impl From<LogEndError> for Unmet {
-    fn from(error: LogEndError) -> Self {
-        match error {
-            LogEndError::Down => Self::PrimaryDown,
-            LogEndError::TooMany => Self::TooMany,
-        }
-    }
+/// What the replica said of itself, without a query.
+#[derive(Clone, Copy, Debug)]
+pub struct Heard {
+    /// When the replica was complete; `None` before it has once been.
+    pub as_of: Option<Timestamp>,
+    /// How long ago that was; not less than it truly was.
+    pub lag: Option<Duration>,
+    /// How long ago the replica said so.
+    pub ago: Duration,
 }
 
 /// The gate. Clones are the same.
@@ -105,7 +81,7 @@ struct WaitingRead {
     need: Need,
     /// Whether the log's end was looked at for the bounded demand.
     looked: bool,
-    /// Whether the receipts were held against another epoch that was met.
+    /// Whether the receipts were judged again since the replica showed another epoch.
     rejudged: bool,
     place: Option<OwnedSemaphorePermit>,
 }
@@ -124,7 +100,7 @@ impl Gate {
     }
 
     /// Runs `query` when the replica meets the demand, or when there is no more time. `arrived` is when the request
-    /// came.
+    /// came. `given_up` completes when the caller waits no longer: the read then ends as at its deadline.
     ///
     /// # Errors
     /// [`Unmet`], at the latest when the demand's time is up and a query has had its own.
@@ -132,6 +108,7 @@ impl Gate {
         &self,
         demand: &Demand,
         arrived: Instant,
+        given_up: impl Future<Output = ()>,
         query: impl AsyncFn(&HandedBack) -> Result<Read<T>, ReadError>,
     ) -> Result<Fresh<T>, Unmet> {
         let handed_back = HandedBack::of(&demand.receipts);
@@ -142,9 +119,10 @@ impl Gate {
         let need = self.need(demand, arrived).await?;
         let mut waiting_read = WaitingRead { need, looked: false, rejudged: false, place: None };
         let deadline = arrived + demand.wait;
+        let mut given_up = pin!(given_up.fuse());
         loop {
             let (pushed, seen) = self.waiting.newest();
-            let is_last_try = deadline <= Instant::now();
+            let is_last_try = deadline <= Instant::now() || given_up.is_terminated();
             // Somebody's write may have been dead-lettered before the rest arrives: only a query tells.
             let worth_a_query = is_last_try
                 || pushed.is_none_or(|it| it.last_dead_letter.is_some() && !handed_back.firsts.is_empty());
@@ -170,7 +148,7 @@ impl Gate {
             if waiting_read.may_learn(lack) {
                 self.learn(&mut waiting_read, demand, lack).await?;
             } else {
-                self.wait(&mut waiting_read, lack, seen, deadline).await?;
+                self.wait(&mut waiting_read, lack, seen, deadline, given_up.as_mut()).await?;
             }
         }
     }
@@ -182,7 +160,7 @@ impl Gate {
         let end = if demand.strong || doubtful { self.log.end().await } else { Err(LogEndError::Down) };
         match &end {
             Ok(end) => judge(&demand.receipts, end)?,
-            // Whether such a receipt is of a life that is over, or of one not heard of yet, only the primary can say.
+            // Only the primary can say whether its epoch is over, or not heard of yet.
             Err(away) if self.is_foreign(&demand.receipts) => return Err((*away).into()),
             Err(_) => {}
         }
@@ -229,7 +207,7 @@ impl Gate {
         Ok(())
     }
 
-    /// Takes a place among those who wait, unless the read has one.
+    /// Takes a place among the waiting reads, unless the read has one.
     fn enter(&self, waiting_read: &mut WaitingRead) -> Result<(), Unmet> {
         if waiting_read.place.is_none() {
             let place = Arc::clone(&self.places).try_acquire_owned().map_err(|_| Unmet::TooMany)?;
@@ -245,12 +223,14 @@ impl Gate {
         lack: Lack,
         seen: u64,
         deadline: Instant,
+        given_up: Pin<&mut impl FusedFuture<Output = ()>>,
     ) -> Result<(), Unmet> {
         self.enter(waiting_read)?;
         tokio::select! {
             () = self.shutdown.cancelled() => Err(Unmet::Stopping),
             () = self.waiting.until_supplied(lack, seen) => Ok(()),
             () = sleep_until(deadline) => Ok(()),
+            () = given_up => Ok(()),
         }
     }
 
@@ -259,20 +239,32 @@ impl Gate {
         match demand.on_timeout {
             OnTimeout::Stale => Ok(stale),
             OnTimeout::Fail => {
-                let secs = u32::try_from(stale.lag.unwrap_or_default().as_secs())
-                    .unwrap_or(u32::MAX)
-                    .saturating_add(1);
-                Err(Unmet::Behind { retry_after_secs: secs.min(RETRY_AFTER_SECS_MAX) })
+                let lag = stale.lag;
+                let secs =
+                    u32::try_from(lag.unwrap_or_default().as_secs()).unwrap_or(u32::MAX).saturating_add(1);
+                Err(Unmet::Behind { retry_after_secs: secs.min(RETRY_AFTER_SECS_MAX), lag })
             }
         }
     }
 
     fn fresh<T>(&self, read: Read<T>, freshness: Freshness, waited: Duration) -> Fresh<T> {
+        let lag = read.status.as_of.map(|as_of| self.lag(as_of));
+        Fresh { read, freshness, lag, waited }
+    }
+
+    /// How long ago this moment was, by the primary's clock; not less than it truly was.
+    fn lag(&self, as_of: Timestamp) -> Duration {
         // A service that has never reached the primary has no clock but its own.
         let now = self.log.clock().map_or_else(Timestamp::now, |clock| clock.latest_at(Instant::now()));
-        let lag =
-            read.status.as_of.map(|as_of| Duration::try_from(now.duration_since(as_of)).unwrap_or_default());
-        Fresh { read, freshness, lag, waited }
+        Duration::try_from(now.duration_since(as_of)).unwrap_or_default()
+    }
+
+    /// What the replica said of itself last; `None` while nobody hears it.
+    #[must_use]
+    pub fn heard(&self) -> Option<Heard> {
+        let (pushed, ago) = self.waiting.last_push()?;
+        let as_of = pushed.level().as_of;
+        Some(Heard { as_of, lag: as_of.map(|as_of| self.lag(as_of)), ago })
     }
 }
 
@@ -293,24 +285,6 @@ fn level(status: &ReplicaStatus) -> ReplicaLevel {
 
 fn is_another(known: Option<Uuid>, met: Option<Uuid>) -> bool {
     known.zip(met).is_some_and(|(known, met)| known != met)
-}
-
-/// Whether the log is known to reach the receipt's position.
-fn reaches(end: &LogEnd, receipt: &Receipt) -> bool {
-    receipt.epoch().is_none_or(|epoch| epoch == end.epoch && receipt.position() <= end.position)
-}
-
-/// Holds receipts against the log's end as it is now.
-fn judge(receipts: &[Receipt], end: &LogEnd) -> Result<(), Unmet> {
-    for receipt in receipts {
-        if receipt.epoch().is_some_and(|epoch| epoch != end.epoch) {
-            return Err(Unmet::ForeignReceipt);
-        }
-        if !reaches(end, receipt) {
-            return Err(Unmet::BeyondLog);
-        }
-    }
-    Ok(())
 }
 
 fn position_of(receipt: &Receipt) -> Option<LogEnd> {

@@ -3,8 +3,9 @@
 //! | module | holds |
 //! |---|---|
 //! | [`demand`] | what a read may demand, and whether a replica meets it |
-//! | [`waiting`] | who waits for what, woken by what the replica pushes |
+//! | [`waiting`] | the reads that wait, woken by what the replica pushes |
 //! | [`watch`] | whether the replica answers, and what it pushes |
+//! | [`unmet`] | why a read has no answer |
 //! | [`gate`] | the loop: reads, looks whether the demand is met, waits |
 //! | [`trace`] | what became of a write |
 //!
@@ -14,5 +15,6 @@
 pub mod demand;
 pub mod waiting;
 pub mod watch;
+pub mod unmet;
 pub mod gate;
 pub mod trace;

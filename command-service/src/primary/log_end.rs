@@ -95,6 +95,7 @@ struct KnownEnd {
 /// The way to ask. Clones are the same.
 #[derive(Clone, Debug)]
 pub struct LogEndHandle {
+    primary: Primary,
     questions: mpsc::Sender<Question>,
     known: Arc<Mutex<KnownEnd>>,
 }
@@ -119,7 +120,8 @@ impl LogEndHandle {
     pub fn channel(primary: Primary, limit: usize) -> (Self, LogEndReader) {
         let (sender, questions) = mpsc::channel(limit);
         let known = Arc::new(Mutex::new(KnownEnd::default()));
-        (Self { questions: sender, known: Arc::clone(&known) }, LogEndReader { primary, questions, known })
+        let handle = Self { primary: primary.clone(), questions: sender, known: Arc::clone(&known) };
+        (handle, LogEndReader { primary, questions, known })
     }
 
     /// Where the log ends, as the primary says after this was called.
@@ -150,10 +152,19 @@ impl LogEndHandle {
         timeout(LOG_END_DEADLINE, answer).await.ok().and_then(Result::ok).ok_or(LogEndError::Down)
     }
 
-    /// Where the log ended when this process last heard of it on the connection that it has; it may be longer now.
+    /// Where the log ended when this process last heard of it on the connection that it has, or has written it since; it
+    /// may be longer now.
     #[must_use]
     pub fn known_end(&self) -> Option<LogEnd> {
-        lock(&self.known).end
+        let end = lock(&self.known).end?;
+        match self.primary.seen() {
+            Some(seen) if seen.epoch == end.epoch => {
+                Some(LogEnd { position: end.position.max(seen.position), ..end })
+            }
+            // What is of another epoch shows that the end has to be asked for.
+            Some(_) => None,
+            None => Some(end),
+        }
     }
 
     /// The epoch when this process last heard of it.
@@ -166,16 +177,6 @@ impl LogEndHandle {
     #[must_use]
     pub fn clock(&self) -> Option<PrimaryClock> {
         lock(&self.known).clock
-    }
-
-    /// Takes note of a write of this process: the log does not end before it. What was forgotten is not known again
-    /// thereby, and what is of another epoch shows that it must be asked for.
-    pub fn note(&self, write: &WriteReceipt) {
-        let mut known = lock(&self.known);
-        known.end = known.end.filter(|end| end.epoch == write.epoch);
-        if let Some(end) = &mut known.end {
-            end.position = end.position.max(write.last.get());
-        }
     }
 }
 

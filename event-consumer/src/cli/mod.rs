@@ -20,7 +20,7 @@ use clap::{Parser, Subcommand};
 use shared::{
     postgres::migration::{MigrateError, migrate},
     process::{
-        probe,
+        probe, runtime,
         settings::{self, Effective, LOG_LEVEL, LevelFilter, Service},
         shutdown, telemetry,
     },
@@ -83,7 +83,7 @@ impl Cli {
         match self.carry_out().await {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => {
-                eprintln!("event-consumer: {error}");
+                runtime::complain(&format!("event-consumer: {error}"));
                 ExitCode::from(error.exit_code())
             }
         }

@@ -93,6 +93,7 @@ async fn apply_separately(replica: &mut ReplicaSession, batch: &Batch<'_>) -> Re
                 let position = culprit.event.position.get();
                 tracing::warn!(
                     event.position = position,
+                    trace_id = culprit.event.trace_id(),
                     error = &error as &dyn std::error::Error,
                     "event dead-lettered"
                 );

@@ -255,8 +255,8 @@ impl Subscription {
             if let Some(session) = replica {
                 match apply_batch(session, batch).await {
                     Ok(Applied { applied_through, dead_lettered }) => {
-                        let events = batch.events.len();
-                        tracing::debug!(events, applied_through, dead_lettered, "batch applied");
+                        let (events, traces) = (batch.events.len(), batch.traces());
+                        tracing::debug!(events, applied_through, dead_lettered, traces, "batch applied");
                         self.replica_dependency.up();
                         if !batch.events.is_empty() {
                             self.epoch_dependency.up();

@@ -8,6 +8,7 @@
 //! | [`probe`] | asks a service how it is |
 //! | [`backoff`] | the pauses between two attempts to reach a dependency |
 //! | [`runtime`] | the runtime on which connections live |
+//! | [`tasks`] | background tasks that are watched |
 //! | [`shutdown`] | the end, asked for by a signal |
 
 pub mod settings;
@@ -16,4 +17,5 @@ pub mod dependency_state;
 pub mod probe;
 pub mod backoff;
 pub mod runtime;
+pub mod tasks;
 pub mod shutdown;

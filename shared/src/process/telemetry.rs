@@ -1,7 +1,14 @@
 //! Logs on standard error.
+//!
+//! A thread of its own writes them, so that a reader of standard error that is slow, paused or gone holds up nothing:
+//! lines that cannot be written are dropped.
 
-use std::io::{self, IsTerminal};
+use std::{
+    io::{self, IsTerminal},
+    sync::{Mutex, PoisonError},
+};
 
+use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::{EnvFilter, filter::LevelFilter, fmt};
 
 use super::settings::LogFormat;
@@ -16,20 +23,40 @@ const HELD_AT_INFO: [&str; 6] = [
     "refinery_core=warn",
 ];
 
-/// Starts logging in this format and at this level. To be called once, first thing in `main`.
+/// How many lines wait to be written; one more is dropped.
+const WAITING_MAX_LINES: usize = 8192;
+
+/// Writes what still waits when it is dropped, for about a second at most.
+static WRITER: Mutex<Option<WorkerGuard>> = Mutex::new(None);
+
+/// Starts logging in this format and at this level. A process that logs already, because it embeds a service, keeps its
+/// own way.
 pub fn init(format: LogFormat, level: LevelFilter) {
     let mut filter = EnvFilter::new(level.to_string());
     let held = HELD_AT_INFO.iter().filter(|_| level > LevelFilter::INFO);
     for directive in held.filter_map(|directive| directive.parse().ok()) {
         filter = filter.add_directive(directive);
     }
+    let (writer, guard) = NonBlockingBuilder::default()
+        .lossy(true)
+        .buffered_lines_limit(WAITING_MAX_LINES)
+        .thread_name("log")
+        .finish(io::stderr());
+    *WRITER.lock().unwrap_or_else(PoisonError::into_inner) = Some(guard);
     let logs = fmt()
-        .with_writer(io::stderr)
+        .with_writer(writer)
         .with_env_filter(filter)
         .with_target(false)
-        .with_ansi(io::stderr().is_terminal());
-    match format {
-        LogFormat::Text => logs.init(),
-        LogFormat::Json => logs.json().flatten_event(true).init(),
-    }
+        .with_ansi(io::stderr().is_terminal())
+        // The complaint would go to standard error too, and panic when that is gone.
+        .log_internal_errors(false);
+    let _ = match format {
+        LogFormat::Text => logs.try_init(),
+        LogFormat::Json => logs.json().flatten_event(true).with_span_list(false).try_init(),
+    };
+}
+
+/// Writes the lines that still wait, for about a second at most. To be called before the process ends.
+pub fn finish() {
+    drop(WRITER.lock().unwrap_or_else(PoisonError::into_inner).take());
 }

@@ -1,5 +1,5 @@
-//! A connection to RabbitMQ. lapin's own recovery is not used: whoever works on a connection drops it on any
-//! error and comes back here, so that there is one way back from everything.
+//! A connection to RabbitMQ. lapin's own recovery is not used: a step drops its connection on any error and opens
+//! another one here, so that there is one way back from everything.
 
 pub mod topology;
 

@@ -27,6 +27,8 @@ mod connections;
 mod paging;
 mod exchange;
 mod shell;
+mod causes;
+mod help;
 mod commit;
 mod outcome;
 mod idempotency;

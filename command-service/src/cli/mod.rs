@@ -3,15 +3,15 @@
 //! | module | holds |
 //! |---|---|
 //! | `exit` | how a command ends |
-//! | `output` | data on standard output |
+//! | `output` | data on standard output, messages on standard error |
 //! | `arguments` | the commands and their arguments |
 //! | `write` | create, update, delete |
 //! | `read` | list, details |
 //! | `csv` | import and export of CSV |
-//! | `verify` | is the copy right, and make it so |
+//! | `verify` | differences between log, write model and replica, and their repair |
 //! | `operate` | serve, replay, migrate, healthcheck, settings |
 //!
-//! Data goes to standard output, all else to standard error. Exit status: 0 done, 1 refused, 2 usage, 3 a dependency is down.
+//! Data goes to standard output, all else to standard error. `exit::EXIT_STATUSES` lists the exit statuses.
 
 mod exit;
 mod output;
@@ -31,14 +31,17 @@ use shared::process::{
     telemetry,
 };
 
-use self::{arguments::Subcommands, exit::CliError};
+use self::{
+    arguments::Subcommands,
+    exit::{CliError, EXIT_STATUSES},
+};
 use crate::settings::Settings;
 
-/// A register of parking slots: takes commands, relays events, answers reads.
+/// A register of parking slots: takes commands, relays events, answers reads
 #[derive(Debug, Parser)]
-#[command(name = "command-service", version)]
+#[command(name = "command-service", version, after_help = EXIT_STATUSES)]
 pub struct Cli {
-    /// A TOML file with settings; the environment overrides it
+    /// Read settings from this TOML file; variables of the environment override it [default: none]
     #[arg(long, global = true, value_name = "FILE")]
     config: Option<PathBuf>,
     #[command(subcommand)]
@@ -46,7 +49,7 @@ pub struct Cli {
 }
 
 impl Cli {
-    /// Carries the command out; what goes wrong is one line on standard error and the exit status.
+    /// Carries the command out. A failure is one line on standard error and the exit status.
     pub async fn run(self) -> ExitCode {
         match self.carry_out().await {
             Ok(()) => ExitCode::SUCCESS,

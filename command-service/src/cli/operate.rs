@@ -39,7 +39,7 @@ pub(super) async fn migrate_primary(
 ) -> Result<(), CliError> {
     let applied =
         migrate(&settings.primary, write_model::migrations()).await.map_err(|error| match error {
-            MigrateError::Connect(_) => CliError::Down("the primary"),
+            MigrateError::Connect(_) => CliError::down("the primary", &error),
             MigrateError::Start(_) | MigrateError::Failed(_) => CliError::Other(error.into()),
         })?;
     let epoch = if new_epoch { Some(renew_epoch(settings).await?) } else { None };
@@ -62,7 +62,7 @@ pub(super) async fn migrate_primary(
 async fn renew_epoch(settings: &Settings) -> Result<Uuid, CliError> {
     give_new_epoch(&settings.primary).await.map_err(|error| match error {
         PrimaryOpenError::Connect(_) | PrimaryOpenError::Lost(_) | PrimaryOpenError::Deadline => {
-            CliError::Down("the primary")
+            CliError::down("the primary", &error)
         }
         PrimaryOpenError::Schema(_) | PrimaryOpenError::Standby => CliError::Other(error.into()),
     })
@@ -75,18 +75,21 @@ pub(super) async fn replay(
     to: Option<Position>,
     json: bool,
 ) -> Result<(), CliError> {
+    if to.is_some_and(|to| to < from) {
+        return Err(CliError::Usage("--to must not be less than --from"));
+    }
     let sending = async {
         let replayer = Replayer::open(&settings.primary(), &settings.broker).await?;
         replay_range(&replayer, replica, from, to).await
     };
     let events = sending.await.map_err(|error| match error {
         ReplayError::Log(LogError::Open(PrimaryOpenError::Connect(_) | PrimaryOpenError::Deadline)) => {
-            CliError::Down("the primary")
+            CliError::down("the primary", &error)
         }
         ReplayError::Publish(PublishError::Unroutable) => {
             CliError::BadInput(format!("replica {replica} has no queue: start its event-consumer first"))
         }
-        ReplayError::Publish(_) => CliError::Down("the broker"),
+        ReplayError::Publish(_) => CliError::down("the broker", &error),
         ReplayError::Log(_) | ReplayError::Ended => CliError::Other(error.into()),
     })?;
     if json {
@@ -100,7 +103,7 @@ pub(super) async fn healthcheck(settings: &Settings, json: bool) -> Result<(), C
         Ok((true, body)) if json => print_text(&body),
         Ok((true, body)) => print_text(&probe::status_in(&body)),
         Ok((false, body)) => Err(CliError::NotReady(body)),
-        Err(_) => Err(CliError::Down("the service")),
+        Err(error) => Err(CliError::down("the service", &error)),
     }
 }
 

@@ -9,6 +9,7 @@ use std::{
     time::Duration,
 };
 
+use shared::process::cause::chain;
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot},
     time::{Instant, sleep_until, timeout_at},
@@ -215,7 +216,7 @@ impl TakenSubmission {
 
     /// Refuses the command because of a failure, and logs the failure in the span of its request.
     pub fn refuse(self, refusal: Refusal, cause: &(dyn Error + 'static)) {
-        self.submission.span.in_scope(|| tracing::warn!(cause, "{refusal}"));
+        self.submission.span.in_scope(|| tracing::warn!(cause = chain(cause), "{refusal}"));
         self.answer(Err(refusal));
     }
 

@@ -9,6 +9,7 @@ use actix_web::{
 };
 use serde::Serialize;
 use shared::{
+    process::cause::chain,
     process::dependency_state::RETRY_AFTER_SECS,
     slot::{Rejection, Version},
 };
@@ -211,11 +212,11 @@ impl From<ReadError> for Problem {
     fn from(error: ReadError) -> Self {
         match error {
             ReadError::Down(cause) => {
-                tracing::warn!(cause = &*cause as &(dyn std::error::Error + 'static), "the replica is down");
+                tracing::warn!(cause = chain(&*cause), "the replica is down");
                 Self::new(ProblemType::ReplicaUnavailable, "please try again")
             }
             ReadError::Sql(error) => {
-                tracing::error!(error = &error as &dyn std::error::Error, "read failed");
+                tracing::error!(error = chain(&error), "read failed");
                 Self::new(ProblemType::Internal, "the read failed")
             }
         }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use shared::postgres::{ConnectError, DatabaseUrl, Fault, Session, SessionKind};
+use shared::postgres::{DatabaseUrl, Fault, Session, SessionKind};
 use tokio::time::timeout;
 use tokio_postgres::{Row, Statement, types::ToSql};
 
@@ -10,8 +10,14 @@ use tokio_postgres::{Row, Statement, types::ToSql};
 #[derive(Debug, thiserror::Error)]
 pub enum SideError {
     /// The database cannot be reached, or did not answer in time.
-    #[error("{0} is down")]
-    Down(&'static str),
+    #[error("{dependency} is down")]
+    Down {
+        /// Which database.
+        dependency: &'static str,
+        /// What the attempt met.
+        #[source]
+        cause: Box<dyn std::error::Error + Send + Sync>,
+    },
     /// It answers, but not this: a fault of ours, a schema of another version, or a row that nothing of ours has written.
     #[error("{dependency} cannot be looked at")]
     Refused {
@@ -42,9 +48,10 @@ impl SideSession {
         dependency: &'static str,
         deadline: Duration,
     ) -> Result<Self, SideError> {
-        let session = database.connect(kind).await.map_err(|error| match error {
-            ConnectError::Deadline | ConnectError::Refused(_) => SideError::Down(dependency),
-        })?;
+        let session = database
+            .connect(kind)
+            .await
+            .map_err(|error| SideError::Down { dependency, cause: error.into() })?;
         Ok(Self { session, dependency, deadline })
     }
 
@@ -86,14 +93,16 @@ impl SideSession {
     ) -> Result<T, SideError> {
         match timeout(self.deadline, looking).await {
             Ok(result) => result.map_err(|error| self.judge(error)),
-            Err(_) => Err(SideError::Down(self.dependency)),
+            Err(late) => Err(SideError::Down { dependency: self.dependency, cause: late.into() }),
         }
     }
 
     /// What an error, be it of a statement or of reading its rows, says of the database.
     pub fn judge(&self, error: tokio_postgres::Error) -> SideError {
         match Fault::of(&error, &self.session) {
-            Fault::ConnectionLost | Fault::Retryable => SideError::Down(self.dependency),
+            Fault::ConnectionLost | Fault::Retryable => {
+                SideError::Down { dependency: self.dependency, cause: error.into() }
+            }
             Fault::Unable | Fault::Data | Fault::Other => {
                 SideError::Refused { dependency: self.dependency, error }
             }

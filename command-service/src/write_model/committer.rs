@@ -3,7 +3,10 @@
 
 use std::{error::Error, mem, time::Duration};
 
-use shared::process::{backoff::Pauses, dependency_state::Dependency};
+use shared::{
+    process::cause::chain,
+    process::{backoff::Pauses, dependency_state::Dependency},
+};
 use tokio::{
     sync::mpsc,
     time::{Instant, sleep, sleep_until, timeout, timeout_at},
@@ -152,7 +155,7 @@ impl Committer {
                     return Vec::new();
                 }
                 Err(Failure::Retryable(error)) => {
-                    tracing::info!(error = &error as &dyn Error, attempt, "batch rolled back");
+                    tracing::info!(error = chain(&error), attempt, "batch rolled back");
                     if attempt == TRIES_MAX {
                         refuse_all(group, Refusal::Overloaded, &error);
                         return Vec::new();
@@ -213,7 +216,7 @@ impl Committer {
                     return;
                 }
                 Err(failure) => {
-                    tracing::warn!(error = &failure as &dyn Error, "batch is not settled yet");
+                    tracing::warn!(error = chain(&failure), "batch is not settled yet");
                     self.session = None;
                     self.refuse_newcomers(pauses.next_pause(), &failure).await;
                 }

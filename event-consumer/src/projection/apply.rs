@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use shared::postgres::Fault;
+use shared::{postgres::Fault, process::cause::chain};
 use tokio::time::timeout;
 use tokio_postgres::{Error, Transaction};
 use uuid::Uuid;
@@ -94,7 +94,7 @@ async fn apply_separately(replica: &mut ReplicaSession, batch: &Batch<'_>) -> Re
                 tracing::warn!(
                     event.position = position,
                     trace_id = culprit.event.trace_id(),
-                    error = &error as &dyn std::error::Error,
+                    error = chain(&error),
                     "event dead-lettered"
                 );
                 letters.push(DeadLetter::refused(culprit, &error));

@@ -18,6 +18,7 @@ use shared::{
     },
     messages::watermark::Watermark,
     postgres::DatabaseUrl,
+    process::cause::chain,
     process::{backoff::Pauses, dependency_state::Dependency},
     replica_name::Recipient,
 };
@@ -221,7 +222,7 @@ impl Subscription {
         let watermark = match Watermark::decode(body) {
             Ok(watermark) => watermark,
             Err(error) => {
-                tracing::warn!(error = &error as &dyn std::error::Error, "watermark passed over");
+                tracing::warn!(error = chain(&error), "watermark passed over");
                 return;
             }
         };

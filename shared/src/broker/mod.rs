@@ -7,6 +7,7 @@ use std::{str::FromStr, time::Duration};
 
 use lapin::{
     Connection, ConnectionProperties,
+    protocol::AMQPError,
     uri::{AMQPScheme, AMQPUri},
 };
 use tokio::time::timeout;
@@ -89,10 +90,32 @@ impl BrokerUrl {
     }
 }
 
+/// What the broker itself says in an error of its protocol, without the names that the library puts before it.
+#[must_use]
+pub fn said_by_broker<'e>(error: &'e (dyn std::error::Error + 'static)) -> Option<&'e str> {
+    error.downcast_ref::<AMQPError>().map(|error| error.get_message().as_str())
+}
+
 /// Bounds one request on a channel by [`REQUEST_DEADLINE`].
 ///
 /// # Errors
 /// [`BrokerError::Deadline`], or what the request itself reports.
 pub async fn within_deadline<T>(request: impl Future<Output = lapin::Result<T>>) -> Result<T, BrokerError> {
     Ok(timeout(REQUEST_DEADLINE, request).await.map_err(|_| BrokerError::Deadline)??)
+}
+
+#[cfg(test)]
+mod tests {
+    use lapin::protocol::{AMQPErrorKind, AMQPHardError};
+
+    use super::*;
+
+    #[test]
+    fn the_brokers_own_words_are_found_in_its_error() {
+        let kind = AMQPErrorKind::Hard(AMQPHardError::NOTALLOWED);
+        let error = AMQPError::new(kind, "NOT_ALLOWED - vhost x not found".into());
+
+        assert_eq!(said_by_broker(&error), Some("NOT_ALLOWED - vhost x not found"));
+        assert_eq!(said_by_broker(&BrokerError::Deadline), None);
+    }
 }

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`settings`] | settings from defaults, a TOML file and the environment |
 //! | [`telemetry`] | logs on standard error |
+//! | [`cause`] | what lies at the bottom of an error, in one line |
 //! | [`dependency_state`] | which of the dependencies are up, for `/readyz` |
 //! | [`probe`] | asks a service how it is |
 //! | [`backoff`] | the pauses between two attempts to reach a dependency |
@@ -13,6 +14,7 @@
 
 pub mod settings;
 pub mod telemetry;
+pub mod cause;
 pub mod dependency_state;
 pub mod probe;
 pub mod backoff;

@@ -8,7 +8,7 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
-use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
+use tracing_appender::non_blocking::{NonBlocking, NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::{EnvFilter, filter::LevelFilter, fmt};
 
 use super::settings::LogFormat;
@@ -26,8 +26,21 @@ const HELD_AT_INFO: [&str; 6] = [
 /// How many lines wait to be written; one more is dropped.
 const WAITING_MAX_LINES: usize = 8192;
 
-/// Writes what still waits when it is dropped, for about a second at most.
-static WRITER: Mutex<Option<WorkerGuard>> = Mutex::new(None);
+/// The writer of this process. Dropping the guard writes what still waits, for about a second at most.
+static WRITER: Mutex<Option<(NonBlocking, WorkerGuard)>> = Mutex::new(None);
+
+/// Where the log lines of this process go: to the thread that writes them.
+#[must_use]
+pub fn writer() -> NonBlocking {
+    let start = || {
+        NonBlockingBuilder::default()
+            .lossy(true)
+            .buffered_lines_limit(WAITING_MAX_LINES)
+            .thread_name("log")
+            .finish(io::stderr())
+    };
+    WRITER.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert_with(start).0.clone()
+}
 
 /// Starts logging in this format and at this level. A process that logs already, because it embeds a service, keeps its
 /// own way.
@@ -37,14 +50,8 @@ pub fn init(format: LogFormat, level: LevelFilter) {
     for directive in held.filter_map(|directive| directive.parse().ok()) {
         filter = filter.add_directive(directive);
     }
-    let (writer, guard) = NonBlockingBuilder::default()
-        .lossy(true)
-        .buffered_lines_limit(WAITING_MAX_LINES)
-        .thread_name("log")
-        .finish(io::stderr());
-    *WRITER.lock().unwrap_or_else(PoisonError::into_inner) = Some(guard);
     let logs = fmt()
-        .with_writer(writer)
+        .with_writer(writer())
         .with_env_filter(filter)
         .with_target(false)
         .with_ansi(io::stderr().is_terminal())

@@ -11,7 +11,7 @@ use std::{
 };
 
 use clap::Parser;
-use shared::process::runtime;
+use shared::process::{runtime, telemetry};
 use tracing::{
     Subscriber,
     field::{Field, Visit},
@@ -76,7 +76,7 @@ fn main() -> ExitCode {
         runtime::complain("faulty-service: FAULT_TASK and FAULT_FLAG must be set");
         return ExitCode::FAILURE;
     };
-    let logs = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).json().flatten_event(true);
+    let logs = tracing_subscriber::fmt::layer().with_writer(telemetry::writer()).json().flatten_event(true);
     tracing_subscriber::registry()
         .with(LevelFilter::INFO)
         .with(logs)

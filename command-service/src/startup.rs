@@ -18,7 +18,7 @@ use crate::{
     primary::{connection::Primary, log_end::LogEndHandle},
     queries::replica::Replica,
     relay::{Relay, replay::Replay},
-    settings::{HttpSettings, Settings},
+    settings::Settings,
     write_model::{committer::Committer, forget, wake::CommitSignal},
 };
 
@@ -49,15 +49,17 @@ impl Application {
     pub fn build(settings: &Settings, shutdown: &CancellationToken) -> anyhow::Result<Self> {
         let dependencies = Dependencies::new(shutdown.clone());
         let committed = CommitSignal::default();
-        let (commands, submissions) =
-            CommandQueue::channel(settings.commit_queue_limit, settings.command_deadline);
+        let (commands, submissions) = CommandQueue::channel(
+            settings.commit_queue_limit,
+            Duration::from_millis(settings.command_deadline_ms),
+        );
         let primary = settings.primary();
         let replica = Replica::new(&settings.replica, dependencies.replica.clone())?;
         let (mut tasks, stop_tasks) = (Tasks::default(), CancellationToken::new());
         let gate =
             open_gate(settings, &primary, &dependencies.replica, &mut tasks, &stop_tasks, shutdown.clone());
         let (server, address) = listen(
-            &settings.http,
+            settings,
             Served { commands, replica, gate, dependencies: dependencies.clone() },
             shutdown,
         )?;
@@ -139,7 +141,7 @@ struct Served {
 }
 
 fn listen(
-    settings: &HttpSettings,
+    settings: &Settings,
     served: Served,
     shutdown: &CancellationToken,
 ) -> anyhow::Result<(Server, SocketAddr)> {

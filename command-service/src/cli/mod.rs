@@ -27,7 +27,7 @@ use std::{path::PathBuf, process::ExitCode, time::Duration};
 use clap::Parser;
 use shared::process::{
     runtime,
-    settings::{self, LevelFilter},
+    settings::{self, LOG_LEVEL, LevelFilter, Service},
     telemetry,
 };
 
@@ -63,12 +63,11 @@ impl Cli {
 
     async fn carry_out(self) -> Result<(), CliError> {
         let command = self.command.unwrap_or(Subcommands::Serve);
+        let (settings, effective) =
+            settings::load::<Settings>(Service::CommandService, self.config.as_deref())?;
         // A command that ends says in one line what went wrong; its log would only repeat it.
-        let usual_level =
-            if matches!(command, Subcommands::Serve) { LevelFilter::INFO } else { LevelFilter::OFF };
-        let given = settings::Settings::read(self.config.as_deref(), std::env::vars_os())?;
-        let settings = Settings::read(given, usual_level)?;
-        telemetry::init(settings.log_format, settings.log_level);
+        let logs = matches!(command, Subcommands::Serve) || settings::is_set(&effective, LOG_LEVEL);
+        telemetry::init(settings.log_format, if logs { settings.log_level } else { LevelFilter::OFF });
         match command {
             Subcommands::Serve => operate::serve(&settings).await,
             Subcommands::CreateParkingSlot { name, status, wait, json } => {
@@ -98,7 +97,7 @@ impl Cli {
                 operate::migrate_primary(&settings, new_epoch, json).await
             }
             Subcommands::Healthcheck { json } => operate::healthcheck(&settings, json).await,
-            Subcommands::Settings { json } => operate::print_settings(&settings, json),
+            Subcommands::Settings { json } => operate::print_settings(&effective, json),
         }
     }
 }

@@ -4,7 +4,7 @@ use serde_json::json;
 use shared::{
     position::Position,
     postgres::migration::{MigrateError, migrate},
-    process::{probe, shutdown},
+    process::{probe, settings::Effective, shutdown},
     replica_name::ReplicaName,
 };
 use uuid::Uuid;
@@ -99,7 +99,7 @@ pub(super) async fn replay(
 }
 
 pub(super) async fn healthcheck(settings: &Settings, json: bool) -> Result<(), CliError> {
-    match probe::get(settings.http.bind, settings.http.port, "/readyz").await {
+    match probe::get(settings.bind, settings.port, "/readyz").await {
         Ok((true, body)) if json => print_text(&body),
         Ok((true, body)) => print_text(&probe::status_in(&body)),
         Ok((false, body)) => Err(CliError::NotReady(body)),
@@ -107,8 +107,8 @@ pub(super) async fn healthcheck(settings: &Settings, json: bool) -> Result<(), C
     }
 }
 
-pub(super) fn print_settings(settings: &Settings, json: bool) -> Result<(), CliError> {
-    for setting in &settings.effective {
+pub(super) fn print_settings(effective: &[Effective], json: bool) -> Result<(), CliError> {
+    for setting in effective {
         if json {
             print_json(setting)?;
         } else {

@@ -37,8 +37,10 @@ pub(super) struct WriteSide {
 impl WriteSide {
     /// Starts a committer, which connects to the primary at once.
     pub(super) fn start(settings: &Settings) -> Self {
-        let (commands, submissions) =
-            CommandQueue::channel(settings.commit_queue_limit, settings.command_deadline);
+        let (commands, submissions) = CommandQueue::channel(
+            settings.commit_queue_limit,
+            Duration::from_millis(settings.command_deadline_ms),
+        );
         let primary = Dependency::new("primary");
         let committer =
             Committer::new(settings.primary(), primary.clone(), submissions, CommitSignal::default());

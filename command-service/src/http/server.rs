@@ -13,7 +13,7 @@ use tokio::net::{TcpSocket, TcpStream};
 use tokio_util::sync::CancellationToken;
 
 use super::client_stream::ClientStream;
-use crate::settings::HttpSettings;
+use crate::settings::Settings;
 
 /// How many connections may wait to be accepted.
 const BACKLOG: u32 = 1024;
@@ -26,7 +26,7 @@ const DISCONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 /// # Errors
 /// The address cannot be listened on.
 pub fn listen<F, I, S, B>(
-    settings: &HttpSettings,
+    settings: &Settings,
     drain_secs: u64,
     app: F,
     shutdown: &CancellationToken,
@@ -49,10 +49,12 @@ where
     let listener = socket.listen(BACKLOG)?.into_std()?;
     let address = listener.local_addr()?;
     let draining = shutdown.clone();
+    let keep_alive = Duration::from_secs(settings.keep_alive_s);
     let serve = move || {
         let app = app().into_factory().map_err(|error| error.into().error_response());
         let draining = draining.clone();
         let http = HttpServiceBuilder::default()
+            .keep_alive(keep_alive)
             .client_disconnect_timeout(DISCONNECT_TIMEOUT)
             .graceful_shutdown_signal(move || draining.clone().cancelled_owned())
             .on_connect_ext(|stream: &ClientStream, data: &mut Extensions| {
@@ -66,7 +68,7 @@ where
         .and_then(http)
     };
     let server = Server::build()
-        .workers(settings.workers)
+        .workers(settings.http_workers)
         .shutdown_timeout(drain_secs)
         .disable_signals()
         .shutdown_signal(shutdown.clone().cancelled_owned())

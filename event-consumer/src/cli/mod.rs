@@ -21,7 +21,7 @@ use shared::{
     postgres::migration::{MigrateError, migrate},
     process::{
         probe, runtime,
-        settings::{self, LevelFilter},
+        settings::{self, Effective, LOG_LEVEL, LevelFilter, Service},
         shutdown, telemetry,
     },
 };
@@ -91,19 +91,18 @@ impl Cli {
 
     async fn carry_out(self) -> Result<(), CliError> {
         let command = self.command.unwrap_or(Subcommands::Run);
+        let (settings, effective) =
+            settings::load::<Settings>(Service::EventConsumer, self.config.as_deref())?;
         // A command that ends says in one line what went wrong; its log would only repeat it.
-        let usual_level =
-            if matches!(command, Subcommands::Run) { LevelFilter::INFO } else { LevelFilter::OFF };
-        let given = settings::Settings::read(self.config.as_deref(), std::env::vars_os())?;
-        let settings = Settings::read(given, usual_level)?;
-        telemetry::init(settings.log_format, settings.log_level);
+        let logs = matches!(command, Subcommands::Run) || settings::is_set(&effective, LOG_LEVEL);
+        telemetry::init(settings.log_format, if logs { settings.log_level } else { LevelFilter::OFF });
         match command {
             Subcommands::Run => run(&settings).await,
             Subcommands::DeadLetters(command) => command.carry_out(&settings).await,
             Subcommands::Rebuild(arguments) => rebuild(&settings, arguments).await,
             Subcommands::Migrate { json } => migrate_replica(&settings, json).await,
             Subcommands::Healthcheck { json } => healthcheck(&settings, json).await,
-            Subcommands::Settings { json } => print_settings(&settings, json),
+            Subcommands::Settings { json } => print_settings(&effective, json),
         }
     }
 }
@@ -137,8 +136,8 @@ async fn healthcheck(settings: &Settings, json: bool) -> Result<(), CliError> {
     }
 }
 
-fn print_settings(settings: &Settings, json: bool) -> Result<(), CliError> {
-    for setting in &settings.effective {
+fn print_settings(effective: &[Effective], json: bool) -> Result<(), CliError> {
+    for setting in effective {
         if json {
             print_text(&serde_json::to_string(setting).map_err(anyhow::Error::from)?)?;
         } else {

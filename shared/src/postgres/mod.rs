@@ -1,5 +1,6 @@
 //! A connection to PostgreSQL that says when it is lost.
 
+mod tls;
 pub mod columns;
 pub mod migration;
 
@@ -20,6 +21,8 @@ use tokio_postgres::{
 };
 use tokio_util::sync::CancellationToken;
 
+pub use self::tls::DatabaseUrlError;
+
 /// How long connecting may take, log-in included. Short, so that a dependency which is down is known to be within 1 s.
 pub const CONNECT_DEADLINE: Duration = Duration::from_millis(800);
 
@@ -33,6 +36,14 @@ pub struct DatabaseUrl {
 impl fmt::Debug for DatabaseUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("DatabaseUrl([hidden])")
+    }
+}
+
+impl FromStr for DatabaseUrl {
+    type Err = DatabaseUrlError;
+
+    fn from_str(text: &str) -> Result<Self, DatabaseUrlError> {
+        Self::parse(text)
     }
 }
 
@@ -58,10 +69,11 @@ pub enum ConnectError {
 
 impl DatabaseUrl {
     /// Takes the URL (or key-value string) if PostgreSQL's client understands it.
-    #[must_use]
-    pub fn parse(text: &str) -> Option<Self> {
-        let config = Config::from_str(text).ok().filter(|config| !config.get_hosts().is_empty())?;
-        Some(Self { config, schema: None })
+    ///
+    /// # Errors
+    /// [`DatabaseUrlError`].
+    pub fn parse(text: &str) -> Result<Self, DatabaseUrlError> {
+        tls::read_plain(text).map(|config| Self { config, schema: None })
     }
 
     /// The same database, for sessions to which names mean what this schema holds, and nothing else. Their steps show

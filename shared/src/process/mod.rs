@@ -2,7 +2,7 @@
 //!
 //! | module | holds |
 //! |---|---|
-//! | [`settings`] | settings from the environment, each error in one line |
+//! | [`settings`] | settings from defaults, a TOML file and the environment |
 //! | [`telemetry`] | logs on standard error |
 //! | [`cause`] | what lies at the bottom of an error, in one line |
 //! | [`dependency_state`] | which of the dependencies are up, for `/readyz` |

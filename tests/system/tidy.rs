@@ -36,6 +36,10 @@ const LAPIN_PLACES: [&str; 6] = [
     "event-consumer/src/projection/dead_letters/mod.rs",
 ];
 
+/// Where connections to PostgreSQL are opened: sessions, whose deadline is their own, and the pool of reads, which bounds
+/// each read.
+const CONNECTION_PLACES: [&str; 2] = ["shared/src/postgres/", "command-service/src/queries/replica.rs"];
+
 const FILE_MAX_LINES: usize = 400;
 
 struct Source {
@@ -145,6 +149,35 @@ fn lapin_is_named_only_where_the_broker_is_spoken_to() -> Result<()> {
     for place in LAPIN_PLACES {
         let names =
             |source: &Source| source.is_in(&[place]) && source.code().any(|(_, line)| names_lapin(line));
+        assert!(sources.iter().any(names), "{place} does not need to be an exception");
+    }
+    Ok(())
+}
+
+#[test]
+fn nobody_speaks_to_postgresql_without_a_deadline() -> Result<()> {
+    let sources = sources(&["shared", "command-service", "event-consumer"])?;
+    let words = |line: &str| -> Vec<String> {
+        line.split(|one: char| !one.is_alphanumeric()).map(ToOwned::to_owned).collect()
+    };
+    // What opens a connection, and what is opened.
+    let opens = |line: &str| {
+        let words = words(line);
+        let names = |name: &str| words.iter().any(|word| word == name);
+        names("NoTls")
+            || names("MakeTlsConnect")
+            || (names("postgres") && (names("Client") || names("Config")))
+    };
+
+    let strays: Vec<String> = sources
+        .iter()
+        .filter(|source| !source.is_in(&CONNECTION_PLACES))
+        .flat_map(|source| source.lines_with(opens))
+        .collect();
+
+    assert!(strays.is_empty(), "connections without a deadline:\n{}", strays.join("\n"));
+    for place in CONNECTION_PLACES {
+        let names = |source: &Source| source.is_in(&[place]) && source.code().any(|(_, line)| opens(line));
         assert!(sources.iter().any(names), "{place} does not need to be an exception");
     }
     Ok(())

@@ -40,7 +40,9 @@ pub(super) async fn migrate_primary(
     let applied =
         migrate(&settings.primary, write_model::migrations()).await.map_err(|error| match error {
             MigrateError::Connect(_) => CliError::down("the primary", &error),
-            MigrateError::Start(_) | MigrateError::Failed(_) => CliError::Other(error.into()),
+            MigrateError::Start(_) | MigrateError::Locked | MigrateError::Failed(_) => {
+                CliError::Other(error.into())
+            }
         })?;
     let epoch = if new_epoch { Some(renew_epoch(settings).await?) } else { None };
     if json {

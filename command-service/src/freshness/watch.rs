@@ -8,13 +8,18 @@ use shared::{
     process::cause::chain,
     process::{backoff::Pauses, dependency_state::Dependency},
 };
-use tokio::time::{sleep, timeout};
+use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use super::waiting::{Pushed, Waiting};
 use crate::{primary::connection::Primary, register::place::LogEnd};
 
-const KIND: SessionKind = SessionKind { step: "replica watch", options: "-c statement_timeout=1s" };
+/// A replica that answers nothing for 1 s is down, and the watch connects again.
+const KIND: SessionKind = SessionKind {
+    step: "replica watch",
+    options: "-c statement_timeout=900ms",
+    deadline: Duration::from_secs(1),
+};
 
 /// The channel on which the replica tells what it has settled.
 const LISTEN: &str = "LISTEN replication_status";
@@ -36,8 +41,6 @@ pub const STATEMENTS: [&str; 2] = [PROBE, STATUS];
 
 /// How often an open connection is asked; a closed one is noticed at once.
 const PROBE_INTERVAL: Duration = Duration::from_secs(5);
-
-const PROBE_DEADLINE: Duration = Duration::from_secs(1);
 
 /// Who hears what the replica has settled.
 #[derive(Clone, Debug)]
@@ -87,7 +90,7 @@ async fn reach(replica: &DatabaseUrl, dependency: &Dependency) -> Option<(Sessio
             Some((session, status))
         }
         Err(error) => {
-            let detail = match Fault::of(&error, &session) {
+            let detail = match session.fault(&error) {
                 Fault::ConnectionLost | Fault::Retryable => "not connected",
                 Fault::Unable | Fault::Data | Fault::Other => "not migrated: run event-consumer migrate",
             };
@@ -109,7 +112,7 @@ async fn answers(session: &Session, listeners: &Listeners) -> bool {
             true
         }
         () = sleep(PROBE_INTERVAL) => {
-            matches!(timeout(PROBE_DEADLINE, session.query_one(PROBE, &[])).await, Ok(Ok(_)))
+            session.query_one(PROBE, &[]).await.is_ok()
         }
     }
 }

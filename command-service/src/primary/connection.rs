@@ -28,9 +28,12 @@ const CHECKS_MAX: usize = 3;
 /// How long the replica may take to say what it has applied. Nobody waits for a replica that is down for longer.
 const REPLICA_DEADLINE: Duration = Duration::from_millis(700);
 
-/// For sessions that only look after the epoch.
-const KIND: SessionKind =
-    SessionKind { step: "epoch", options: "-c lock_timeout=5s -c statement_timeout=10s" };
+/// For sessions that only give a new epoch. A primary that answers nothing for 11 s is down.
+const KIND: SessionKind = SessionKind {
+    step: "epoch",
+    options: "-c lock_timeout=5s -c statement_timeout=10s",
+    deadline: Duration::from_secs(11),
+};
 
 /// Why there is no session.
 #[derive(Debug, thiserror::Error)]
@@ -56,7 +59,7 @@ impl PrimaryOpenError {
     /// Judges an error of a session that has just been opened.
     #[must_use]
     pub fn of(error: tokio_postgres::Error, session: &Session) -> Self {
-        match Fault::of(&error, session) {
+        match session.fault(&error) {
             Fault::Unable | Fault::Data | Fault::Other => Self::Schema(error),
             Fault::ConnectionLost | Fault::Retryable => Self::Lost(error),
         }

@@ -155,7 +155,7 @@ fn identity(
 pub(super) async fn note(session: &mut Session, epoch: Uuid, server: Identity) -> Result<(), Error> {
     let Identity { system_identifier, timeline, database } = server;
     // Sessions that only read notice too.
-    let transaction = session.build_transaction().read_only(false).start().await?;
+    let transaction = session.writing_transaction().await?;
     transaction.execute(NOTE, &[&epoch, &system_identifier, &timeline, &database]).await?;
     transaction.commit().await
 }
@@ -171,7 +171,7 @@ pub(super) async fn renew(
     server: Identity,
 ) -> Result<Option<Uuid>, Error> {
     let Identity { system_identifier, timeline, database } = server;
-    let transaction = session.build_transaction().read_only(false).start().await?;
+    let transaction = session.writing_transaction().await?;
     transaction.batch_execute("SET LOCAL synchronous_commit = on").await?;
     transaction.batch_execute(&take_commit_lock()).await?;
     let params: [&(dyn tokio_postgres::types::ToSql + Sync); 4] =

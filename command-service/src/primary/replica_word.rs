@@ -1,10 +1,18 @@
 //! What the replica says of the log that it copies: a primary whose log is shorter was restored or replaced.
 
+use std::time::Duration;
+
 use shared::postgres::{DatabaseUrl, SessionKind};
 
 use crate::register::place::LogEnd;
 
-const KIND: SessionKind = SessionKind { step: "replica watch", options: "-c statement_timeout=1s" };
+/// A replica that answers nothing in time says nothing. [`Primary`](super::connection::Primary) goes on without it even
+/// sooner.
+const KIND: SessionKind = SessionKind {
+    step: "replica watch",
+    options: "-c statement_timeout=1s",
+    deadline: Duration::from_millis(1_200),
+};
 
 pub(super) const APPLIED: &str = "SELECT epoch, applied_through FROM replication_status";
 

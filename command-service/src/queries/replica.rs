@@ -29,10 +29,12 @@ const POOL_MAX_CONNECTIONS: usize = 4;
 /// A read is tried again on another connection when its own turns out to be dead; all of the pool may be.
 const TRIES_MAX: usize = POOL_MAX_CONNECTIONS + 1;
 
+/// The pool opens its connections by itself, so [`Replica::read`] holds the deadline: for all of a read.
 const KIND: SessionKind = SessionKind {
     step: "query",
     options: "-c statement_timeout=4s -c default_transaction_read_only=on \
                   -c max_parallel_workers_per_gather=0",
+    deadline: READ_DEADLINE,
 };
 
 /// Why a read brought nothing.

@@ -1,7 +1,7 @@
 //! The leader's session on the primary. Leading is a session-level advisory lock; the cursor moves on that same
 //! session, so that who has lost the lock cannot move it.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use shared::{
     messages::{
@@ -50,11 +50,13 @@ pub(super) const ADVANCE: &str =
     "UPDATE relay_cursor SET confirmed_position = $1 WHERE confirmed_position < $1";
 
 /// A lost move of the cursor only makes the relay publish again, so its commits do not wait for the disk. A leader
-/// that says nothing for 10 s (a paused process) loses the session and thereby the lead.
+/// that says nothing for 10 s (a paused process) loses its session, and the lead with it. A primary that answers nothing
+/// for 6 s is down, and the relay connects again.
 const KIND: SessionKind = SessionKind {
     step: "relay",
     options: "-c statement_timeout=5s -c lock_timeout=2s -c synchronous_commit=off -c idle_session_timeout=10s \
               -c default_transaction_isolation=read\\ committed",
+    deadline: Duration::from_secs(6),
 };
 
 /// Why the log could not be read or the cursor not moved.

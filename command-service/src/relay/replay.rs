@@ -48,8 +48,12 @@ const PAUSE: Duration = Duration::from_millis(10);
 /// to the queue, and a new one hears them.
 const SILENCE_MAX: Duration = Duration::from_secs(3);
 
-const KIND: SessionKind =
-    SessionKind { step: "replay", options: "-c statement_timeout=5s -c default_transaction_read_only=on" };
+/// A primary that answers nothing for 6 s is down: the request goes back to the queue.
+const KIND: SessionKind = SessionKind {
+    step: "replay",
+    options: "-c statement_timeout=5s -c default_transaction_read_only=on",
+    deadline: Duration::from_secs(6),
+};
 
 /// Why a request was not answered. It goes back to the queue.
 #[derive(Debug, thiserror::Error)]

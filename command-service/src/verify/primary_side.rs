@@ -47,13 +47,12 @@ pub(super) const DUE: &str = "
             AND event.position <@ settled.positions
     ORDER BY event.slot_uuid, event.version";
 
+/// A primary that answers nothing for 8 s is down, and nothing is known of it.
 const KIND: SessionKind = SessionKind {
     step: "verify",
     options: "-c statement_timeout=5s -c default_transaction_read_only=on -c max_parallel_workers_per_gather=0",
+    deadline: Duration::from_secs(8),
 };
-
-/// Longer than the server's own bound.
-const DEADLINE: Duration = Duration::from_secs(8);
 
 /// How many slots of the log one look takes.
 const CHUNK_SLOTS: i32 = 1_000;
@@ -129,7 +128,7 @@ impl PrimarySide {
     /// # Errors
     /// [`SideError`].
     pub async fn open(primary: &DatabaseUrl) -> Result<Self, SideError> {
-        let session = SideSession::open(primary, KIND, "the primary", DEADLINE).await?;
+        let session = SideSession::open(primary, KIND, "the primary").await?;
         let (end, chunk, flaws, due) = tokio::try_join!(
             session.prepare(END),
             session.prepare(CHUNK),

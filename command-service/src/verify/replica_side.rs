@@ -90,22 +90,20 @@ pub(super) const SUMMARY: &str = "
           GROUP BY known.status) AS counted
     FULL JOIN parking_slot_summary AS summary ON summary.status = counted.status";
 
+/// A replica that answers nothing for 8 s is down, and nothing is known of it.
 const KIND: SessionKind = SessionKind {
     step: "verify",
     options: "-c statement_timeout=5s -c default_transaction_read_only=on -c max_parallel_workers_per_gather=0",
+    deadline: Duration::from_secs(8),
 };
 
-/// Longer than the server's own bound.
-const DEADLINE: Duration = Duration::from_secs(8);
-
-/// Counting everything is the one look that takes the longer the more there is.
+/// Counting everything is the one look that takes the longer the more there is. A replica that answers nothing for 65 s is
+/// down.
 const SUMMARY_KIND: SessionKind = SessionKind {
     step: "verify summary",
     options: "-c statement_timeout=60s -c default_transaction_read_only=on",
+    deadline: Duration::from_secs(65),
 };
-
-/// Longer than the server's own bound.
-const SUMMARY_DEADLINE: Duration = Duration::from_secs(65);
 
 /// How many rows, and how many tombstones, one look takes: more than the log has slots in a chunk. More are there only
 /// if somebody has made them up.
@@ -164,7 +162,7 @@ impl ReplicaSide {
     /// # Errors
     /// [`SideError`].
     pub async fn open(replica: &DatabaseUrl) -> Result<Self, SideError> {
-        let session = SideSession::open(replica, KIND, "the replica", DEADLINE).await?;
+        let session = SideSession::open(replica, KIND, "the replica").await?;
         let (level, slots, tombstones, exactly, dead_letters) = tokio::try_join!(
             session.prepare(LEVEL),
             session.prepare(SLOTS),
@@ -230,7 +228,7 @@ impl ReplicaSide {
     /// # Errors
     /// [`SideError`].
     pub async fn summary(&self) -> Result<(Counts, Counts), SideError> {
-        let session = SideSession::open(&self.replica, SUMMARY_KIND, "the replica", SUMMARY_DEADLINE).await?;
+        let session = SideSession::open(&self.replica, SUMMARY_KIND, "the replica").await?;
         let statement = session.prepare(SUMMARY).await?;
         let rows = session.query(&statement, &[]).await?;
         summary_of(&rows).map_err(|error| session.judge(error))

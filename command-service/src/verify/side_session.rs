@@ -1,9 +1,6 @@
-//! A session that can only look, with a deadline on each look.
-
-use std::time::Duration;
+//! A session that can only look. Its errors say which database is down.
 
 use shared::postgres::{DatabaseUrl, Fault, Session, SessionKind};
-use tokio::time::timeout;
 use tokio_postgres::{Row, Statement, types::ToSql};
 
 /// Why nothing was seen.
@@ -34,11 +31,10 @@ pub enum SideError {
 pub struct SideSession {
     session: Session,
     dependency: &'static str,
-    deadline: Duration,
 }
 
 impl SideSession {
-    /// Connects. `dependency` is how the database is called, `deadline` is longer than the session's own bound for a statement.
+    /// Connects. `dependency` is how the database is called.
     ///
     /// # Errors
     /// The database is down.
@@ -46,13 +42,12 @@ impl SideSession {
         database: &DatabaseUrl,
         kind: SessionKind,
         dependency: &'static str,
-        deadline: Duration,
     ) -> Result<Self, SideError> {
         let session = database
             .connect(kind)
             .await
             .map_err(|error| SideError::Down { dependency, cause: error.into() })?;
-        Ok(Self { session, dependency, deadline })
+        Ok(Self { session, dependency })
     }
 
     /// Prepares a statement.
@@ -60,7 +55,7 @@ impl SideSession {
     /// # Errors
     /// [`SideError`].
     pub async fn prepare(&self, sql: &str) -> Result<Statement, SideError> {
-        self.in_time(self.session.prepare(sql)).await
+        self.session.prepare(sql).await.map_err(|error| self.judge(error))
     }
 
     /// Looks once.
@@ -72,7 +67,7 @@ impl SideSession {
         statement: &Statement,
         params: &[&(dyn ToSql + Sync)],
     ) -> Result<Vec<Row>, SideError> {
-        self.in_time(self.session.query(statement, params)).await
+        self.session.query(statement, params).await.map_err(|error| self.judge(error))
     }
 
     /// Looks for exactly one row.
@@ -84,22 +79,12 @@ impl SideSession {
         statement: &Statement,
         params: &[&(dyn ToSql + Sync)],
     ) -> Result<Row, SideError> {
-        self.in_time(self.session.query_one(statement, params)).await
-    }
-
-    async fn in_time<T>(
-        &self,
-        looking: impl Future<Output = Result<T, tokio_postgres::Error>>,
-    ) -> Result<T, SideError> {
-        match timeout(self.deadline, looking).await {
-            Ok(result) => result.map_err(|error| self.judge(error)),
-            Err(late) => Err(SideError::Down { dependency: self.dependency, cause: late.into() }),
-        }
+        self.session.query_one(statement, params).await.map_err(|error| self.judge(error))
     }
 
     /// What an error, be it of a statement or of reading its rows, says of the database.
     pub fn judge(&self, error: tokio_postgres::Error) -> SideError {
-        match Fault::of(&error, &self.session) {
+        match self.session.fault(&error) {
             Fault::ConnectionLost | Fault::Retryable => {
                 SideError::Down { dependency: self.dependency, cause: error.into() }
             }

@@ -11,7 +11,7 @@ use super::{
     columns::EventColumns,
     draft::{Base, Draft, Slots, Stamps, StoredSlot, Verdict},
     idempotency_keys::{KeyColumns, Keys, Reservations, Wanted},
-    roundtrip::{Failure, LastAnswer, WriteFault, exchange, exchange_with},
+    roundtrip::{Failure, WriteFault, exchange},
     session::PrimarySession,
     wake::Wake,
 };
@@ -72,14 +72,13 @@ pub async fn commit_batch(
 /// Still unsettled: the primary is down again, or somebody holds a lock. To be run again.
 pub async fn rerun(primary: &PrimarySession, draft: &Draft, wake: Wake) -> Result<Resolved, Failure> {
     let (slots, reservations) = (draft.bases.keys().collect::<Vec<_>>(), Reservations::of(&draft.keys));
-    let last_answer = LastAnswer::begin();
     let locking = async {
-        last_answer.note(primary.session.batch_execute("BEGIN")).await?;
-        let rows = last_answer.note(primary.session.query(&primary.lock_slots, &[&slots])).await?;
+        primary.session.batch_execute("BEGIN").await?;
+        let rows = primary.session.query(&primary.lock_slots, &[&slots]).await?;
         primary.session.query(&primary.reserve_keys, &[&reservations.classes, &reservations.objects]).await?;
         bases(&rows)
     };
-    let bases = exchange_with(primary, &last_answer, locking).await.map_err(WriteFault::before_write)?;
+    let bases = exchange(primary, locking).await.map_err(WriteFault::before_write)?;
     if bases != draft.bases {
         rollback(primary).await?;
         return find(primary, draft).await;
@@ -187,24 +186,19 @@ async fn write(
     }
     let columns = EventColumns::of(draft);
     let notify = wake == Wake::EveryRelay;
-    let last_answer = LastAnswer::begin();
-    let work = async {
-        let params = columns.params(&notify);
-        // Requests leave in the order in which these futures are polled first, which is the order written here.
-        let (locked, appended, kept, committed) = join4(
-            last_answer.note(session.batch_execute(lock)),
-            last_answer.note(session.query_one(&primary.append, &params)),
-            last_answer.note(keep_keys(primary, draft)),
-            session.batch_execute("COMMIT"),
-        )
-        .await;
-        locked.map_err(WriteFault::before_commit)?;
-        let row = appended.map_err(WriteFault::before_commit)?;
-        kept.map_err(WriteFault::before_commit)?;
-        committed.map_err(WriteFault::at_commit)?;
-        Ok(row)
-    };
-    let row = last_answer.bound(work).await?;
+    let params = columns.params(&notify);
+    // Requests leave in the order in which these futures are polled first, which is the order written here.
+    let (locked, appended, kept, committed) = join4(
+        session.batch_execute(lock),
+        session.query_one(&primary.append, &params),
+        keep_keys(primary, draft),
+        session.batch_execute("COMMIT"),
+    )
+    .await;
+    locked.map_err(WriteFault::before_commit)?;
+    let row = appended.map_err(WriteFault::before_commit)?;
+    kept.map_err(WriteFault::before_commit)?;
+    committed.map_err(WriteFault::at_commit)?;
     // A result that cannot be read is as good as none: running the batch again will tell.
     let stamps = stamps(&row).map_err(|_| WriteFault::ConnectionLost)?;
     draft.last_event(stamps).into_iter().for_each(|event| primary.primary.saw(event));

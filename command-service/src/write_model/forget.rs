@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
-use shared::{postgres::SessionKind, process::cause::chain};
+use shared::{
+    postgres::{Session, SessionKind},
+    process::cause::chain,
+};
 use tokio::time::sleep;
-use tokio_postgres::Client;
 use tokio_util::sync::CancellationToken;
 
 use crate::primary::connection::{Primary, PrimaryOpenError};
@@ -23,11 +25,13 @@ const STEP_MAX_KEYS: i64 = 1000;
 /// How often it is looked for old keys.
 const INTERVAL: Duration = Duration::from_secs(60);
 
-/// What is forgotten late harms nobody, so its commits do not wait for the disk.
+/// A key that is forgotten late harms nobody, so its commits do not wait for the disk. A primary that answers nothing for
+/// 6 s is down, and the keys are forgotten a minute later.
 const KIND: SessionKind = SessionKind {
     step: "group commit: old keys",
     options: "-c statement_timeout=5s -c lock_timeout=2s -c synchronous_commit=off \
               -c default_transaction_isolation=read\\ committed",
+    deadline: Duration::from_secs(6),
 };
 
 /// Why keys could not be forgotten.
@@ -45,7 +49,7 @@ pub enum ForgetError {
 ///
 /// # Errors
 /// The primary refused, or the connection was lost.
-pub async fn forget_step(primary: &Client, limit: i64) -> Result<u64, tokio_postgres::Error> {
+pub async fn forget_step(primary: &Session, limit: i64) -> Result<u64, tokio_postgres::Error> {
     primary.execute(FORGET_KEYS, &[&limit]).await
 }
 

@@ -4,8 +4,8 @@
 //! |---|---|
 //! | [`draft`] | what a batch of commands comes to, decided in memory |
 //! | [`idempotency_keys`] | idempotency keys: reserved, kept, found again |
-//! | [`session`] | the committer's connection with its statements |
-//! | [`roundtrip`] | how long the primary may be silent, and what a failure says of what was done |
+//! | [`session`] | the committer's connection with its statements, and how long the primary may be silent |
+//! | [`roundtrip`] | what a failure says of what was done |
 //! | `columns` | a batch as columns |
 //! | [`commit`] | the step: one batch, one transaction |
 //! | [`wake`] | how a commit wakes the relay |

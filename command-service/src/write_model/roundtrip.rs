@@ -1,23 +1,10 @@
-//! One exchange with the primary: how long it may take, and what its failure says of what was done.
-
-use std::{
-    sync::{Mutex, PoisonError},
-    time::Duration,
-};
+//! One exchange with the primary: what its failure says of what was done. How long the primary may be silent in it is the
+//! deadline of the [session](super::session).
 
 use shared::postgres::Fault;
-use tokio::{
-    pin,
-    time::{Instant, timeout_at},
-};
 use tokio_postgres::error::{DbError, Severity};
 
 use super::{draft::Draft, idempotency_keys::KEYS_CONSTRAINT, session::PrimarySession};
-
-/// How long the primary may say nothing in an exchange before the connection is given up: longer than the server's own
-/// bounds on a statement, which end it first unless the server hangs. A batch is up to four statements, so a slow server
-/// may take longer for all of it, and is not cut off: it would have to begin again.
-const SILENCE_MAX: Duration = Duration::from_millis(3_500);
 
 /// Why a batch was not committed.
 #[derive(Debug, thiserror::Error)]
@@ -103,60 +90,13 @@ fn ends_session(error: &DbError) -> bool {
     matches!(error.parsed_severity(), Some(Severity::Fatal | Severity::Panic))
 }
 
-/// When the primary last answered something in an exchange.
-pub(super) struct LastAnswer(Mutex<Instant>);
-
-impl LastAnswer {
-    pub(super) fn begin() -> Self {
-        Self(Mutex::new(Instant::now()))
-    }
-
-    pub(super) async fn note<T>(&self, answer: impl Future<Output = T>) -> T {
-        let answer = answer.await;
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
-        answer
-    }
-
-    fn silent_until(&self) -> Instant {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) + SILENCE_MAX
-    }
-
-    /// Carries out the exchange, as long as the primary goes on answering.
-    pub(super) async fn bound<T>(
-        &self,
-        work: impl Future<Output = Result<T, WriteFault>>,
-    ) -> Result<T, WriteFault> {
-        pin!(work);
-        // Each time round something has been answered, of which there are only a few.
-        loop {
-            let until = self.silent_until();
-            match timeout_at(until, &mut work).await {
-                Ok(done) => return done,
-                Err(_) if self.silent_until() > until => {}
-                Err(_) => return Err(WriteFault::ConnectionLost),
-            }
-        }
-    }
-}
-
-/// Bounds an exchange and tells a lost connection from a rolled-back transaction.
+/// Awaits an exchange and tells a lost connection from a rolled-back transaction.
 pub(super) async fn exchange<T>(
     primary: &PrimarySession,
     work: impl Future<Output = Result<T, tokio_postgres::Error>>,
 ) -> Result<T, WriteFault> {
-    exchange_with(primary, &LastAnswer::begin(), work).await
-}
-
-pub(super) async fn exchange_with<T>(
-    primary: &PrimarySession,
-    last_answer: &LastAnswer,
-    work: impl Future<Output = Result<T, tokio_postgres::Error>>,
-) -> Result<T, WriteFault> {
-    let judged = async {
-        work.await.map_err(|error| match Fault::of(&error, &primary.session) {
-            Fault::ConnectionLost => WriteFault::ConnectionLost,
-            _ => WriteFault::RolledBack(error),
-        })
-    };
-    last_answer.bound(judged).await
+    work.await.map_err(|error| match primary.session.fault(&error) {
+        Fault::ConnectionLost => WriteFault::ConnectionLost,
+        Fault::Retryable | Fault::Unable | Fault::Data | Fault::Other => WriteFault::RolledBack(error),
+    })
 }

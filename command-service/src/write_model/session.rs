@@ -1,5 +1,7 @@
 //! The committer's connection to the primary, with its statements prepared.
 
+use std::time::Duration;
+
 use futures_util::future::try_join3;
 use shared::postgres::{Session, SessionKind};
 use tokio_postgres::Statement;
@@ -31,12 +33,15 @@ pub(super) const FIND_EVENTS: &str = "
 
 /// Bounds, from the inside out: a lock is waited for 2 s, a statement runs 3 s, and a transaction whose client says
 /// nothing for 2 s (a paused process) is ended, so that it stalls nobody. A backend that waits notices within 500 ms
-/// that its client is gone.
+/// that its client is gone. The client waits 3.5 s for each answer, longer than the primary runs a statement; then it
+/// closes the session, and what was sent is not settled. A batch is up to four statements, so a slow primary may take
+/// longer for all of it and is not cut off: it would have to begin again.
 const KIND: SessionKind = SessionKind {
     step: "group commit",
     options: "-c lock_timeout=2s -c statement_timeout=3s -c idle_in_transaction_session_timeout=2s \
               -c client_connection_check_interval=500ms -c default_transaction_isolation=read\\ committed \
               -c synchronous_commit=on",
+    deadline: Duration::from_millis(3_500),
 };
 
 /// A connection on which batches are committed, one at a time.

@@ -119,7 +119,9 @@ async fn migrate_replica(settings: &Settings, json: bool) -> Result<(), CliError
     let applied =
         migrate(&settings.replica, projection::migrations()).await.map_err(|error| match error {
             MigrateError::Connect(_) => CliError::down("the replica", &error),
-            MigrateError::Start(_) | MigrateError::Failed(_) => CliError::Other(error.into()),
+            MigrateError::Start(_) | MigrateError::Locked | MigrateError::Failed(_) => {
+                CliError::Other(error.into())
+            }
         })?;
     if json {
         return print_text(&serde_json::json!({ "migrations_applied": applied }).to_string());

@@ -7,15 +7,11 @@ use shared::{
     postgres::{ConnectError, DatabaseUrl, Session, SessionKind},
     replica_name::Recipient,
 };
-use tokio::time::timeout;
 use tokio_postgres::Statement;
 use uuid::Uuid;
 
 /// The most ranges that are looked at; the others' turn comes when these are filled.
 const RANGES_MAX: i64 = 64;
-
-/// How long the replica may take to tell.
-const DEADLINE: Duration = Duration::from_secs(5);
 
 /// One process per replica asks for what is missing.
 const SEEKER_LOCK: i64 = 0x7061_726b_686f_6c65;
@@ -40,8 +36,14 @@ const MISSING: &str = "
 /// Every statement of this room, for the test that prepares them against the schema.
 pub const STATEMENTS: [&str; 2] = [TRY_TO_SEEK, MISSING];
 
-const KIND: SessionKind =
-    SessionKind { step: "holes", options: "-c statement_timeout=4s -c default_transaction_read_only=on" };
+/// The replica ends the session of a seeker that asks nothing for 10 s (a paused process), so that its standby gets the lock.
+/// A seeker looks every second, and gives up an exchange with the broker after [`ASK_DEADLINE`](super::ASK_DEADLINE). A
+/// replica that answers nothing for 5 s is down, and the seeker connects again.
+const KIND: SessionKind = SessionKind {
+    step: "holes",
+    options: "-c statement_timeout=4s -c idle_session_timeout=10s -c default_transaction_read_only=on",
+    deadline: Duration::from_secs(5),
+};
 
 /// Why it is not known what is missing.
 #[derive(Debug, thiserror::Error)]
@@ -52,9 +54,6 @@ pub enum SeekError {
     /// The replica refused, or the connection was lost.
     #[error("the replica does not tell what is missing")]
     Sql(#[from] tokio_postgres::Error),
-    /// The replica did not answer in time.
-    #[error("the replica did not answer in time")]
-    Deadline,
 }
 
 /// What is missing.
@@ -99,9 +98,7 @@ impl SeekerSession {
     /// # Errors
     /// [`SeekError`].
     pub async fn missing(&self, position: i64, epoch: Option<Uuid>) -> Result<Missing, SeekError> {
-        let rows = timeout(DEADLINE, self.session.query(&self.missing, &[&position, &epoch, &RANGES_MAX]))
-            .await
-            .map_err(|_| SeekError::Deadline)??;
+        let rows = self.session.query(&self.missing, &[&position, &epoch, &RANGES_MAX]).await?;
         let mut missing = Missing::default();
         for row in &rows {
             missing.is_busy = row.try_get("is_busy")?;

@@ -4,7 +4,7 @@
 pub mod missing;
 pub mod plan;
 
-use std::{sync::Arc, time::Duration};
+use std::{ops::Range, sync::Arc, time::Duration};
 
 use lapin::{
     BasicProperties, Channel, Connection,
@@ -27,7 +27,7 @@ use shared::{
 };
 use tokio::{
     sync::{Notify, watch},
-    time::{Instant, sleep},
+    time::{Instant, sleep, timeout},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -41,6 +41,10 @@ const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 
 /// How often is looked while answers are awaited.
 const BUSY_LOOK_INTERVAL: Duration = Duration::from_millis(250);
+
+/// How long one exchange with the broker may take: connecting, and all requests of a look. At the limit the seeker connects
+/// again. Shorter than a session of the seeker may be idle, with [`LOOK_INTERVAL`] added.
+const ASK_DEADLINE: Duration = Duration::from_secs(7);
 
 /// A request survives a restart of the broker.
 const PERSISTENT: u8 = 2;
@@ -119,14 +123,8 @@ impl Holes {
             if let (Some(first), Some(last)) = (asks.first(), asks.last()) {
                 let (from, to, count) = (first.start, last.end - 1, asks.len());
                 tracing::info!(from, to, requests = count, "asking for missing positions");
-                let open = match requests.take() {
-                    Some(open) => open,
-                    None => Requests::open(&self.broker, &self.recipient.step("holes")).await?,
-                };
-                for range in asks {
-                    self.ask(&open, range).await?;
-                }
-                requests = Some(open);
+                let asking = timeout(ASK_DEADLINE, self.ask(requests.take(), asks));
+                requests = Some(asking.await.map_err(|_| BrokerError::Deadline)??);
             }
             if plan.is_unanswered(Instant::now()) {
                 self.unanswered.notify_one();
@@ -143,12 +141,22 @@ impl Holes {
         session.missing(position, epoch).await
     }
 
-    async fn ask(&self, requests: &Requests, range: std::ops::Range<i64>) -> Result<(), HolesError> {
-        let positions = range.start..=range.end - 1;
-        match ReplayRequest::new(self.recipient.clone(), positions) {
-            Some(request) => Ok(requests.send(&request).await?),
-            None => Ok(()),
+    /// Asks for these ranges, on a new connection if there is none.
+    async fn ask(
+        &self,
+        requests: Option<Requests>,
+        ranges: Vec<Range<i64>>,
+    ) -> Result<Requests, BrokerError> {
+        let requests = match requests {
+            Some(open) => open,
+            None => Requests::open(&self.broker, &self.recipient.step("holes")).await?,
+        };
+        for range in ranges {
+            if let Some(request) = ReplayRequest::new(self.recipient.clone(), range.start..=range.end - 1) {
+                requests.send(&request).await?;
+            }
         }
+        Ok(requests)
     }
 
     fn report(&self, plan: &Plan) {

@@ -3,9 +3,12 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use shared::{postgres::Fault, process::cause::chain};
+use shared::{
+    postgres::{Fault, Transaction},
+    process::cause::chain,
+};
 use tokio::time::timeout;
-use tokio_postgres::{Error, Transaction};
+use tokio_postgres::Error;
 use uuid::Uuid;
 
 use super::{
@@ -45,7 +48,7 @@ pub async fn apply_batch(replica: &mut ReplicaSession, batch: &Batch<'_>) -> Res
             return apply_separately(replica, batch).await;
         }
         match apply_together(replica, batch).await {
-            Err(ApplyError::Replica(error)) if Fault::of(&error, &replica.session) == Fault::Data => {
+            Err(ApplyError::Replica(error)) if replica.session.fault(&error) == Fault::Data => {
                 apply_separately(replica, batch).await
             }
             result => result,

@@ -20,7 +20,7 @@ pub enum ReplicaOpenError {
 
 impl ReplicaOpenError {
     pub(super) fn preparing(error: tokio_postgres::Error, session: &Session) -> Self {
-        match Fault::of(&error, session) {
+        match session.fault(&error) {
             Fault::Unable | Fault::Data | Fault::Other => Self::Schema(error),
             Fault::ConnectionLost | Fault::Retryable => Self::Lost(error),
         }

@@ -4,9 +4,9 @@
 use jiff::Timestamp;
 use shared::{
     messages::repair::{Repair, RowWriters, SlotRepair, Target},
-    postgres::Fault,
+    postgres::{Fault, Transaction},
 };
-use tokio_postgres::{Error, Transaction};
+use tokio_postgres::Error;
 use uuid::Uuid;
 
 use super::{

@@ -1,14 +1,18 @@
 //! The connection to the replica, with the projection's statements prepared.
 
+use std::time::Duration;
+
 use shared::postgres::{DatabaseUrl, Session, SessionKind};
 
 use super::{fault::ReplicaOpenError, statements::Statements};
 
-/// Bounds on the server's side; the client's own deadline is longer.
+/// Bounds, from the inside out: a lock is waited for 5 s, a statement runs 10 s, and the client waits 11 s for an answer.
+/// Then it closes the session, holds the batch and connects again.
 pub(super) const KIND: SessionKind = SessionKind {
     step: "projection",
     options: "-c lock_timeout=5s -c statement_timeout=10s -c idle_in_transaction_session_timeout=5s \
               -c synchronous_commit=on",
+    deadline: Duration::from_secs(11),
 };
 
 /// A connection on which batches are applied, one at a time.

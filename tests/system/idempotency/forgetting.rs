@@ -1,5 +1,8 @@
-use anyhow::{Result, ensure};
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
 use command_service::write_model::forget::forget_step;
+use shared::postgres::{DatabaseUrl, SessionKind};
 use stack::Role;
 use system_tests::{RECOVERY, eventually, with_pair};
 
@@ -10,6 +13,10 @@ const KEEP: &str = "
     INSERT INTO idempotency_keys (key, first_position, last_position, kept_at, fingerprint)
     SELECT $1 || number, 1, 1, now() - $2 * interval '1 hour', decode(repeat('00', 32), 'hex')
     FROM generate_series(1, $3) AS number";
+
+/// A step that had to wait for another one would fail.
+const KIND: SessionKind =
+    SessionKind { step: "test", options: "-c lock_timeout=1s", deadline: Duration::from_secs(5) };
 
 #[test]
 fn keys_are_kept_for_a_day_and_forgotten_soon_after() -> Result<()> {
@@ -52,16 +59,14 @@ fn one_step_forgets_no_more_than_it_is_told_and_two_do_not_wait_for_each_other()
     with_pair(async |pair| {
         let sql = pair.primary.sql().await?;
         sql.execute(KEEP, &[&"old-", &26.0_f64, &25]).await?;
-        let (mut one, other) = (
-            pair.primary.connect_as(Role::Superuser).await?,
-            pair.primary.connect_as(Role::Superuser).await?,
-        );
-        other.batch_execute("SET lock_timeout = '1s'").await?;
+        let url = pair.primary.server.url(Role::Superuser, &pair.primary.name);
+        let url = DatabaseUrl::parse(&url).context("no address")?;
+        let (one, other) = (url.connect(KIND).await?, url.connect(KIND).await?);
 
-        let first = one.transaction().await?;
-        let by_one = forget_step(first.client(), 10).await?;
+        one.batch_execute("BEGIN").await?;
+        let by_one = forget_step(&one, 10).await?;
         let by_other = forget_step(&other, 10).await?;
-        first.commit().await?;
+        one.batch_execute("COMMIT").await?;
         let rest = forget_step(&other, 10).await?;
 
         assert_eq!((by_one, by_other, rest), (10, 10, 5));

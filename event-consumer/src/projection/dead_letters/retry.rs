@@ -1,9 +1,8 @@
 //! The step: one dead letter, applied after all. It goes through the same projection as every event, at any time and in
 //! any order: what is older than the row changes nothing, and a running consumer is kept waiting by the lock only.
 
-use shared::postgres::Fault;
+use shared::postgres::{Fault, Transaction};
 use tokio::time::timeout;
-use tokio_postgres::Transaction;
 
 use super::{properties_of, reason_of};
 use crate::{

@@ -1,6 +1,9 @@
 //! The connection from which a rebuild is directed.
 
+use std::time::Duration;
+
 use shared::postgres::{DatabaseUrl, Fault, Session, SessionKind, migration::MigrateError};
+use tokio::time::timeout;
 use uuid::Uuid;
 
 use super::fault::StepError;
@@ -24,12 +27,17 @@ pub(super) const MARKED: &str = "SELECT coalesce(obj_description(oid, 'pg_namesp
 pub(super) const MARK: &str = "Made by event-consumer rebuild ";
 
 /// The server notices soon that the process was killed, also while a statement waits for a lock; and ends a transaction
-/// whose process stands still.
+/// whose process stands still. One message holds several statements of up to 60 s, so the client waits 150 s for its
+/// answer; then it closes the session and looks on another one what became of the step.
 const KIND: SessionKind = SessionKind {
     step: "rebuild",
     options: "-c lock_timeout=5s -c statement_timeout=60s -c idle_in_transaction_session_timeout=5s \
               -c client_connection_check_interval=250 -c synchronous_commit=on -c search_path=public",
+    deadline: Duration::from_secs(150),
 };
+
+/// How long connecting and asking for the lock may take. At the limit the replica counts as down.
+const OPEN_DEADLINE: Duration = Duration::from_secs(5);
 
 /// The session that directs a rebuild. Everything that changes the schemas goes through it, so that all of it has ended
 /// when another one gets the lock.
@@ -45,11 +53,14 @@ impl Director {
     /// # Errors
     /// [`StepError`]; [`StepError::Another`] also while the server still ends the session of a process that was killed.
     pub async fn open(replica: &DatabaseUrl, rebuild: Uuid) -> Result<Self, StepError> {
-        let session = replica.connect(KIND).await?;
-        match session.query_one(TRY_LOCK, &[&REBUILD_LOCK]).await?.try_get(0)? {
-            true => Ok(Self { session, rebuild }),
-            false => Err(StepError::Another),
-        }
+        let opening = async {
+            let session = replica.connect(KIND).await?;
+            match session.query_one(TRY_LOCK, &[&REBUILD_LOCK]).await?.try_get(0)? {
+                true => Ok(Self { session, rebuild }),
+                false => Err(StepError::Another),
+            }
+        };
+        timeout(OPEN_DEADLINE, opening).await.unwrap_or(Err(StepError::Deadline))
     }
 
     /// Whether the connection is lost.
@@ -64,10 +75,14 @@ impl Director {
         match error {
             StepError::Connect(_) | StepError::Deadline => true,
             StepError::Migrate(error) => {
-                self.is_lost() || matches!(error, MigrateError::Connect(_) | MigrateError::Start(_))
+                self.is_lost()
+                    || matches!(
+                        error,
+                        MigrateError::Connect(_) | MigrateError::Start(_) | MigrateError::Locked
+                    )
             }
             StepError::Sql(error) => {
-                matches!(Fault::of(error, &self.session), Fault::Retryable | Fault::ConnectionLost)
+                matches!(self.session.fault(error), Fault::Retryable | Fault::ConnectionLost)
             }
             _ => false,
         }

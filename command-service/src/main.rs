@@ -4,14 +4,8 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use command_service::cli::Cli;
+use shared::process::runtime;
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
-    match shared::process::runtime::build() {
-        Ok(runtime) => runtime.block_on(cli.run()),
-        Err(error) => {
-            eprintln!("command-service: cannot start: {error}");
-            ExitCode::FAILURE
-        }
-    }
+    runtime::run("command-service", Cli::parse().run())
 }

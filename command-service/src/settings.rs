@@ -1,108 +1,65 @@
-//! The service's settings.
+//! The service's settings. [`SETTINGS`](shared::process::settings::SETTINGS) declares their defaults and what they may be.
 
-use std::{net::IpAddr, time::Duration};
+use std::net::IpAddr;
 
+use serde::Deserialize;
 use shared::{
     broker::BrokerUrl,
     postgres::DatabaseUrl,
-    process::settings::{self, Effective, LevelFilter, LogFormat, SettingError},
+    process::settings::{LevelFilter, LogFormat, parsed},
 };
 
 use crate::{commands::queue::RESERVED_FOR_COMMIT, primary::connection::Primary};
 
-/// Where the service listens.
-#[derive(Clone, Debug)]
-pub struct HttpSettings {
-    /// The address.
-    pub bind: IpAddr,
-    /// The port; 0 takes a free one.
-    pub port: u16,
-    /// The threads that parse requests; one is enough for two cores, since PostgreSQL needs the other.
-    pub workers: usize,
-}
-
 /// Everything that can be set.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Settings {
     /// The database that commands are committed to.
+    #[serde(rename = "DATABASE_URL", deserialize_with = "parsed")]
     pub primary: DatabaseUrl,
     /// The database that reads are answered from.
+    #[serde(rename = "REPLICA_DATABASE_URL", deserialize_with = "parsed")]
     pub replica: DatabaseUrl,
     /// Where events go.
+    #[serde(rename = "RABBITMQ_BROKER_URL", deserialize_with = "parsed")]
     pub broker: BrokerUrl,
-    /// Where the service listens.
-    pub http: HttpSettings,
-    /// How long a command may take from asking to answer.
-    pub command_deadline: Duration,
+    /// The address to listen on.
+    #[serde(rename = "PARKING__HTTP__BIND")]
+    pub bind: IpAddr,
+    /// The port to listen on; 0 takes a free one.
+    #[serde(rename = "PARKING__HTTP__PORT")]
+    pub port: u16,
+    /// The threads that parse requests; one is enough for two cores, since PostgreSQL needs the other.
+    #[serde(rename = "PARKING__HTTP__WORKERS")]
+    pub http_workers: usize,
+    /// How long a command may take from the request to the answer.
+    #[serde(rename = "PARKING__HTTP__COMMAND_DEADLINE_MS")]
+    pub command_deadline_ms: u64,
+    /// How long a connection may stay idle. A proxy in front closes its own connections earlier, or it answers 502.
+    #[serde(rename = "PARKING__HTTP__KEEP_ALIVE_S")]
+    pub keep_alive_s: u64,
     /// How many commands may wait; one more is refused.
+    #[serde(rename = "PARKING__COMMIT__QUEUE_LIMIT")]
     pub commit_queue_limit: usize,
     /// How many reads may wait for a fresher replica; one more is refused.
+    #[serde(rename = "PARKING__FRESHNESS__MAX_WAITERS")]
     pub freshness_max_waiters: usize,
     /// The form of the logs.
+    #[serde(rename = "PARKING__LOG__FORMAT")]
     pub log_format: LogFormat,
     /// The least severe lines that are logged.
+    #[serde(rename = "PARKING__LOG__LEVEL", deserialize_with = "parsed")]
     pub log_level: LevelFilter,
-    /// All of this for people's eyes: secrets hidden, each with its source.
-    pub effective: Vec<Effective>,
 }
+
+/// The shortest `PARKING__HTTP__COMMAND_DEADLINE_MS` leaves half a second before the commit.
+const _: () = assert!(RESERVED_FOR_COMMIT.as_millis() + 500 == 4_500);
 
 impl Settings {
     /// The way to the primary, for everything in this process that works with it.
     #[must_use]
     pub fn primary(&self) -> Primary {
         Primary::new(self.primary.clone(), self.replica.clone())
-    }
-
-    /// Takes the settings from what was set. `log_level` is the default of this one setting: a command that ends says
-    /// itself what went wrong.
-    ///
-    /// # Errors
-    /// The first setting that is absent, wrong or unknown.
-    pub fn read(mut from: settings::Settings, log_level: LevelFilter) -> Result<Self, SettingError> {
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        let shortest_deadline = u64::try_from(RESERVED_FOR_COMMIT.as_millis()).unwrap_or(u64::MAX);
-        let mut settings = Self {
-            primary: from.database(settings::DATABASE_URL)?,
-            replica: from.database(settings::REPLICA_DATABASE_URL)?,
-            broker: from.broker()?,
-            http: HttpSettings {
-                bind: from.parsed(
-                    "PARKING__HTTP__BIND",
-                    IpAddr::from([127, 0, 0, 1]),
-                    "an IP address",
-                    |_| true,
-                )?,
-                port: from.parsed("PARKING__HTTP__PORT", 8000, "a port", |_| true)?,
-                workers: from.parsed(
-                    "PARKING__HTTP__WORKERS",
-                    cores.div_ceil(2),
-                    "from 1 to 64",
-                    |workers| (1..=64).contains(workers),
-                )?,
-            },
-            command_deadline: Duration::from_millis(from.parsed(
-                "PARKING__HTTP__COMMAND_DEADLINE_MS",
-                10_000,
-                "from 4500 to 60000",
-                |ms| (shortest_deadline + 500..=60_000).contains(ms),
-            )?),
-            commit_queue_limit: from.parsed(
-                "PARKING__COMMIT__QUEUE_LIMIT",
-                4096,
-                "from 1 to 65536",
-                |limit| (1..=65_536).contains(limit),
-            )?,
-            freshness_max_waiters: from.parsed(
-                "PARKING__FRESHNESS__MAX_WAITERS",
-                4096,
-                "from 1 to 65536",
-                |limit| (1..=65_536).contains(limit),
-            )?,
-            log_format: from.log_format()?,
-            log_level: from.log_level(log_level)?,
-            effective: Vec::new(),
-        };
-        settings.effective = from.finish()?;
-        Ok(settings)
     }
 }

@@ -13,12 +13,14 @@ use std::{
 use anyhow::{Context, Result, bail, ensure};
 use serde::{Deserialize, Serialize};
 
+use crate::files;
+
 /// Programs are looked for here whatever the caller's `PATH` says; maintainer scripts and the scripts of
 /// RabbitMQ need it complete.
 pub const SYSTEM_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
-/// The user that runs databases and broker: oneself, or an unprivileged user when that would be root, because
-/// PostgreSQL refuses to run as root and a broker has no need to.
+/// The user that runs databases and broker: the caller, or an unprivileged user when the caller is root. PostgreSQL
+/// refuses to run as root, and a broker has no need to.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Account {
     /// Login name.
@@ -30,7 +32,7 @@ pub struct Account {
 }
 
 impl Account {
-    /// The account for this machine's servers: as root `postgres`, else `nobody`; as anyone else oneself.
+    /// The account for this machine's servers: for root `postgres`, else `nobody`; for anyone else the caller.
     pub fn for_servers() -> Result<Self> {
         let uid = rustix::process::geteuid();
         if uid.is_root() {
@@ -44,12 +46,12 @@ impl Account {
         Ok(Self { name, uid: uid.as_raw(), gid: rustix::process::getegid().as_raw() })
     }
 
-    /// Whether this process already is that user.
+    /// Whether this process runs as this user.
     pub fn is_current(&self) -> bool {
         rustix::process::geteuid().as_raw() == self.uid
     }
 
-    /// Whether this user can enter `directory`, asked of the kernel so that every rule counts.
+    /// Whether this user can enter `directory`. The kernel is asked, because it knows every rule.
     pub fn can_enter(&self, directory: &Path) -> bool {
         let mut test = Command::new("/usr/bin/test");
         test.arg("-x").arg(directory).current_dir("/").stdin(Stdio::null());
@@ -57,7 +59,7 @@ impl Account {
         test.status().is_ok_and(|status| status.success())
     }
 
-    /// Makes `command` run as this user; without further groups when that takes a change of user.
+    /// Makes `command` run as this user. A change of user drops all further groups.
     pub fn apply<'a>(&self, command: &'a mut Command) -> &'a mut Command {
         if !self.is_current() {
             command.uid(self.uid).gid(self.gid);
@@ -78,8 +80,8 @@ impl Account {
         command
     }
 
-    /// Makes a directory that only this user (and root) can enter. One that is there already is accepted only
-    /// when it is exactly that; its mode or owner is never changed.
+    /// Makes a directory that only this user (and root) can enter. Accepts an existing one only if it is like that, and
+    /// does not change its mode or owner.
     pub fn make_private_directory(&self, path: &Path) -> Result<()> {
         match fs::DirBuilder::new().mode(0o700).create(path) {
             Ok(()) if self.is_current() => Ok(()),
@@ -106,7 +108,17 @@ impl Account {
 
     /// Writes a file that only this user (and root) can read. It appears complete or not at all.
     pub fn write_private_file(&self, path: &Path, contents: &[u8]) -> Result<()> {
-        crate::files::replace(path, contents, (!self.is_current()).then_some((self.uid, self.gid)))
+        files::replace(path, contents, self.new_owner())
+    }
+
+    /// The same for a file that its owner cannot change either.
+    pub fn write_secret(&self, path: &Path, contents: &[u8]) -> Result<()> {
+        files::replace_with_mode(path, contents, self.new_owner(), 0o400)
+    }
+
+    /// The owner of a new file, if that is not the user of this process.
+    fn new_owner(&self) -> Option<(u32, u32)> {
+        (!self.is_current()).then_some((self.uid, self.gid))
     }
 }
 
@@ -120,11 +132,11 @@ fn find_account(accounts: &str, name: &str) -> Option<Account> {
     })
 }
 
-/// Makes a directory of the caller that others may pass through, but neither list nor change. One that is there
-/// already must be the caller's own.
+/// Makes a directory that other users can pass through, but neither list nor change. An existing one must belong to the
+/// caller.
 pub fn make_passable_directory(path: &Path) -> Result<()> {
     match fs::DirBuilder::new().mode(0o711).create(path) {
-        // Whatever the caller's umask took away.
+        // The caller's umask may have cleared bits.
         Ok(()) => Ok(fs::set_permissions(path, fs::Permissions::from_mode(0o711))?),
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => check_own_directory(path),
         Err(error) => Err(error).with_context(|| format!("cannot make {}", path.display())),

@@ -1,11 +1,11 @@
-//! Building the services, so that nothing ever runs against binaries of yesterday.
+//! Building the services, so that what runs is what the sources say.
 
 use std::{
     collections::BTreeMap,
     env,
     ffi::OsString,
     path::{Path, PathBuf},
-    process::{Command, Stdio},
+    process::Command,
 };
 
 use anyhow::{Context, Result, bail};
@@ -23,25 +23,25 @@ pub struct Binaries {
 }
 
 /// Builds all programs of the checkout that this crate belongs to; what is up to date costs well under a second.
-/// Cargo's own messages go to standard error.
+/// Standard error says when it compiles or waits.
 pub fn services(release: bool) -> Result<Binaries> {
     let mut built = build(&checkout()?, release, &[])?;
     let stack = take(&mut built, "stack")?;
     binaries(built, stack)
 }
 
-/// Builds the services of a checkout, for the running `stack` program, which is not built once more.
+/// Builds the services of a checkout for the running `stack` program, which needs no second build of itself.
 pub fn services_of(checkout: &Path, release: bool) -> Result<Binaries> {
-    binaries(build(checkout, release, &["--exclude", "stack"])?, env::current_exe()?)
+    binaries(build(checkout, release, &["--exclude", "stack", "--exclude", "launcher"])?, env::current_exe()?)
 }
 
 fn build(checkout: &Path, release: bool, options: &[&str]) -> Result<BTreeMap<String, PathBuf>> {
     let mut build = cargo();
-    // The whole workspace, since cargo chooses the features of dependencies by what is built together: in this
-    // way `up` and `test` share every one of them.
+    // Cargo chooses the features of dependencies by what is built together. With the whole workspace, `up` and
+    // `test` share every dependency.
     build.args(["build", "--workspace", "--bins", "--message-format=json-render-diagnostics"]).args(options);
-    build.args(release.then_some("--release")).current_dir(checkout).stdin(Stdio::null());
-    let output = build.stderr(Stdio::inherit()).output().context("cannot run cargo")?;
+    build.args(release.then_some("--release")).current_dir(checkout);
+    let output = launcher::build(&mut build).context("cannot run cargo")?;
     if !output.status.success() {
         bail!("the build failed");
     }
@@ -57,7 +57,7 @@ fn take(built: &mut BTreeMap<String, PathBuf>, name: &str) -> Result<PathBuf> {
     built.remove(name).with_context(|| format!("the build made no program `{name}`"))
 }
 
-/// The cargo that runs this program, or else the one on the PATH.
+/// The cargo that started this program, or else the one on the PATH.
 pub fn cargo() -> Command {
     Command::new(env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo")))
 }

@@ -20,46 +20,49 @@ pub(crate) enum Command {
     Up(Up),
     /// Stops everything: services, then broker, then databases.
     Down {
-        /// Also removes all data.
+        /// Also removes all data, and forgets the ports.
         #[arg(long)]
         wipe: bool,
     },
     /// Says what runs, where, and how far the replica is.
     Status {
-        /// As JSON, for programs.
+        /// As JSON, for programs: addresses are ready to use, passwords included.
         #[arg(long)]
         json: bool,
+        /// Shows addresses with their passwords. Without it they are left out, on a terminal and elsewhere.
+        #[arg(long)]
+        show_passwords: bool,
     },
     /// Starts one part, however it ended before.
     Start(Start),
     /// Stops one part.
     Stop {
-        /// Which one.
+        /// The part.
         name: Part,
     },
     /// Stops one part and starts it again.
     Restart(Start),
     /// Shows what the parts have logged.
     Logs {
-        /// Only this one's.
+        /// The part whose log is shown; all of them without a name.
         name: Option<Part>,
-        /// Goes on with what comes.
+        /// Goes on with new lines until Ctrl-C.
         #[arg(long, short)]
         follow: bool,
     },
     /// Opens a database, as the role that owns it.
     Psql {
-        /// Which one.
+        /// The database.
         database: Database,
-        /// Arguments of psql.
+        /// Arguments of psql, `--help` included.
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<OsString>,
     },
     /// Runs a service's program with the settings of the running stack, in the current directory.
     Exec {
-        /// Which one.
+        /// The service.
         service: ServiceName,
-        /// Arguments of the program.
+        /// Arguments of the program, `--help` included.
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<OsString>,
     },
@@ -102,13 +105,16 @@ pub(crate) struct Up {
     /// Installs nothing.
     #[arg(long)]
     pub(crate) no_install: bool,
+    /// Shows addresses with their passwords. Without it they are left out, on a terminal and elsewhere.
+    #[arg(long)]
+    pub(crate) show_passwords: bool,
     #[command(flatten)]
     pub(crate) ports: PortFlags,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct Start {
-    /// Which one.
+    /// The part.
     pub(crate) name: Part,
     /// Builds the service optimized.
     #[arg(long)]
@@ -123,7 +129,7 @@ pub(crate) struct Test {
     /// Installs nothing.
     #[arg(long)]
     pub(crate) no_install: bool,
-    /// What the test programs get: part of a test's name, or their own flags.
+    /// Part of a test's name, or flags of the test programs. It is an error when no test has such a name.
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
     pub(crate) filter: Vec<OsString>,
 }
@@ -161,11 +167,21 @@ pub(crate) enum ServiceName {
     EventConsumer,
 }
 
-/// `cargo stack -- up` is `cargo stack up`: an extra `--` is accepted before arguments.
-pub(crate) fn without_leading_dashes(arguments: impl Iterator<Item = OsString>) -> Vec<OsString> {
-    let mut arguments: Vec<OsString> = arguments.collect();
-    if arguments.get(1).is_some_and(|argument| argument == "--") {
+/// What was typed, as clap has to see it. `cargo stack -- up` is `cargo stack up`. What follows `exec NAME` and
+/// `psql NAME` belongs to that program, `--help` included, so a `--` goes before it.
+pub(crate) fn normalized(typed: impl Iterator<Item = OsString>) -> Vec<OsString> {
+    const RUNS_A_PROGRAM: [&str; 2] = ["exec", "psql"];
+    const ITS_ARGUMENTS: usize = 3;
+    let is_dashes = |argument: &OsString| argument == "--";
+    let mut arguments: Vec<OsString> = typed.collect();
+    if arguments.get(1).is_some_and(is_dashes) {
         arguments.remove(1);
+    }
+    let runs_a_program =
+        arguments.get(1).is_some_and(|command| RUNS_A_PROGRAM.iter().any(|known| command == known));
+    let has_a_name = arguments.get(2).is_some_and(|name| !name.to_string_lossy().starts_with('-'));
+    if runs_a_program && has_a_name && arguments.get(ITS_ARGUMENTS).is_some_and(|first| !is_dashes(first)) {
+        arguments.insert(ITS_ARGUMENTS, "--".into());
     }
     arguments
 }
@@ -178,7 +194,7 @@ mod tests {
 
     fn parse(line: &str) -> Command {
         let words = line.split_whitespace().map(OsString::from);
-        let arguments = without_leading_dashes(std::iter::once(OsString::from("stack")).chain(words));
+        let arguments = normalized(std::iter::once(OsString::from("stack")).chain(words));
         Arguments::try_parse_from(arguments).expect(line).command
     }
 
@@ -193,6 +209,7 @@ mod tests {
             ("psql replica -c SELECT", "plainly"),
             ("psql replica -- -c SELECT", "before psql's arguments"),
             ("-- psql replica -c SELECT", "before the command"),
+            ("-- psql replica -- -c SELECT", "before both"),
         ] {
             let Command::Psql { database, arguments } = parse(line) else { panic!("{line}") };
             assert_eq!(
@@ -212,6 +229,8 @@ mod tests {
         };
 
         assert_eq!(arguments, ["create-parking-slot", "--name", "x", "--help"].map(OsString::from));
+        let Command::Exec { arguments, .. } = parse("exec event-consumer --help") else { panic!("not exec") };
+        assert_eq!(arguments, ["--help"].map(OsString::from));
     }
 
     #[test]

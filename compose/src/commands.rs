@@ -16,13 +16,15 @@ use stack::install::{Permission, find_or_install};
 
 use crate::{cli::Command, local::Home};
 
-/// Runs a command; the exit code is that of the program which it became or ran, if it did.
+/// Runs a command. Its exit code is that of the program that it runs, where it runs one.
 pub(crate) fn run(command: Command) -> Result<ExitCode> {
     let done = |()| ExitCode::SUCCESS;
     match command {
         Command::Up(arguments) => up::up(&Home::find()?, &arguments),
         Command::Down { wipe } => down::down(&Home::find()?, wipe).map(done),
-        Command::Status { json } => status::status(&Home::find()?, json).map(done),
+        Command::Status { json, show_passwords } => {
+            status::status(&Home::find()?, json, show_passwords).map(done)
+        }
         Command::Start(arguments) => control::start(&Home::find()?, &arguments).map(done),
         Command::Stop { name } => control::stop(&Home::find()?, name).map(done),
         Command::Restart(arguments) => control::restart(&Home::find()?, &arguments).map(done),

@@ -1,7 +1,9 @@
-//! Starting a process that outlives the one that starts it.
+//! Processes that outlive the process that starts them.
 
 use std::{
     ffi::OsStr,
+    net::TcpListener,
+    os::fd::OwnedFd,
     path::{Path, PathBuf},
     process::{Command, Stdio},
     thread,
@@ -11,9 +13,10 @@ use anyhow::{Context, Result};
 
 use crate::{Account, account::SYSTEM_PATH, files, process::Process};
 
-/// A process to start in a session of its own, with nothing of the caller's terminal, directory or descriptors.
+/// A process to start. It has a session of its own, and nothing of the caller's terminal, directory or descriptors.
 #[derive(Debug)]
 pub struct Daemon {
+    program: PathBuf,
     command: Command,
     log: PathBuf,
 }
@@ -33,7 +36,17 @@ impl Daemon {
         // `setsid` replaces itself by the program: the process id stays the same.
         let mut command = Command::new("/usr/bin/setsid");
         command.arg(program).current_dir(directory).stdin(Stdio::null());
-        Self { command, log: log.to_path_buf() }
+        Self { program: program.to_path_buf(), command, log: log.to_path_buf() }
+    }
+
+    /// The same, with a socket on which it listens, handed over as systemd does it: as descriptor 3, with two
+    /// variables that say so.
+    pub fn with_socket(program: &Path, directory: &Path, log: &Path, socket: TcpListener) -> Self {
+        // The shell replaces itself by the program too. Only a shell can move a descriptor without unsafe code.
+        const HAND_OVER: &str = r#"exec 3<&0 0</dev/null; export LISTEN_FDS=1 LISTEN_PID=$$; exec "$@""#;
+        let mut daemon = Self::new(Path::new("/bin/sh"), directory, log);
+        daemon.command.args(["-c", HAND_OVER, "sh"]).arg(program).stdin(OwnedFd::from(socket));
+        Self { program: program.to_path_buf(), ..daemon }
     }
 
     /// Runs it as this user, with nothing of the caller's environment.
@@ -79,24 +92,23 @@ impl Daemon {
         let log = files::open_log(&self.log)?;
         let log_began = log.metadata()?.len();
         self.command.stdout(log.try_clone()?).stderr(log);
-        // What this process inherited itself, say the pipe of `$(cargo stack up --detach)`, must end here.
+        // This process may have inherited descriptors, such as the pipe of `$(cargo stack up --detach)`.
         close_fds::set_fds_cloexec_threadsafe(3, &[]);
-        let program = self.command.get_args().next().unwrap_or_default().to_owned();
-        let mut child =
-            self.command.spawn().with_context(|| format!("cannot start {}", program.display()))?;
+        let program = self.program.display().to_string();
+        let mut child = self.command.spawn().with_context(|| format!("cannot start {program}"))?;
         let pid = i32::try_from(child.id()).context("a process id")?;
         let process = Process::of(pid);
-        // As long as this process runs, it reaps its child, so that no zombie keeps the id.
+        // While this process runs it reaps its child, so that no zombie keeps the process id.
         thread::spawn(move || child.wait());
         let started = |process| Started { process, log: self.log.clone(), log_began };
-        process.map(started).with_context(|| {
-            format!("{} ended at once: {}", program.display(), files::log_since(&self.log, log_began))
-        })
+        process
+            .map(started)
+            .with_context(|| format!("{program} ended at once: {}", files::log_since(&self.log, log_began)))
     }
 }
 
 impl Started {
-    /// A process that was started earlier and writes to `log`; only what it writes from now on counts.
+    /// A process that was started earlier and writes to `log`. Its output is what it writes from now on.
     pub fn attach(process: Process, log: &Path) -> Self {
         let log_began = std::fs::metadata(log).map_or(0, |metadata| metadata.len());
         Self { process, log: log.to_path_buf(), log_began }

@@ -1,15 +1,15 @@
-//! Files and directories with the care that shared machines ask for: no half-written file, no followed link.
+//! Files on a machine with other users: none is ever half-written, and no link is followed.
 
 use std::{
     fmt,
-    fs::{self, File, OpenOptions},
+    fs::{self, File, OpenOptions, TryLockError},
     io::{Read, Write},
     os::unix::fs::{MetadataExt, OpenOptionsExt, fchown},
     path::{Path, PathBuf},
 };
 
 use anyhow::{Context, Result};
-use rustix::fs::{FlockOperation, OFlags};
+use rustix::fs::OFlags;
 use serde::{Deserialize, Serialize};
 
 const NO_FOLLOW: i32 = OFlags::NOFOLLOW.bits().cast_signed();
@@ -17,11 +17,16 @@ const NO_FOLLOW: i32 = OFlags::NOFOLLOW.bits().cast_signed();
 /// Log files beyond this size move to `<name>.1` when their process is started again.
 const MAX_LOG_BYTES: u64 = 32 << 20;
 
-/// Puts `contents` at `path` in one step, readable by its owner only.
+/// Puts `contents` at `path` in one step. Only its owner can read and write it.
 pub fn replace(path: &Path, contents: &[u8], owner: Option<(u32, u32)>) -> Result<()> {
+    replace_with_mode(path, contents, owner, 0o600)
+}
+
+/// Puts `contents` at `path` in one step, with this mode.
+pub fn replace_with_mode(path: &Path, contents: &[u8], owner: Option<(u32, u32)>, mode: u32) -> Result<()> {
     let draft = PathBuf::from(format!("{}.{}", path.display(), random_hex(4)?));
     let write = || -> std::io::Result<()> {
-        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&draft)?;
+        let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(&draft)?;
         file.write_all(contents)?;
         if let Some((uid, gid)) = owner {
             fchown(&file, Some(uid), Some(gid))?;
@@ -33,7 +38,7 @@ pub fn replace(path: &Path, contents: &[u8], owner: Option<(u32, u32)>) -> Resul
     })
 }
 
-/// Opens a log for appending, after moving away one that has grown large.
+/// Opens a log for appending. A large one is renamed first.
 pub fn open_log(path: &Path) -> Result<File> {
     if fs::symlink_metadata(path).is_ok_and(|metadata| metadata.len() > MAX_LOG_BYTES) {
         fs::rename(path, path.with_extension("log.1"))?;
@@ -53,21 +58,22 @@ pub fn log_since(path: &Path, from: u64) -> String {
     lines[lines.len().saturating_sub(MAX_LINES)..].join("\n")
 }
 
-/// Waits for and takes the lock file at `path`; it is released when the file is dropped or its holder dies.
+/// Waits for the lock file at `path` and takes it. It is released when the file is dropped or this process ends.
 pub fn lock(path: &Path) -> Result<File> {
     let file = open_lock(path)?;
-    rustix::fs::flock(&file, FlockOperation::LockExclusive)
-        .with_context(|| format!("cannot lock {}", path.display()))?;
+    file.lock().with_context(|| format!("cannot lock {}", path.display()))?;
     Ok(file)
 }
 
-/// Takes the lock file at `path` unless someone else holds it.
+/// Takes the lock file at `path` unless another process holds it.
 pub fn try_lock(path: &Path) -> Result<Option<File>> {
     let file = open_lock(path)?;
-    match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
+    match file.try_lock() {
         Ok(()) => Ok(Some(file)),
-        Err(rustix::io::Errno::WOULDBLOCK) => Ok(None),
-        Err(error) => Err(error).with_context(|| format!("cannot lock {}", path.display())),
+        Err(TryLockError::WouldBlock) => Ok(None),
+        Err(TryLockError::Error(error)) => {
+            Err(error).with_context(|| format!("cannot lock {}", path.display()))
+        }
     }
 }
 

@@ -12,7 +12,7 @@ use crate::{Programs, programs::Missing};
 
 const SCRIPT: &str = include_str!("install.sh");
 
-/// Made by the script for the time of an installation; there at another time, a run of it was killed.
+/// The script keeps it during an installation. At any other time it means that an installation was killed.
 const NOTES: &str = "/var/lib/parking-stack-install";
 
 /// Whether missing packages may be installed.
@@ -65,8 +65,7 @@ fn confirm(packages: &[&str]) -> Result<bool> {
     Ok(read > 0 && matches!(answer.trim().to_lowercase().as_str(), "" | "y" | "yes"))
 }
 
-/// The script has a session of its own: it reaches its end, and puts back what it changed, even when this
-/// process is killed meanwhile.
+/// The script has a session of its own. So it puts back what it changed even if this process is killed before.
 fn run_script(arguments: &[&str]) -> Result<()> {
     let mut command = if is_root() {
         Command::new("/usr/bin/setsid")

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Installs packages, as root, without letting them start or enable anything:
 #   sh install.sh install PACKAGE...   or   sh install.sh recover
-# What it changes for that time is first noted in $notes, so that a run that was killed is made good by the next.
+# It notes in $notes what it changes during the installation. After a run that was killed, the next run puts it back.
 set -eu
 
 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
@@ -17,7 +17,7 @@ clusters=/etc/postgresql-common/createcluster.conf
 
 say() { echo "$*" >&2; }
 
-# The lock is not handed down: a daemon that some package starts in spite of everything must not hold it.
+# Closes the descriptor of the lock: a package may start a daemon all the same, and that must not keep the lock.
 quietly_in_turn() { "$@" 9>&-; }
 
 # Links by which systemd and sysvinit start services at boot.
@@ -26,7 +26,7 @@ boot_links() {
         sort || true
 }
 
-# Keeps a copy of what is at a path, or notes that nothing is. In the end a rename, so never half a copy.
+# Keeps a copy of what is at a path, or notes that nothing is there. The rename makes sure that no copy is incomplete.
 save() {
     if [ -e "$1" ] || [ -L "$1" ]; then
         cp -a "$1" "$notes/draft"
@@ -38,7 +38,7 @@ save() {
 
 put_back() {
     if [ -e "$notes/$2" ] || [ -L "$notes/$2" ]; then
-        # Beside the place first, then a rename: there is never nothing, nor half of it.
+        # The copy is made beside the path and then renamed, so that the path always has a complete file.
         cp -a "$notes/$2" "$1.stack-saved"
         mv -fT "$1.stack-saved" "$1"
         rm -f "$notes/$2"
@@ -47,7 +47,7 @@ put_back() {
     fi
 }
 
-# While this process lives, no service may start; should it be killed, the policy behaves as if it were not there.
+# No service may start while this process runs. If it is killed, the policy does what the former policy did.
 forbid_starts() {
     save "$policy" policy
     started=$(sed 's/.*) //' /proc/$$/stat | cut -d ' ' -f 20)
@@ -68,7 +68,7 @@ END
     rm -f "$notes/draft"
 }
 
-# The way that postgresql-common documents: its configuration says that no first cluster is wanted.
+# The configuration of postgresql-common can say that no first cluster is wanted.
 forbid_default_cluster() {
     save "$clusters" clusters
     sed '/^[[:space:]]*create_main_cluster[[:space:]]*=/d' "$clusters" >"$clusters.stack-draft"
@@ -80,13 +80,13 @@ disable() {
     name=${1##*/}
     case $1 in
     /etc/rc*)
-        # One script has several links; the first call turned them all.
+        # One script has several links, and the first call disabled them all.
         [ -L "$1" ] || return 0
         name=${name#S[0-9][0-9]}
         update-rc.d "$name" disable >/dev/null 2>&1 || rm -f "$1"
         ;;
     *)
-        # It also notes the wish for later upgrades of the package.
+        # This also keeps later upgrades of the package from enabling it.
         deb-systemd-helper disable "$name" >/dev/null 2>&1 || true
         rm -f "$1"
         ;;
@@ -132,7 +132,7 @@ umask 022
 mkdir -p /run/lock
 exec 9>/run/lock/parking-stack-install
 flock 9
-# What a killed run noted comes first: otherwise its changes would be taken for what was there before.
+# First puts back what a killed run changed. Otherwise its changes would be taken for what was there before.
 finish
 [ "$1" = install ] || exit 0
 shift

@@ -1,4 +1,4 @@
-//! The process that holds a test run's servers, and clears away what killed runs left behind.
+//! The process that keeps the servers of a test run, and removes what killed runs left behind.
 
 use std::{
     fs,
@@ -27,7 +27,7 @@ const IMMEDIATE_STOP_LIMIT: Duration = Duration::from_secs(3);
 const KILL_LIMIT: Duration = Duration::from_secs(20);
 
 /// Starts a primary, a replica and a broker, says on standard output in one line of JSON how to reach them, and
-/// holds them until standard input ends or a signal asks to stop. Then ends and removes all of it.
+/// keeps them until standard input ends or a signal asks to stop. Then ends and removes all of it.
 pub fn keep() -> Result<()> {
     let run = Run::begin()?;
     let end = listen_for_end()?;
@@ -36,7 +36,7 @@ pub fn keep() -> Result<()> {
         Ok(report) => serde_json::to_string(report)?,
         Err(error) => serde_json::to_string(&Failure { error: format!("{error:#}") })?,
     };
-    // Whoever asked may be gone by now; then standard input has ended too.
+    // The test process may have ended by now. Then standard input has ended too.
     let _ = writeln!(io::stdout(), "{line}");
     if servers.is_ok() {
         end.recv().context("nothing is left that could end this run")?;
@@ -89,7 +89,7 @@ impl Run {
         loop {
             let name = format!("run-{}", files::random_hex(6)?);
             let lock_path = runs.join(format!("{name}.lock"));
-            // A sweep may have taken the new lock file for that of a killed run.
+            // Another keeper may have taken the new lock file for that of a killed run, and removed it.
             if let Some(lock) = files::try_lock(&lock_path)?.filter(|lock| files::is_at(lock, &lock_path)) {
                 let directory = runs.join(name);
                 account.make_private_directory(&directory)?;
@@ -104,7 +104,8 @@ impl Run {
     }
 }
 
-/// Not in the checkout, where the servers' user may have no access. Others may pass through but not look.
+/// Outside of the checkout, which the servers' user may not be able to enter. Other users may pass through it, but not
+/// list it.
 fn runs_directory() -> Result<PathBuf> {
     let runs = PathBuf::from(format!("/var/tmp/parking-tests-{}", rustix::process::geteuid().as_raw()));
     account::make_passable_directory(&runs)?;
@@ -130,7 +131,7 @@ fn sweep(runs: &Path) -> Result<()> {
 /// Ends every process that works below `directory` and removes it.
 fn clear(directory: &Path) -> Result<()> {
     let below = || process::working_below(directory);
-    // A postmaster that is asked to end at once still gives back its shared memory; killed, it leaves it behind.
+    // A postmaster that is asked to end at once frees its shared memory. One that is killed leaves it behind.
     let postmasters: Vec<Process> = below().into_iter().filter(is_postmaster).collect();
     for postmaster in &postmasters {
         postmaster.signal(Signal::QUIT)?;
@@ -147,7 +148,7 @@ fn clear(directory: &Path) -> Result<()> {
     }
 }
 
-/// Its lock file, in the directory in which it works, names it.
+/// A postmaster works in its data directory, where its lock file names it.
 fn is_postmaster(process: &Process) -> bool {
     let lock_file = format!("/proc/{}/cwd/postmaster.pid", process.pid());
     let text = fs::read_to_string(lock_file).unwrap_or_default();

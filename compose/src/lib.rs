@@ -1,10 +1,10 @@
 //! A private primary, a private replica and a private broker, with both services on top.
 //!
 //! `cargo stack` and the system tests use this one implementation. The servers are the system's own programs
-//! ([`programs`]) with their own data, passwords and ports; a server that the system runs is never touched.
+//! ([`programs`]) with their own data, passwords and ports. Servers that the system runs are left alone.
 //!
-//! Everything is blocking and keeps its state on disk, so a handle such as [`Postgres`] can be opened again by
-//! another process, shared between threads, and used after a server was killed.
+//! Every call blocks. All state is on disk, so a handle such as [`Postgres`] can be opened by another process, shared
+//! between threads, and used after a server was killed.
 
 #[cfg(not(target_os = "linux"))]
 compile_error!("the stack finds and identifies processes through /proc and therefore needs Linux");
@@ -23,6 +23,7 @@ pub mod rabbitmq;
 pub mod test_servers;
 pub mod build;
 pub mod files;
+pub mod http;
 pub mod wait;
 mod keeper;
 

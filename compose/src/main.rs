@@ -9,7 +9,7 @@ use std::process::ExitCode;
 use clap::Parser;
 
 fn main() -> ExitCode {
-    let arguments = cli::Arguments::parse_from(cli::without_leading_dashes(std::env::args_os()));
+    let arguments = cli::Arguments::parse_from(cli::normalized(std::env::args_os()));
     match commands::run(arguments.command) {
         Ok(code) => code,
         Err(error) => {

@@ -1,4 +1,4 @@
-//! The parts of a stack, by their names: the same for `cargo stack` and for the images.
+//! The parts of a stack and their names, which `cargo stack` and the images share.
 
 use std::fmt;
 

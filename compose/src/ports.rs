@@ -10,14 +10,13 @@ use std::{
 
 use anyhow::{Context, Result};
 
-/// Below the registered services that one meets in practice nothing is handed out.
+/// Usual services have lower ports, which are not handed out.
 const LOWEST: u16 = 20_000;
 
-/// A free port that the kernel will not give to an outgoing connection.
+/// A free port that the kernel does not give to an outgoing connection. A process gets each port only once.
 ///
-/// Ports of the ephemeral range (what binding port 0 yields) are handed out again as soon as a server stops: a
-/// client's connection may sit on the port of the server that a test is about to start again, or even connect
-/// to itself. A port is never handed out twice by one process.
+/// Binding port 0 yields a port of the ephemeral range. As soon as its server stops, the kernel may give it to a
+/// client's connection, and then the server cannot start again. A client may even connect to itself.
 pub fn free() -> Result<u16> {
     static HANDED_OUT: Mutex<Option<HashSet<u16>>> = Mutex::new(None);
     const ATTEMPTS: usize = 200;
@@ -73,7 +72,7 @@ mod tests {
     }
 
     #[test]
-    fn a_port_that_someone_listens_on_is_not_free() {
+    fn a_port_with_a_listener_is_not_free() {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
         let port = listener.local_addr().expect("its address").port();
 

@@ -1,4 +1,4 @@
-//! Processes, identified so that a reused process id is never taken for the process that had it before.
+//! Processes, identified so that a process id that is used again does not lead to another process.
 
 use std::{ffi::OsStr, fs, os::unix::fs::MetadataExt, path::Path, time::Duration};
 
@@ -33,7 +33,7 @@ impl Process {
         self.pid
     }
 
-    /// Whether it still runs. One that has ended and only waits to be reaped does not.
+    /// Whether it still runs. A zombie does not.
     pub fn is_alive(&self) -> bool {
         Self::of(self.pid).as_ref() == Some(self)
     }
@@ -115,8 +115,7 @@ fn works_in(pid: i32, wanted: &fs::Metadata) -> bool {
         .is_ok_and(|found| found.dev() == wanted.dev() && found.ino() == wanted.ino())
 }
 
-/// Sends a signal to all that `find` finds, again and again, since they may start others meanwhile, until it
-/// finds nothing.
+/// Kills all that `find` finds until it finds nothing: a process may start another before it is killed.
 pub fn end_all(find: impl Fn() -> Vec<Process>, limit: Duration) -> Result<()> {
     let ended = wait::until(limit, POLL, || {
         let found = find();
@@ -134,8 +133,8 @@ pub fn end_all(find: impl Fn() -> Vec<Process>, limit: Duration) -> Result<()> {
     Ok(())
 }
 
-/// Those that may have been started as servers: they have no terminal. A shell that happens to be in a server's
-/// directory has one, and whoever called this program is not looked at either.
+/// Processes that may be servers: those without a terminal. A shell in a server's directory has a terminal. The
+/// callers of this program may have none, and are left out.
 fn all() -> Vec<Process> {
     let callers = callers();
     let entries = fs::read_dir("/proc").into_iter().flatten().flatten();

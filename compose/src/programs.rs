@@ -19,8 +19,8 @@ const POSTGRES_PROGRAMS: [&str; 3] = ["postgres", "initdb", "psql"];
 pub struct Programs {
     /// The directory of `postgres`, `initdb` and `psql`.
     pub postgres: PathBuf,
-    /// The directory of the broker's own `rabbitmq-server`, not of the wrapper that Debian puts on the PATH,
-    /// which changes user and directory.
+    /// The directory of the broker's own `rabbitmq-server`. Debian puts a wrapper on the PATH, which would change
+    /// user and directory.
     pub rabbitmq: PathBuf,
     /// Erlang's port mapper.
     pub epmd: PathBuf,

@@ -1,4 +1,4 @@
-//! What the services are told by their environment.
+//! The variables in the environment of the services.
 
 use crate::{Part, Port, Role};
 
@@ -11,12 +11,12 @@ pub enum Setting {
     Broker,
     /// The port to listen on.
     Port(Port),
-    /// The form of the logs. They are read by people here, and collected by programs where images run.
+    /// The format of the logs: text for people here, JSON for programs where images run.
     LogFormat,
 }
 
 impl Part {
-    /// The variables of a service. Each gets only the addresses that are its business.
+    /// The variables of a service. Each service gets only the addresses that it uses.
     pub fn settings(self) -> &'static [(&'static str, Setting)] {
         match self {
             Self::CommandService => &[

@@ -1,7 +1,7 @@
 //! Servers for a test run: two databases and a broker that end with the process that asked for them.
 //!
-//! A process of its own, the keeper, starts them and holds one end of a pipe. When the test process ends, in
-//! whatever way, the pipe closes and the keeper ends every server below its directory and removes it.
+//! A process of its own, the keeper, starts them and reads from a pipe. However the test process ends, the pipe closes
+//! then, and the keeper ends every server below its directory and removes the directory.
 
 use std::{
     io::{BufRead, BufReader},
@@ -19,11 +19,11 @@ pub use crate::keeper::keep;
 /// The command of the `stack` program that runs the keeper.
 pub const KEEPER_COMMAND: &str = "test-servers";
 
-/// Someone else may take a free port between its choice and the server's start.
+/// Another program may take a free port between its choice and the server's start.
 const START_ATTEMPTS: usize = 3;
 
-/// Handles to the servers of a test run; usable from several threads at once. Dropping it ends the servers; so
-/// does the end of the process, for a value in a static.
+/// Handles to the servers of a test run, for several threads at once. The servers end when it is dropped, or when the
+/// process ends: a value in a static is never dropped.
 #[derive(Debug)]
 pub struct TestServers {
     /// The database of the write side; without databases or roles of the services yet.
@@ -38,7 +38,7 @@ pub struct TestServers {
     keeper: Child,
 }
 
-/// Where and as whom servers of a run are made.
+/// Where the servers of a run are made, and as which user they run.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Site {
     pub(crate) directory: PathBuf,
@@ -82,14 +82,12 @@ pub fn start(stack: &Path) -> Result<TestServers> {
 }
 
 impl TestServers {
-    /// Makes and starts one more database server, for a test that stops or breaks it. It ends with the others,
-    /// at the latest.
+    /// Makes and starts one more database server, for a test that stops or breaks it. It ends with the others.
     pub fn another_postgres(&self, name: &str) -> Result<Postgres> {
         self.site.start_postgres(name)
     }
 
-    /// Makes and starts one more broker, for a test that stops or breaks it. It ends with the others, at the
-    /// latest.
+    /// Makes and starts one more broker, for a test that stops or breaks it. It ends with the others.
     pub fn another_rabbitmq(&self, name: &str) -> Result<RabbitMq> {
         self.site.start_rabbitmq(name)
     }

@@ -1,4 +1,4 @@
-//! Waiting for another process, which tells nobody when it is ready.
+//! Waiting for a process that sends no signal when it is ready.
 
 use std::{
     thread,

@@ -4,7 +4,7 @@
 use lapin::{message::Delivery, protocol::basic::AMQPProperties};
 use shared::{
     messages::{
-        event::LoggedEvent,
+        event::{LoggedEvent, traces},
         repair::{REPAIR_CONTENT_TYPE, REPAIR_TYPE, Repair},
         wire::{BATCH_CONTENT_TYPE, split_batch},
     },
@@ -89,6 +89,13 @@ impl<'d> Batch<'d> {
             _ => batch.read_message(body, properties, None),
         }
         batch
+    }
+
+    /// The traces that led to its events, for a log line at `debug`; nothing is collected while none is wanted.
+    #[must_use]
+    pub fn traces(&self) -> Option<String> {
+        tracing::enabled!(tracing::Level::DEBUG)
+            .then(|| traces(self.events.iter().map(|received| &received.event)))
     }
 
     /// A position whose event was read settles nothing by a copy that was not.

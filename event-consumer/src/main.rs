@@ -4,14 +4,8 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use event_consumer::cli::Cli;
+use shared::process::runtime;
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
-    match shared::process::runtime::build() {
-        Ok(runtime) => runtime.block_on(cli.run()),
-        Err(error) => {
-            eprintln!("event-consumer: cannot start: {error}");
-            ExitCode::FAILURE
-        }
-    }
+    runtime::run("event-consumer", Cli::parse().run())
 }

@@ -1,58 +1,38 @@
-//! The consumer's settings. It knows no primary.
+//! The consumer's settings. It knows no primary. [`SETTINGS`](shared::process::settings::SETTINGS) declares their defaults and what they may be.
 
 use std::net::IpAddr;
 
+use serde::Deserialize;
 use shared::{
     broker::BrokerUrl,
     postgres::DatabaseUrl,
-    process::settings::{self, Effective, LevelFilter, LogFormat, SettingError},
+    process::settings::{LevelFilter, LogFormat, parsed},
     replica_name::ReplicaName,
 };
 
 /// Everything that can be set.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Settings {
     /// The database that the consumer owns.
+    #[serde(rename = "REPLICA_DATABASE_URL", deserialize_with = "parsed")]
     pub replica: DatabaseUrl,
     /// Its name, which names its queue.
+    #[serde(rename = "PARKING__REPLICA__NAME", deserialize_with = "parsed")]
     pub replica_name: ReplicaName,
     /// Where events come from.
+    #[serde(rename = "RABBITMQ_BROKER_URL", deserialize_with = "parsed")]
     pub broker: BrokerUrl,
     /// The address of `/livez` and `/readyz`.
+    #[serde(rename = "PARKING__HTTP__BIND")]
     pub bind: IpAddr,
     /// Their port; 0 takes a free one.
+    #[serde(rename = "PARKING__CONSUMER__HTTP_PORT")]
     pub port: u16,
     /// The form of the logs.
+    #[serde(rename = "PARKING__LOG__FORMAT")]
     pub log_format: LogFormat,
     /// The least severe lines that are logged.
+    #[serde(rename = "PARKING__LOG__LEVEL", deserialize_with = "parsed")]
     pub log_level: LevelFilter,
-    /// All of this for people's eyes: secrets hidden, each with its source.
-    pub effective: Vec<Effective>,
-}
-
-impl Settings {
-    /// Takes the settings from what was set. `log_level` is the default of this one setting: a command that ends says
-    /// itself what went wrong.
-    ///
-    /// # Errors
-    /// The first setting that is absent, wrong or unknown.
-    pub fn read(mut from: settings::Settings, log_level: LevelFilter) -> Result<Self, SettingError> {
-        let mut settings = Self {
-            replica: from.database(settings::REPLICA_DATABASE_URL)?,
-            replica_name: from.replica_name()?,
-            broker: from.broker()?,
-            bind: from.parsed(
-                "PARKING__HTTP__BIND",
-                IpAddr::from([127, 0, 0, 1]),
-                "an IP address",
-                |_| true,
-            )?,
-            port: from.parsed("PARKING__CONSUMER__HTTP_PORT", 8001, "a port", |_| true)?,
-            log_format: from.log_format()?,
-            log_level: from.log_level(log_level)?,
-            effective: Vec::new(),
-        };
-        settings.effective = from.finish()?;
-        Ok(settings)
-    }
 }

@@ -4,11 +4,8 @@ use std::{net::SocketAddr, sync::Arc};
 
 use actix_web::{App, HttpServer, dev::Server, web};
 use anyhow::Context;
-use shared::replica_name::Recipient;
-use tokio::{
-    sync::{Notify, watch},
-    task::JoinHandle,
-};
+use shared::{process::tasks::Tasks, replica_name::Recipient};
+use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -21,11 +18,15 @@ use crate::{
 /// How long health requests that are under way may take to finish after a signal, in seconds.
 const DRAIN_SECS: u64 = 2;
 
+/// The task that finishes its batch before the process ends.
+const SUBSCRIPTION: &str = "subscription";
+
 /// The consumer, listening for health requests.
 pub struct Application {
     server: Server,
     address: SocketAddr,
-    subscription: JoinHandle<()>,
+    tasks: Tasks,
+    shutdown: CancellationToken,
 }
 
 impl Application {
@@ -66,10 +67,10 @@ impl Application {
         .bind((settings.bind, settings.port))
         .with_context(|| format!("cannot listen on port {}", settings.port))?;
         let address = server.addrs().first().copied().context("no address is listened on")?;
-        let subscription = tokio::spawn(subscription.run(shutdown.clone()));
-        // What it has asked for is asked for again, should it be cut short.
-        tokio::spawn(holes.run(shutdown.clone()));
-        Ok(Self { server: server.run(), address, subscription })
+        let mut tasks = Tasks::default();
+        tasks.spawn(SUBSCRIPTION, subscription.run(shutdown.clone()));
+        tasks.spawn("holes", holes.run(shutdown.clone()));
+        Ok(Self { server: server.run(), address, tasks, shutdown: shutdown.clone() })
     }
 
     /// Where `/livez` and `/readyz` are.
@@ -81,10 +82,16 @@ impl Application {
     /// Works until the shutdown token is cancelled, then finishes the batch in hand.
     ///
     /// # Errors
-    /// The server failed, or the subscription did.
+    /// The server failed, or a background task did: then nothing is waited for, so that the process ends at once and
+    /// is started again.
     pub async fn run_until_stopped(self) -> anyhow::Result<()> {
-        self.server.await.context("the HTTP server failed")?;
-        self.subscription.await.context("the subscription failed")?;
+        let Self { server, mut tasks, shutdown, .. } = self;
+        tokio::select! {
+            served = server => served.context("the HTTP server failed")?,
+            failure = tasks.failure(|| shutdown.is_cancelled()) => return Err(failure.into()),
+        }
+        // A search for missing positions may be cut short: what it has asked for is asked for again.
+        tasks.end_of(SUBSCRIPTION).await?;
         tracing::info!("stopped");
         Ok(())
     }

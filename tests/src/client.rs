@@ -239,6 +239,16 @@ impl Client {
         Ok(send(request).await?)
     }
 
+    /// Creates a slot, with these headers.
+    ///
+    /// # Errors
+    /// No answer.
+    pub async fn create_with(&self, name: &str, headers: &[(&'static str, &str)]) -> Result<Reply> {
+        let request = self.request(Method::POST, "/parking-slots", Some(json!({ "name": name })));
+        let request = headers.iter().fold(request, |request, (name, value)| request.header(*name, *value));
+        Ok(send(request).await?)
+    }
+
     /// A call with these headers and without a body.
     ///
     /// # Errors

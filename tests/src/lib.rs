@@ -13,6 +13,7 @@
 //! | [`program`] | a program run to its end, as in a shell |
 //! | [`pair`] | all of it together |
 //! | [`cargo_stack`] | `cargo stack` on the servers of this run |
+//! | [`terminal`] | a program that runs on a terminal |
 //! | [`shape`] | what a test starts with, and how it is run |
 //! | [`mod@scale`] | how large it is |
 //! | [`random`] | random choices that a seed repeats |
@@ -38,6 +39,7 @@ pub mod service;
 pub mod program;
 pub mod pair;
 pub mod cargo_stack;
+pub mod terminal;
 pub mod shape;
 pub mod scale;
 pub mod client;

@@ -45,6 +45,7 @@ impl Address {
 pub struct Service {
     name: String,
     program: PathBuf,
+    arguments: Vec<String>,
     environment: Vec<(String, String)>,
     directory: PathBuf,
     address: Address,
@@ -66,7 +67,22 @@ impl Service {
         environment: Vec<(String, String)>,
         directory: PathBuf,
     ) -> Self {
-        Self { name, program, environment, directory, address: Address::default(), running: Mutex::new(None) }
+        Self {
+            name,
+            program,
+            arguments: Vec::new(),
+            environment,
+            directory,
+            address: Address::default(),
+            running: Mutex::new(None),
+        }
+    }
+
+    /// The same, started with these arguments.
+    #[must_use]
+    pub fn with_arguments(mut self, arguments: &[&str]) -> Self {
+        self.arguments = arguments.iter().map(|argument| (*argument).to_owned()).collect();
+        self
     }
 
     /// Its name in the output of a failed test.
@@ -199,6 +215,7 @@ impl Service {
         let log = OpenOptions::new().create(true).append(true).open(self.log_path())?;
         let log_start = log.metadata()?.len();
         let child = Command::new(&self.program)
+            .args(&self.arguments)
             .env_clear()
             .envs(self.environment.iter().cloned())
             .current_dir(&self.directory)

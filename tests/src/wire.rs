@@ -13,7 +13,7 @@ use reqwest::{
 use serde_json::Value;
 use tokio::{
     io::{AsyncReadExt, AsyncWrite, AsyncWriteExt},
-    net::TcpStream,
+    net::{TcpStream, tcp::OwnedWriteHalf},
     time::{sleep, timeout},
 };
 
@@ -129,38 +129,14 @@ impl Call {
     }
 
     async fn exchange(&self, address: &Address, shut: bool) -> Result<Reply> {
-        let start = Instant::now();
-        let conversation = async {
-            let (mut reader, mut writer) = connect(address).await?.into_split();
-            let sending = async {
-                // A service that refuses a body need not read all of it.
-                let _ = self.write_to(&mut writer).await;
-                if shut {
-                    let _ = writer.shutdown().await;
-                }
-                writer
-            };
-            let (mut answer, mut took) = (Vec::new(), Duration::ZERO);
-            // To its end, which comes up to a second after the last byte.
-            let reading = async {
-                while reader.read_buf(&mut answer).await? > 0 {
-                    took = start.elapsed();
-                }
-                io::Result::Ok(())
-            };
-            // The writing half stays open until the answer is complete.
-            let (_writer, read) = tokio::join!(sending, reading);
-            let answered = parse(&answer, self.method == "HEAD", took);
-            match (answered, read) {
-                (Ok(reply), _) => Ok(reply),
-                (Err(_), Err(broken)) => Err(broken).context("the connection broke"),
-                (Err(error), Ok(_)) => Err(error),
+        let sending = async |writer: &mut OwnedWriteHalf| {
+            // A service that refuses a body need not read all of it.
+            let _ = self.write_to(writer).await;
+            if shut {
+                let _ = writer.shutdown().await;
             }
         };
-        timeout(ANSWER_DEADLINE, conversation)
-            .await
-            .context("no answer in time")?
-            .with_context(|| self.line())
+        converse(address, sending, self.method == "HEAD").await.with_context(|| self.line())
     }
 
     async fn write_to(&self, writer: &mut (impl AsyncWrite + Unpin)) -> io::Result<()> {
@@ -206,6 +182,46 @@ impl Call {
         }
         bytes
     }
+}
+
+/// Sends these bytes on a connection of their own, and reads the answer.
+///
+/// # Errors
+/// No answer in time, or one that is not HTTP.
+pub async fn send_bytes(address: &Address, bytes: &[u8]) -> Result<Reply> {
+    let sending = async |writer: &mut OwnedWriteHalf| {
+        // A service that refuses the beginning need not read the rest.
+        let _ = writer.write_all(bytes).await;
+    };
+    converse(address, sending, false).await
+}
+
+/// Sends on a connection of its own, and reads the answer to its end.
+async fn converse(
+    address: &Address,
+    send: impl AsyncFn(&mut OwnedWriteHalf),
+    is_to_head: bool,
+) -> Result<Reply> {
+    let start = Instant::now();
+    let conversation = async {
+        let (mut reader, mut writer) = connect(address).await?.into_split();
+        let (mut answer, mut took) = (Vec::new(), Duration::ZERO);
+        // To its end, which comes up to a second after the last byte.
+        let reading = async {
+            while reader.read_buf(&mut answer).await? > 0 {
+                took = start.elapsed();
+            }
+            io::Result::Ok(())
+        };
+        // The writing half stays open until the answer is complete.
+        let ((), read) = tokio::join!(send(&mut writer), reading);
+        match (parse(&answer, is_to_head, took), read) {
+            (Ok(reply), _) => Ok(reply),
+            (Err(_), Err(broken)) => Err(broken).context("the connection broke"),
+            (Err(error), Ok(())) => Err(error),
+        }
+    };
+    timeout(ANSWER_DEADLINE, conversation).await.context("no answer in time")?
 }
 
 const CHUNK_BYTES: usize = 16 * 1024;

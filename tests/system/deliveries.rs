@@ -86,7 +86,7 @@ fn a_batch_in_hand_when_the_consumer_is_killed_is_still_in_the_queue() -> Result
 }
 
 #[test]
-fn messages_held_while_the_replica_is_away_outlive_the_consumer() -> Result<()> {
+fn messages_held_while_the_replica_is_down_outlive_the_consumer() -> Result<()> {
     with_pair(async |pair| {
         let client = pair.client();
         pair.links.consumer_replica.cut().await;

@@ -6,7 +6,7 @@ use proptest::{
     prop_assert, prop_assert_eq, proptest, sample,
 };
 use serde_json::{Value, json};
-use shared::messages::{event::LoggedEvent, wire::split_batch};
+use shared::messages::{event::LoggedEvent, repair::Repair, wire::split_batch};
 
 use crate::strategies::logged_event;
 
@@ -163,6 +163,37 @@ proptest! {
             }
         }
         prop_assert!(LoggedEvent::decode(&text).is_err(), "no random text is an event");
+    }
+}
+
+#[test]
+fn names_that_older_versions_took_are_read_still() {
+    let event = r#"{"specversion":"1.0","id":"01980000-0000-7000-8000-000000000001",
+        "source":"/parking/command-service","type":"parking.create",
+        "subject":"01980000-0000-7000-8000-000000000002","time":"2026-01-01T00:00:00.000001Z",
+        "datacontenttype":"application/json","dataschema":"urn:parking:slot:1","sequence":"0000000000000000007",
+        "epoch":"01980000-0000-7000-8000-000000000003","data":{
+        "uuid":"01980000-0000-7000-8000-000000000002","name":"NAME","status":"available","version":1,
+        "created_at":"2026-01-01T00:00:00.000001Z","updated_at":"2026-01-01T00:00:00.000001Z"}}"#;
+    let repair = r#"{"epoch":"01980000-0000-7000-8000-000000000003","slots":[{
+        "uuid":"01980000-0000-7000-8000-000000000002","found":{"slot":null,"tombstone":null},"target":{"slot":{
+        "name":"NAME","status":"available","version":1,"created_at":"2026-01-01T00:00:00.000001Z",
+        "updated_at":"2026-01-01T00:00:00.000001Z"}}}]}"#;
+    let cases = [
+        ("\\u200b", true, "only what shows nothing"),
+        ("A\\u202eB", true, "a bidirectional control"),
+        ("A\\u2028B", true, "a line separator"),
+        ("A\\u0007B", false, "a control character, which no version took"),
+        ("", false, "no character"),
+    ];
+
+    for (name, fits, reason) in cases {
+        assert_eq!(LoggedEvent::decode(&event.replace("NAME", name)).is_ok(), fits, "{reason}");
+        assert_eq!(
+            Repair::decode(repair.replace("NAME", name).as_bytes()).is_ok(),
+            fits,
+            "a repair: {reason}"
+        );
     }
 }
 

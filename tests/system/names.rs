@@ -8,6 +8,26 @@ use unicode_normalization::{UnicodeNormalization, is_nfc};
 
 use crate::strategies::near_name;
 
+fn is_separator(one: char) -> bool {
+    ['\u{2028}', '\u{2029}'].contains(&one)
+}
+
+fn is_bidirectional(one: char) -> bool {
+    matches!(u32::from(one), 0x202a..=0x202e | 0x2066..=0x2069)
+}
+
+/// Some of the characters that show nothing: those of [`near_name`], and those that people meet.
+fn is_default_ignorable(one: char) -> bool {
+    matches!(
+        u32::from(one),
+        0xad | 0x34f | 0x61c
+            | 0x115f..=0x1160 | 0x17b4..=0x17b5 | 0x180b..=0x180f
+            | 0x200b..=0x200f | 0x202a..=0x202e | 0x2060..=0x206f
+            | 0x3164 | 0xfe00..=0xfe0f | 0xfeff | 0xffa0 | 0xfff0..=0xfffb
+            | 0x1bca0..=0x1bca3 | 0x1d173..=0x1d17a | 0xe0000..=0xe0fff
+    )
+}
+
 proptest! {
     #[test]
     fn a_name_obeys_its_rules_and_is_its_own_name(text in near_name()) {
@@ -19,6 +39,8 @@ proptest! {
         prop_assert!(is_nfc(name), "normalised");
         prop_assert_eq!(name.trim(), name, "trimmed");
         prop_assert!(!name.chars().any(|one| matches!(u32::from(one), 0..=0x1f | 0x7f..=0x9f)), "no controls");
+        prop_assert!(!name.chars().any(is_separator) && !name.chars().any(is_bidirectional), "in one line");
+        prop_assert!(name.chars().any(|one| !is_default_ignorable(one)), "something shows");
         prop_assert_eq!(SlotName::parse(name).map(|again| again.to_string()), Ok(name.to_owned()), "stable");
     }
 
@@ -34,6 +56,12 @@ proptest! {
             NameError::ControlCharacter => {
                 let control = |one: &char| matches!(u32::from(*one), 0..=0x1f | 0x7f..=0x9f);
                 prop_assert!(normal.iter().any(control), "{text:?} holds no control character");
+            }
+            NameError::LineSeparator => prop_assert!(normal.iter().copied().any(is_separator)),
+            NameError::BidirectionalControl => prop_assert!(normal.iter().copied().any(is_bidirectional)),
+            NameError::Invisible => {
+                let hidden = |one: &char| is_default_ignorable(*one) || one.is_whitespace();
+                prop_assert!(normal.iter().all(hidden), "{text:?} shows something");
             }
         }
     }
@@ -77,7 +105,7 @@ fn names_at_the_bounds_survive_the_whole_way() -> Result<()> {
             "\u{958}".repeat(100),
             "e\u{301}".repeat(200),
             "\"\\/'; DROP TABLE parking_slots; --".to_owned(),
-            "\u{202e}right to left \u{5d0}".to_owned(),
+            "\u{200f}right to left \u{5d0}".to_owned(),
             "  padded\u{3000}".to_owned(),
             "%_\\".to_owned(),
         ];

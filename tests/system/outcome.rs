@@ -14,6 +14,7 @@ use shared::{
 };
 use stack::Role;
 use system_tests::{Pair, RECOVERY, Reply, Shape, assert_level, blocking, eventually, with_pair};
+use tracing::Span;
 use uuid::Uuid;
 
 use crate::{commit::waiting_for_commit_lock, outages::create};
@@ -27,7 +28,12 @@ const SOON: Duration = Duration::from_secs(6);
 fn ask_to_create(name: &str) -> Result<Submission> {
     let name = SlotName::parse(name)?;
     let create = CreateSlot { uuid: Uuid::now_v7(), name, status: SlotStatus::Available };
-    Ok(Submission { request: Commands::One(Command::Create(create)), key: None, traceparent: None })
+    Ok(Submission {
+        request: Commands::One(Command::Create(create)),
+        key: None,
+        traceparent: None,
+        span: Span::none(),
+    })
 }
 
 /// The primary as a process knows it that has just been started.

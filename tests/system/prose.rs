@@ -29,7 +29,7 @@ const README_SECTIONS: [&str; 10] = [
 
 const README_DEFINITIONS: usize = 10;
 
-const SENTENCE_MAX_WORDS: usize = 25;
+pub(crate) const SENTENCE_MAX_WORDS: usize = 25;
 
 /// Words that a reader has to translate, or that have a better one in the list of core concepts.
 const BANNED: [&str; 22] = [
@@ -46,12 +46,12 @@ const BANNED: [&str; 22] = [
     "who",
     "whom",
     "whoever",
-    "down",
+    "away",
     "hole",
     "holes",
-    "dependencies are",
-    "a dependency is",
-    "when a dependency",
+    "parts are",
+    "a part is",
+    "when a part",
     "life of the primary",
     "lives of the primary",
     "poke",
@@ -171,7 +171,7 @@ fn said(markdown: &str) -> String {
 
 /// The sentences of a paragraph. A sentence ends with a full stop, a question mark or an exclamation mark before a blank,
 /// closing brackets and quotes included; so a number such as 0.4 ends none. A colon or a semicolon ends none either.
-fn sentences(paragraph: &str) -> Vec<&str> {
+pub(crate) fn sentences(paragraph: &str) -> Vec<&str> {
     let mut sentences = Vec::new();
     let mut start = 0;
     for (at, _) in paragraph.match_indices(' ') {
@@ -186,12 +186,12 @@ fn sentences(paragraph: &str) -> Vec<&str> {
 }
 
 /// How many words a sentence has: what holds a letter or a digit.
-fn words(sentence: &str) -> usize {
+pub(crate) fn words(sentence: &str) -> usize {
     sentence.split_whitespace().filter(|word| word.chars().any(char::is_alphanumeric)).count()
 }
 
 /// The banned words that a text holds, as whole words.
-fn banned_in(text: &str) -> Vec<&'static str> {
+pub(crate) fn banned_in(text: &str) -> Vec<&'static str> {
     let only_words: String =
         text.to_lowercase().chars().map(|one| if one.is_alphanumeric() { one } else { ' ' }).collect();
     let padded = format!(" {} ", only_words.split_whitespace().collect::<Vec<_>>().join(" "));

@@ -121,7 +121,8 @@ impl Variables {
                 (Piece::Text(shown), Piece::Text(seen)) if shown == seen => {}
                 (Piece::Uuid(shown), Piece::Uuid(seen))
                 | (Piece::Time(shown), Piece::Time(seen))
-                | (Piece::Receipt(shown), Piece::Receipt(seen)) => {
+                | (Piece::Receipt(shown), Piece::Receipt(seen))
+                | (Piece::Age(shown), Piece::Age(seen)) => {
                     let (first_seen, first_shown) = (
                         self.seen_for.entry((*shown).to_owned()).or_insert_with(|| (*seen).to_owned()),
                         self.shown_for.entry((*seen).to_owned()).or_insert_with(|| (*shown).to_owned()),
@@ -145,12 +146,13 @@ enum Piece<'t> {
     Uuid(&'t str),
     Time(&'t str),
     Receipt(&'t str),
+    Age(&'t str),
 }
 
 /// Characters of a receipt.
 const RECEIPT_LENGTH: usize = 50;
 
-/// Cuts a text at its uuids, times and receipts.
+/// Cuts a text at its uuids, times, receipts and ages.
 fn pieces(text: &str) -> Vec<Piece<'_>> {
     let mut pieces = Vec::new();
     let (mut start, mut at) = (0, 0);
@@ -160,7 +162,11 @@ fn pieces(text: &str) -> Vec<Piece<'_>> {
             continue;
         };
         pieces.push(Piece::Text(&text[start..at]));
-        let (Piece::Text(found) | Piece::Uuid(found) | Piece::Time(found) | Piece::Receipt(found)) = variable;
+        let (Piece::Text(found)
+        | Piece::Uuid(found)
+        | Piece::Time(found)
+        | Piece::Receipt(found)
+        | Piece::Age(found)) = variable;
         at += found.len();
         start = at;
         pieces.push(variable);
@@ -169,7 +175,7 @@ fn pieces(text: &str) -> Vec<Piece<'_>> {
     pieces
 }
 
-/// The uuid, time or receipt that begins here: in the one form that is promised, version 7 and six digits.
+/// The uuid, time, receipt or age that begins here: in the one form that is promised, version 7 and six digits.
 fn variable_at(text: &str, at: usize) -> Option<Piece<'_>> {
     let uuid = text.get(at..at + 36).filter(|part| {
         Uuid::try_parse(part).is_ok_and(|uuid| uuid.get_version_num() == 7 && uuid.to_string() == **part)
@@ -179,7 +185,16 @@ fn variable_at(text: &str, at: usize) -> Option<Piece<'_>> {
     };
     let time = text.get(at..at + 27).filter(is_time);
     let receipt = text.get(at..at + RECEIPT_LENGTH).filter(|part| Receipt::decode(part).is_some());
-    uuid.map(Piece::Uuid).or(time.map(Piece::Time)).or(receipt.map(Piece::Receipt))
+    let age = age_at(&text[at..]).filter(|_| text[..at].ends_with(' '));
+    uuid.map(Piece::Uuid).or(time.map(Piece::Time)).or(receipt.map(Piece::Receipt)).or(age.map(Piece::Age))
+}
+
+/// How far behind a replica is, to a tenth of a second.
+fn age_at(text: &str) -> Option<&str> {
+    let (seconds, _) = text.split_once(" s behind")?;
+    let (whole, tenth) = seconds.split_once('.')?;
+    let digits = |part: &str| !part.is_empty() && part.bytes().all(|digit| digit.is_ascii_digit());
+    (digits(whole) && digits(tenth) && tenth.len() == 1).then_some(seconds)
 }
 
 /// Whether a block of code shows commands and what they print.
@@ -205,7 +220,7 @@ fn every_transcript_of_the_documents_is_run() -> Result<()> {
 }
 
 #[test]
-fn only_uuids_and_times_may_differ_from_the_transcript() {
+fn only_uuids_times_and_ages_may_differ_from_the_transcript() {
     let (one, two) = ("01a200b7-6771-742a-bc19-16bd795b4ad4", "01a200b8-0c3e-7c11-9f0a-6c2f7a2f6f55");
     let (early, late) = ("2026-11-22T00:45:49.299467Z", "2026-11-22T00:45:50.000000Z");
     let cases = [
@@ -219,6 +234,8 @@ fn only_uuids_and_times_may_differ_from_the_transcript() {
         (one.to_owned(), one.to_uppercase(), false, "a uuid in capitals"),
         (one.to_owned(), one.replace("-7", "-4"), false, "a uuid of another version"),
         ("version 1".to_owned(), "version 2".to_owned(), false, "a number"),
+        ("it is 1.2 s behind".to_owned(), "it is 0.9 s behind".to_owned(), true, "an age"),
+        ("it is 1.2 s behind".to_owned(), "it is 12 s behind".to_owned(), false, "an age without its digit"),
         ("a".to_owned(), "a\nb".to_owned(), false, "one more line"),
         (one.to_owned(), format!("{one} {two}"), false, "one more uuid"),
     ];

@@ -9,10 +9,10 @@ use system_tests::servers::servers;
 use crate::programs::{run, with};
 
 /// Stands wherever a value could be shown that must not be.
-const SECRET: &str = "canary-in-a-setting";
+pub(crate) const SECRET: &str = "canary-in-a-setting";
 
 /// Settings with which both programs would start.
-fn fine() -> Vec<(String, String)> {
+pub(crate) fn fine() -> Vec<(String, String)> {
     let settings = [
         ("DATABASE_URL", "postgres://a:canary-in-a-setting@127.0.0.1:9/a"),
         ("REPLICA_DATABASE_URL", "postgres://a:canary-in-a-setting@127.0.0.1:9/a"),
@@ -21,7 +21,7 @@ fn fine() -> Vec<(String, String)> {
     settings.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec()
 }
 
-fn programs() -> Result<[(&'static str, PathBuf); 2]> {
+pub(crate) fn programs() -> Result<[(&'static str, PathBuf); 2]> {
     let binaries = &servers()?.binaries;
     Ok([
         ("command-service", binaries.command_service.clone()),
@@ -30,7 +30,7 @@ fn programs() -> Result<[(&'static str, PathBuf); 2]> {
 }
 
 /// The program stops before it does anything, with one line that names `setting`.
-fn check_refused(program: &str, output: &Output, setting: &str, reason: &str) -> Result<()> {
+pub(crate) fn check_refused(program: &str, output: &Output, setting: &str, reason: &str) -> Result<()> {
     let (stdout, stderr) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     let what = format!("{program}, {reason}: {stderr:?}");
     ensure!(output.status.code() == Some(2), "{what}: it ended with {}", output.status);
@@ -45,13 +45,15 @@ fn check_refused(program: &str, output: &Output, setting: &str, reason: &str) ->
 }
 
 /// Every way to run a program reads the settings first.
-const COMMANDS: [&[&str]; 4] = [&[], &["migrate"], &["settings"], &["healthcheck"]];
+pub(crate) const COMMANDS: [&[&str]; 4] = [&[], &["migrate"], &["settings"], &["healthcheck"]];
 
 async fn check_everywhere(environment: &[(String, String)], setting: &str, reason: &str) -> Result<()> {
     for (name, program) in programs()? {
         // The consumer knows no primary and does not read how commands are served.
         let foreign = ["DATABASE_URL", "PARKING__HTTP__PORT", "PARKING__HTTP__WORKERS"].contains(&setting)
             || setting.starts_with("PARKING__COMMIT__")
+            || setting.starts_with("PARKING__FRESHNESS__")
+            || setting.ends_with("KEEP_ALIVE_S")
             || setting.ends_with("DEADLINE_MS");
         let own_only = ["PARKING__CONSUMER__HTTP_PORT", "PARKING__REPLICA__NAME"].contains(&setting);
         if (name == "event-consumer" && foreign) || (name == "command-service" && own_only) {
@@ -65,7 +67,7 @@ async fn check_everywhere(environment: &[(String, String)], setting: &str, reaso
     Ok(())
 }
 
-fn block_on<T>(future: impl Future<Output = Result<T>>) -> Result<T> {
+pub(crate) fn block_on<T>(future: impl Future<Output = Result<T>>) -> Result<T> {
     tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(future)
 }
 
@@ -81,6 +83,9 @@ fn a_setting_that_is_wrong_stops_the_start_and_is_named() -> Result<()> {
         ("RABBITMQ_BROKER_URL", "http://a:canary-in-a-setting@h/", "another protocol"),
         ("RABBITMQ_BROKER_URL", "amqp://a:canary-in-a-setting@h:x/", "a port that is no number"),
         ("RABBITMQ_BROKER_URL", "", "empty"),
+        ("PARKING__HTTP__KEEP_ALIVE_S", "0", "no connection could be used twice"),
+        ("PARKING__HTTP__KEEP_ALIVE_S", "3601", "too long"),
+        ("PARKING__FRESHNESS__MAX_WAITERS", "0", "nobody could wait"),
         ("PARKING__HTTP__BIND", "canary-in-a-setting", "no address"),
         ("PARKING__HTTP__PORT", "65536", "beyond the ports"),
         ("PARKING__HTTP__PORT", "-1", "below the ports"),

@@ -63,12 +63,11 @@ fn the_list_is_one_object_a_line_with_its_keys_in_order() -> Result<()> {
             two.uuid
         );
         let both = format!("{first}{second}");
-        let cases: [(&[&str], &str, &str); 9] = [
+        let cases: [(&[&str], &str, &str); 8] = [
             (&["parking-slot-list"], &both, "all"),
             (&["parking_slot_list"], &both, "the other spelling"),
             (&["parking-slot-list", "--limit", "1"], &first, "one"),
             (&["parking-slot-list", "--limit", "2"], &both, "as many as there are"),
-            (&["parking-slot-list", "--limit", "0"], "", "none"),
             (&["parking-slot-list", "--status", "blocked"], &second, "by status"),
             (&["parking-slot-list", "--name", "äPFEL"], &first, "by name"),
             (&["parking-slot-list", "--name", "a\u{308}pf"], &first, "by name, decomposed"),
@@ -89,20 +88,26 @@ fn the_list_is_one_object_a_line_with_its_keys_in_order() -> Result<()> {
 fn a_slot_is_shown_changed_and_deleted() -> Result<()> {
     with_pair(async |pair| {
         let uuid = pair.client().created("Slot 1").await?.uuid.to_string();
-        let stands = |name: &str, status: &str| format!("uuid:   {uuid}\nname:   {name}\nstatus: {status}\n");
+        let stands = |name: &str, status: &str, version: u8| {
+            format!("uuid:   {uuid}\nname:   {name}\nstatus: {status}\nversion: {version}\n")
+        };
         let cases: [(&[&str], String, &str); 7] = [
-            (&["parking-slot-details", &uuid], stands("Slot 1", "available"), "shown"),
-            (&["parking_slot_details", &uuid], stands("Slot 1", "available"), "by the other spelling"),
+            (&["parking-slot-details", &uuid], stands("Slot 1", "available", 1), "shown"),
+            (&["parking_slot_details", &uuid], stands("Slot 1", "available", 1), "by the other spelling"),
             (
                 &["update-parking-slot", &uuid, "--status", "blocked"],
-                stands("Slot 1", "blocked"),
+                stands("Slot 1", "blocked", 2),
                 "version 2",
             ),
-            (&["update-parking-slot", &uuid, "--name", "Slot 2"], stands("Slot 2", "blocked"), "version 3"),
-            (&["update-parking-slot", &uuid], stands("Slot 2", "blocked"), "nothing is to be changed"),
+            (
+                &["update-parking-slot", &uuid, "--name", "Slot 2"],
+                stands("Slot 2", "blocked", 3),
+                "version 3",
+            ),
+            (&["update-parking-slot", &uuid], stands("Slot 2", "blocked", 3), "nothing is to be changed"),
             (
                 &["update-parking-slot", &uuid, "--name", "Slot 3", "--if-version", "3"],
-                stands("Slot 3", "blocked"),
+                stands("Slot 3", "blocked", 4),
                 "it is at that version",
             ),
             (&["delete-parking-slot", &uuid, "--if-version", "4"], "removed\n".to_owned(), "its end"),
@@ -227,16 +232,21 @@ fn what_the_register_refuses_ends_with_status_1() -> Result<()> {
 fn what_cannot_be_understood_ends_with_status_2() -> Result<()> {
     with_pair(async |pair| {
         let long = "x".repeat(201);
-        let cases: [&[&str]; 17] = [
+        let cases: [&[&str]; 22] = [
             &["create"],
             &["create-parking-slot"],
             &["create-parking-slot", "--name", ""],
             &["create-parking-slot", "--name", " "],
             &["create-parking-slot", "--name", &long],
             &["create-parking-slot", "--name", "a\tb"],
+            &["create-parking-slot", "--name", "\u{200b}"],
+            &["create-parking-slot", "--name", "a\u{202e}b"],
             &["create-parking-slot", "--name", "x", "--status", "gone"],
             &["create-parking-slot", "--name", "x", "--name", "y"],
             &["parking-slot-list", "--limit", "-1"],
+            &["parking-slot-list", "--limit", "0"],
+            &["parking-slot-list", "--limit", "1.5"],
+            &["replay", "--from", "0"],
             &["parking-slot-list", "--name", ""],
             &["parking-slot-list", "--name", &long],
             &["parking-slot-list", "--status", "all"],
@@ -255,6 +265,9 @@ fn what_cannot_be_understood_ends_with_status_2() -> Result<()> {
         }
         let export = run(pair, &["export-parking-slots", "--json"]).await?;
         check_failed(export, "command-service", 2, "rows and an object cannot both be printed")?;
+        let replay = run(pair, &["replay", "--from", "5", "--to", "2"]).await?;
+        assert_eq!(replay.errors, "command-service: --to must not be less than --from\n");
+        check_failed(replay, "command-service", 2, "nothing lies between the two")?;
         let consumer = Run::event_consumer(pair, &["stop"])?.end().await?.expect(2)?;
         ensure!(consumer.output.is_empty(), "messages belong on standard error");
         let command = Run::command_service(pair, &["parking-slot-list"])?.with("DATABASE_URL", None);
@@ -268,7 +281,7 @@ fn what_cannot_be_understood_ends_with_status_2() -> Result<()> {
 }
 
 #[test]
-fn a_part_that_is_away_ends_with_status_3() -> Result<()> {
+fn a_part_that_is_down_ends_with_status_3() -> Result<()> {
     with_pair(async |pair| {
         let uuid = pair.client().created("Slot 1").await?.uuid.to_string();
         assert_level(pair).await?;

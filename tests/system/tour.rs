@@ -15,6 +15,7 @@ use system_tests::{
     cargo_stack::said,
     eventually,
     servers::{Servers, servers},
+    terminal::on_terminal,
     with_pair,
 };
 
@@ -27,12 +28,57 @@ fn the_tour_goes_through_the_flow_and_leaves_nothing() -> Result<()> {
     for (number, title) in TITLES.iter().enumerate() {
         assert!(shown.contains(&format!("\n{}. {title}\n", number + 1)), "{title}: {shown}");
     }
+    for part in ["If-Match: ", "Idempotency-Key: ", "?receipt=", "command-service verify"] {
+        assert!(
+            shown.lines().any(|line| line.starts_with("$ ") && line.contains(part)),
+            "no {part}: {shown}"
+        );
+    }
+    assert!(shown.contains("\n  \"status\": \"available\",\n"), "JSON is in lines: {shown}");
+    assert!(!shown.contains('\x1b'), "no colours where no terminal is: {shown}");
+    assert_eq!(prose(&shown).filter(|line| line.chars().count() > 80).count(), 0, "lines are short: {shown}");
     let events = "SELECT string_agg(type || ' ' || version, ', ' ORDER BY position) FROM parking_slot_events";
     assert_eq!(
         stack.sql(Part::Primary, events)?,
-        "parking.create 1, parking.update 2, parking.create 1, parking.delete 3, parking.delete 2",
+        "parking.create 1, parking.update 2, parking.update 3, parking.update 4, parking.create 1, \
+         parking.create 1, parking.delete 5, parking.delete 2, parking.delete 2",
         "it did what it shows"
     );
+    assert_cleared(&stack)
+}
+
+/// The lines that explain the steps: those between a title and the first command.
+fn prose(shown: &str) -> impl Iterator<Item = &str> {
+    let mut explains = true;
+    shown.lines().filter(move |line| {
+        let is_title = line.split_once(". ").is_some_and(|(number, _)| number.parse::<u8>().is_ok());
+        explains = is_title || (explains && !line.starts_with("$ "));
+        explains
+    })
+}
+
+#[test]
+fn a_tour_on_a_terminal_has_its_width_and_its_colours() -> Result<()> {
+    const COLUMNS: u16 = 50;
+    let stack = CargoStack::up()?;
+    let line = format!("{} tour --yes", stack.program().display());
+
+    let coloured = on_terminal(COLUMNS, &line, |command| {
+        command.envs(stack.environment());
+    })?;
+    let plain = on_terminal(COLUMNS, &line, |command| {
+        command.envs(stack.environment()).env("NO_COLOR", "1");
+    })?;
+
+    ensure!(coloured.contains("\n\x1b[1m1. A slot is created\x1b[0m\n"), "{coloured}");
+    ensure!(!plain.contains('\x1b'), "{plain}");
+    let titles: Vec<String> = (1..).zip(TITLES).map(|(number, title)| format!("{number}. {title}")).collect();
+    let own = |line: &&str| !titles.iter().any(|title| title == line);
+    let long: Vec<&str> =
+        prose(&plain).filter(own).filter(|line| line.chars().count() > usize::from(COLUMNS)).collect();
+    ensure!(long.is_empty(), "wider than the terminal: {long:?}");
+    let whole = "The answer to a change carries a Write-Receipt. A";
+    ensure!(plain.lines().any(|line| line == whole), "lines are as long as can be: {plain}");
     assert_cleared(&stack)
 }
 
@@ -46,13 +92,19 @@ fn a_tour_that_sees_something_else_says_in_which_step_and_clears_up() -> Result<
                 BEGIN NEW.name := OLD.name; RETURN NEW; END $$;
                 CREATE TRIGGER keep BEFORE UPDATE ON parking_slots FOR EACH ROW EXECUTE FUNCTION keep()";
     let frozen = "ALTER TABLE parking_slots ADD CONSTRAINT refused CHECK (status <> 'occupied')";
-    let (no_one, no_two) = (refuse("one"), refuse("two"));
+    let (no_one, no_three) = (refuse("one"), refuse("three"));
     let thaw = no_one.1;
     let cases = [
         (Part::Primary, no_one.0.as_str(), no_one.1, 1, "the create is refused"),
-        (Part::Replica, deaf, "DROP FUNCTION keep CASCADE", 3, "the edit has no effect"),
-        (Part::Primary, frozen, thaw, 4, "the change is refused"),
-        (Part::Primary, no_two.0.as_str(), no_two.1, 5, "event-consumer is stopped, and a create is refused"),
+        (Part::Replica, deaf, "DROP FUNCTION keep CASCADE", 4, "the edit has no effect"),
+        (Part::Primary, frozen, thaw, 6, "the change is refused"),
+        (
+            Part::Primary,
+            no_three.0.as_str(),
+            no_three.1,
+            9,
+            "event-consumer is stopped, and a create is refused",
+        ),
     ];
     let stack = CargoStack::up()?;
 
@@ -172,27 +224,26 @@ async fn both(servers: &Servers, arguments: &[&str]) -> Result<[String; 2]> {
 fn shape(text: &str) -> Vec<String> {
     let letters = |line: &str| line.chars().filter(|one| !one.is_ascii_hexdigit()).collect();
     let (head, body) = text.split_once("\r\n\r\n").unwrap_or(("", text));
-    let mut shape: Vec<String> = head
-        .lines()
-        .skip(1)
-        .filter_map(|line| Some(line.split_once(':')?.0.to_ascii_lowercase()))
-        // HTTP/1.0 has its own idea of connections.
-        .filter(|name| name != "connection")
-        .collect();
+    let mut shape: Vec<String> =
+        head.lines().skip(1).filter_map(|line| Some(line.split_once(':')?.0.to_ascii_lowercase())).collect();
     shape.sort();
     shape.push(letters(body));
     shape
 }
 
-const TITLES: [&str; 8] = [
+const TITLES: [&str; 12] = [
     "A slot is created",
     "Lists are read from the replica",
+    "A receipt makes a read wait for a write",
     "A row of the replica is edited by hand",
+    "verify finds the edit",
     "The next change of the slot heals it",
+    "If-Match keeps two people from overwriting each other",
+    "With an Idempotency-Key, a command sent twice happens once",
     "event-consumer is stopped, and commands go on",
     "event-consumer is started again",
     "The slots are deleted",
-    "How it stands",
+    "All is as before",
 ];
 
 fn assert_cleared(stack: &CargoStack) -> Result<()> {

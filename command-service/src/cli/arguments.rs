@@ -1,6 +1,6 @@
-//! The commands and their arguments.
+//! The commands and their arguments. Each comment here is the help of a command or an argument.
 
-use std::path::PathBuf;
+use std::{num::NonZeroUsize, path::PathBuf};
 
 use clap::Subcommand;
 use shared::{
@@ -14,143 +14,157 @@ use crate::queries::list::Filter;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Subcommands {
-    /// Serve HTTP and relay events (the default)
+    /// Answer HTTP requests and relay events; the default without a command
     Serve,
-    /// Create a parking slot
+    /// Create a parking slot and print its uuid, name and status
     #[command(alias = "create_parking_slot")]
     CreateParkingSlot {
-        /// Its name: 1 to 200 characters
+        /// The slot's name: 1 to 200 characters
         #[arg(long, value_parser = parse_name)]
         name: SlotName,
-        /// available, reserved, occupied or blocked
+        /// The slot's status: available, reserved, occupied or blocked
         #[arg(long, default_value = "available", value_parser = parse_status)]
         status: SlotStatus,
-        /// Wait until the replica has it, and print what is read there
+        /// Wait up to 30 s until the replica shows the slot, and print what the replica shows
         #[arg(long)]
         wait: bool,
-        /// Print one JSON object
+        /// Print one JSON object, with version and times
         #[arg(long)]
         json: bool,
     },
-    /// Print the parking slots of the replica, one JSON object a line
+    /// Print the replica's parking slots in the order of their creation, one JSON object a line
     #[command(alias = "parking_slot_list")]
     ParkingSlotList {
-        /// Only those with this status
+        /// Print only slots with this status: available, reserved, occupied or blocked
         #[arg(long, value_parser = parse_status)]
         status: Option<SlotStatus>,
-        /// Only those whose name contains this
+        /// Print only slots whose name contains this text, in upper or lower case
         #[arg(long, value_parser = parse_name_part)]
         name: Option<String>,
-        /// At most this many
-        #[arg(long)]
-        limit: Option<usize>,
+        /// Print at most this many slots, 1 or more [default: all]
+        #[arg(long, value_parser = parse_limit)]
+        limit: Option<NonZeroUsize>,
     },
-    /// Print one parking slot of the replica
+    /// Print one parking slot of the replica: uuid, name, status and version
     #[command(alias = "parking_slot_details")]
     ParkingSlotDetails {
-        /// Which
+        /// The slot's uuid
         uuid: Uuid,
-        /// Print one JSON object
+        /// Print one JSON object, with times
         #[arg(long)]
         json: bool,
     },
-    /// Change a parking slot
+    /// Change a parking slot and print its uuid, name, status and version
+    ///
+    /// Without --name and --status nothing changes, and the slot is printed as it is.
     UpdateParkingSlot {
-        /// Which
+        /// The slot's uuid
         uuid: Uuid,
-        /// Its new name
+        /// The slot's new name: 1 to 200 characters
         #[arg(long, value_parser = parse_name)]
         name: Option<SlotName>,
-        /// Its new status
+        /// The slot's new status: available, reserved, occupied or blocked
         #[arg(long, value_parser = parse_status)]
         status: Option<SlotStatus>,
-        /// Only if it is at this version
+        /// Change the slot only if it has this version, which parking-slot-details prints [default: any]
         #[arg(long, value_parser = parse_version)]
         if_version: Option<Version>,
-        /// Print one JSON object
+        /// Print one JSON object, with times
         #[arg(long)]
         json: bool,
     },
-    /// Remove a parking slot
+    /// Delete a parking slot
     DeleteParkingSlot {
-        /// Which
+        /// The slot's uuid
         uuid: Uuid,
-        /// Only if it is at this version
+        /// Delete the slot only if it has this version, which parking-slot-details prints [default: any]
         #[arg(long, value_parser = parse_version)]
         if_version: Option<Version>,
         /// Print one JSON object
         #[arg(long)]
         json: bool,
     },
-    /// Create a parking slot for each row of a CSV file with the header name,status; CRLF, LF and a BOM are fine
+    /// Create a parking slot for each row of a CSV file
+    ///
+    /// The file has the header name,status and at most 256 MiB. Lines end with LF or CRLF, and a byte order mark is
+    /// allowed. The whole file is checked first: one bad line refuses it. Then 1,000 rows at a time go in, all or none.
+    /// An import that is cut off prints how many rows are in; --skip continues there.
     ImportParkingSlots {
-        /// The file; - is standard input
+        /// The file to read; - is standard input
         file: PathBuf,
-        /// Pass over this many rows: they are in already
+        /// Skip this many rows, because an earlier import created them
         #[arg(long, default_value_t = 0)]
         skip: usize,
         /// Print one JSON object
         #[arg(long)]
         json: bool,
     },
-    /// Print the parking slots of the replica as CSV with the header name,status; lines end with LF
+    /// Write the replica's parking slots to a CSV file
+    ///
+    /// The file has the header name,status, and its lines end with LF. Names are written as they are, so an import of
+    /// the file creates the same names. A spreadsheet may run a name that begins with =, +, - or @ as a formula.
     ExportParkingSlots {
         /// The file to write; - is standard output
         #[arg(default_value = "-")]
         file: PathBuf,
-        /// Print one JSON object when the file is written
+        /// Print one JSON object when the file is written; needs a FILE
         #[arg(long)]
         json: bool,
     },
-    /// Send events of the log once more to a replica's queue; what it has already changes nothing
+    /// Send events of the log again to the queue of a replica
+    ///
+    /// The replica ignores events that it has applied already.
     Replay {
-        /// The first position
+        /// The first position to send, 1 or more
         #[arg(long, value_parser = parse_position)]
         from: Position,
-        /// The last position; without it, everything from there on
+        /// The last position to send, not less than --from [default: the end of the log]
         #[arg(long, value_parser = parse_position)]
         to: Option<Position>,
-        /// Whose queue
+        /// The name of the replica
         #[arg(long, default_value_t = ReplicaName::main())]
         replica: ReplicaName,
         /// Print one JSON object
         #[arg(long)]
         json: bool,
     },
-    /// Compare log, write model, read model and summary, while writes go on
+    /// Compare the log with the write model, the replica and its summary, while writes go on
     ///
-    /// Exit status 0: no difference is left. What verify finds in the write model or the log, no repair can heal.
+    /// Exit status 0 means that no difference is left. --repair heals the replica only: a fault in the write model or
+    /// in the log needs a backup.
     Verify {
-        /// Heal the replica: repairs go to its queue, and its event-consumer applies them
+        /// Send repairs to the replica's queue, where its event-consumer applies them
         #[arg(long)]
         repair: bool,
-        /// Whose queue gets the repairs: that of the replica to which REPLICA_DATABASE_URL leads
+        /// The name of the replica that gets the repairs; REPLICA_DATABASE_URL must lead to the same replica
         #[arg(long, default_value_t = ReplicaName::main())]
         replica: ReplicaName,
-        /// How many milliseconds the replica may take to have everything that is in the log at the beginning
+        /// Wait at most this many milliseconds, up to 3600000, until the replica has the log as it was at the start
         #[arg(long, default_value_t = 30_000, value_parser = clap::value_parser!(u64).range(..=3_600_000))]
         wait_ms: u64,
         /// Print one JSON object a line
         #[arg(long)]
         json: bool,
     },
-    /// Bring the primary's schema up to date
+    /// Bring the schema of the primary up to date
     Migrate {
-        /// Give the primary a new epoch, as after files were put back from a copy: receipts of before are refused, and
-        /// replicas have to be rebuilt
+        /// Start a new epoch, which is needed after files of the primary were put back from a copy
+        ///
+        /// The service then refuses receipts of the former epoch. Rebuild every replica afterwards, with event-consumer
+        /// rebuild.
         #[arg(long)]
         new_epoch: bool,
         /// Print one JSON object
         #[arg(long)]
         json: bool,
     },
-    /// Submission the running service whether it is ready
+    /// Ask the service on this machine whether it is ready; wait at most 3 s
     Healthcheck {
-        /// Print its whole answer, one JSON object
+        /// Print the whole answer, one JSON object
         #[arg(long)]
         json: bool,
     },
-    /// Print the settings in force and where each is from
+    /// Print every setting with its value and its source; secrets are hidden
     Settings {
         /// Print one JSON object a line
         #[arg(long)]
@@ -168,6 +182,10 @@ fn parse_name_part(text: &str) -> Result<String, &'static str> {
 
 fn parse_status(text: &str) -> Result<SlotStatus, &'static str> {
     SlotStatus::parse(text).ok_or("must be available, reserved, occupied or blocked")
+}
+
+fn parse_limit(text: &str) -> Result<NonZeroUsize, &'static str> {
+    text.parse().map_err(|_| "must be a number: 1 or more")
 }
 
 fn parse_position(text: &str) -> Result<Position, &'static str> {

@@ -1,9 +1,21 @@
 //! How a command ends.
 
-use shared::process::settings::SettingError;
+use shared::process::{cause::cause, settings::SettingError};
 use uuid::Uuid;
 
-use crate::{commands::Refusal, freshness::gate::Unmet, queries::replica::ReadError};
+use crate::{commands::Refusal, freshness::unmet::Unmet, queries::replica::ReadError};
+
+/// The exit statuses, as the help shows them.
+pub(super) const EXIT_STATUSES: &str = "\
+Exit status:
+  0  done
+  1  refused, or differences found
+  2  wrong usage, or a wrong setting
+  3  a dependency is down";
+
+const REFUSED: u8 = 1;
+const USAGE: u8 = 2;
+const DOWN: u8 = 3;
 
 /// Why a command ended without having done its work.
 #[derive(Debug, thiserror::Error)]
@@ -19,11 +31,15 @@ pub(super) enum CliError {
     #[error("{0}")]
     Usage(&'static str),
     #[error("{reason}; {imported} of {total} rows are in: go on with --skip {imported}{doubt}")]
-    ImportCutOff { reason: String, imported: usize, total: usize, doubt: String, exit_code: u8 },
+    ImportCutOff { reason: Box<CliError>, imported: usize, total: usize, doubt: String },
+    #[error("interrupted")]
+    Interrupted,
     #[error("parking slot {uuid} is created, but not yet seen on the replica: {reason}")]
-    NotSeen { uuid: Uuid, reason: Unmet },
-    #[error("{0} is down")]
-    Down(&'static str),
+    NotSeen { uuid: Uuid, reason: Box<CliError> },
+    #[error("{0}")]
+    NotLevel(String),
+    #[error("{dependency} is down: {cause}")]
+    Down { dependency: &'static str, cause: String },
     #[error(transparent)]
     Setting(#[from] SettingError),
     #[error("cannot write: {0}")]
@@ -32,31 +48,34 @@ pub(super) enum CliError {
     Other(#[from] anyhow::Error),
 }
 
-pub(super) const REFUSED: u8 = 1;
-pub(super) const USAGE: u8 = 2;
-pub(super) const DOWN: u8 = 3;
-
 impl CliError {
+    /// A dependency does not answer, or refuses the connection, because of `error`.
+    pub(super) fn down(dependency: &'static str, error: &(dyn std::error::Error + 'static)) -> Self {
+        Self::Down { dependency, cause: cause(error) }
+    }
+
     pub(super) fn exit_code(&self) -> u8 {
         match self {
             Self::Refused(refusal) => exit_code_of(*refusal),
-            Self::ImportCutOff { exit_code, .. } => *exit_code,
-            Self::NotSeen { reason: Unmet::DeadLettered | Unmet::ForeignReceipt, .. } => REFUSED,
-            Self::NotSeen { .. } | Self::Down(_) => DOWN,
+            Self::ImportCutOff { reason, .. } | Self::NotSeen { reason, .. } => reason.exit_code(),
+            Self::Down { .. } | Self::NotLevel(_) => DOWN,
             Self::Setting(_) | Self::Usage(_) => USAGE,
-            Self::NotFound | Self::NotReady(_) | Self::BadInput(_) | Self::Output(_) | Self::Other(_) => {
-                REFUSED
-            }
+            Self::NotFound
+            | Self::NotReady(_)
+            | Self::BadInput(_)
+            | Self::Interrupted
+            | Self::Output(_)
+            | Self::Other(_) => REFUSED,
         }
     }
 
-    /// Whether who read the output has seen enough, as `head` does.
+    /// Whether the reader of the output has closed it, as `head` does.
     pub(super) fn is_end_of_reading(&self) -> bool {
         matches!(self, Self::Output(error) if error.kind() == std::io::ErrorKind::BrokenPipe)
     }
 }
 
-pub(super) fn exit_code_of(refusal: Refusal) -> u8 {
+fn exit_code_of(refusal: Refusal) -> u8 {
     match refusal {
         Refusal::PrimaryUnavailable | Refusal::Overloaded | Refusal::OutcomeUnknown => DOWN,
         Refusal::Rejected(_)
@@ -70,8 +89,23 @@ pub(super) fn exit_code_of(refusal: Refusal) -> u8 {
 impl From<ReadError> for CliError {
     fn from(error: ReadError) -> Self {
         match error {
-            ReadError::Down(_) => Self::Down("the replica"),
+            ReadError::Down(_) => Self::down("the replica", &error),
             ReadError::Sql(error) => Self::Other(error.into()),
+        }
+    }
+}
+
+impl From<Unmet> for CliError {
+    fn from(unmet: Unmet) -> Self {
+        match unmet {
+            Unmet::Read(error @ ReadError::Down(_)) => error.into(),
+            Unmet::DeadLettered | Unmet::ForeignReceipt => Self::BadInput(unmet.to_string()),
+            Unmet::Read(ReadError::Sql(_))
+            | Unmet::PrimaryDown
+            | Unmet::BeyondLog
+            | Unmet::Behind { .. }
+            | Unmet::TooMany
+            | Unmet::Stopping => Self::NotLevel(unmet.to_string()),
         }
     }
 }

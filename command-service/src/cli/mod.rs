@@ -3,15 +3,15 @@
 //! | module | holds |
 //! |---|---|
 //! | `exit` | how a command ends |
-//! | `output` | data on standard output |
+//! | `output` | data on standard output, messages on standard error |
 //! | `arguments` | the commands and their arguments |
 //! | `write` | create, update, delete |
 //! | `read` | list, details |
 //! | `csv` | import and export of CSV |
-//! | `verify` | is the copy right, and make it so |
+//! | `verify` | differences between log, write model and replica, and their repair |
 //! | `operate` | serve, replay, migrate, healthcheck, settings |
 //!
-//! Data goes to standard output, all else to standard error. Exit status: 0 done, 1 refused, 2 usage, 3 a dependency is down.
+//! Data goes to standard output, all else to standard error. `exit::EXIT_STATUSES` lists the exit statuses.
 
 mod exit;
 mod output;
@@ -26,18 +26,22 @@ use std::{path::PathBuf, process::ExitCode, time::Duration};
 
 use clap::Parser;
 use shared::process::{
-    settings::{self, LevelFilter},
+    runtime,
+    settings::{self, LOG_LEVEL, LevelFilter, Service},
     telemetry,
 };
 
-use self::{arguments::Subcommands, exit::CliError};
+use self::{
+    arguments::Subcommands,
+    exit::{CliError, EXIT_STATUSES},
+};
 use crate::settings::Settings;
 
-/// A register of parking slots: takes commands, relays events, answers reads.
+/// A register of parking slots: takes commands, relays events, answers reads
 #[derive(Debug, Parser)]
-#[command(name = "command-service", version)]
+#[command(name = "command-service", version, after_help = EXIT_STATUSES)]
 pub struct Cli {
-    /// A TOML file with settings; the environment overrides it
+    /// Read settings from this TOML file; variables of the environment override it [default: none]
     #[arg(long, global = true, value_name = "FILE")]
     config: Option<PathBuf>,
     #[command(subcommand)]
@@ -45,13 +49,13 @@ pub struct Cli {
 }
 
 impl Cli {
-    /// Carries the command out; what goes wrong is one line on standard error and the exit status.
+    /// Carries the command out. A failure is one line on standard error and the exit status.
     pub async fn run(self) -> ExitCode {
         match self.carry_out().await {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) if error.is_end_of_reading() => ExitCode::SUCCESS,
             Err(error) => {
-                eprintln!("command-service: {error}");
+                runtime::complain(&format!("command-service: {error}"));
                 ExitCode::from(error.exit_code())
             }
         }
@@ -59,12 +63,11 @@ impl Cli {
 
     async fn carry_out(self) -> Result<(), CliError> {
         let command = self.command.unwrap_or(Subcommands::Serve);
+        let (settings, effective) =
+            settings::load::<Settings>(Service::CommandService, self.config.as_deref())?;
         // A command that ends says in one line what went wrong; its log would only repeat it.
-        let usual_level =
-            if matches!(command, Subcommands::Serve) { LevelFilter::INFO } else { LevelFilter::OFF };
-        let given = settings::Settings::read(self.config.as_deref(), std::env::vars_os())?;
-        let settings = Settings::read(given, usual_level)?;
-        telemetry::init(settings.log_format, settings.log_level);
+        let logs = matches!(command, Subcommands::Serve) || settings::is_set(&effective, LOG_LEVEL);
+        telemetry::init(settings.log_format, if logs { settings.log_level } else { LevelFilter::OFF });
         match command {
             Subcommands::Serve => operate::serve(&settings).await,
             Subcommands::CreateParkingSlot { name, status, wait, json } => {
@@ -94,7 +97,7 @@ impl Cli {
                 operate::migrate_primary(&settings, new_epoch, json).await
             }
             Subcommands::Healthcheck { json } => operate::healthcheck(&settings, json).await,
-            Subcommands::Settings { json } => operate::print_settings(&settings, json),
+            Subcommands::Settings { json } => operate::print_settings(&effective, json),
         }
     }
 }

@@ -4,7 +4,7 @@ use serde_json::json;
 use shared::{
     position::Position,
     postgres::migration::{MigrateError, migrate},
-    process::{probe, shutdown},
+    process::{probe, settings::Effective, shutdown},
     replica_name::ReplicaName,
 };
 use uuid::Uuid;
@@ -39,7 +39,7 @@ pub(super) async fn migrate_primary(
 ) -> Result<(), CliError> {
     let applied =
         migrate(&settings.primary, write_model::migrations()).await.map_err(|error| match error {
-            MigrateError::Connect(_) => CliError::Down("the primary"),
+            MigrateError::Connect(_) => CliError::down("the primary", &error),
             MigrateError::Start(_) | MigrateError::Locked | MigrateError::Failed(_) => {
                 CliError::Other(error.into())
             }
@@ -64,7 +64,7 @@ pub(super) async fn migrate_primary(
 async fn renew_epoch(settings: &Settings) -> Result<Uuid, CliError> {
     give_new_epoch(&settings.primary).await.map_err(|error| match error {
         PrimaryOpenError::Connect(_) | PrimaryOpenError::Lost(_) | PrimaryOpenError::Deadline => {
-            CliError::Down("the primary")
+            CliError::down("the primary", &error)
         }
         PrimaryOpenError::Schema(_) | PrimaryOpenError::Standby => CliError::Other(error.into()),
     })
@@ -77,18 +77,21 @@ pub(super) async fn replay(
     to: Option<Position>,
     json: bool,
 ) -> Result<(), CliError> {
+    if to.is_some_and(|to| to < from) {
+        return Err(CliError::Usage("--to must not be less than --from"));
+    }
     let sending = async {
         let replayer = Replayer::open(&settings.primary(), &settings.broker).await?;
         replay_range(&replayer, replica, from, to).await
     };
     let events = sending.await.map_err(|error| match error {
         ReplayError::Log(LogError::Open(PrimaryOpenError::Connect(_) | PrimaryOpenError::Deadline)) => {
-            CliError::Down("the primary")
+            CliError::down("the primary", &error)
         }
         ReplayError::Publish(PublishError::Unroutable) => {
             CliError::BadInput(format!("replica {replica} has no queue: start its event-consumer first"))
         }
-        ReplayError::Publish(_) => CliError::Down("the broker"),
+        ReplayError::Publish(_) => CliError::down("the broker", &error),
         ReplayError::Log(_) | ReplayError::Ended => CliError::Other(error.into()),
     })?;
     if json {
@@ -98,16 +101,16 @@ pub(super) async fn replay(
 }
 
 pub(super) async fn healthcheck(settings: &Settings, json: bool) -> Result<(), CliError> {
-    match probe::get(settings.http.bind, settings.http.port, "/readyz").await {
+    match probe::get(settings.bind, settings.port, "/readyz").await {
         Ok((true, body)) if json => print_text(&body),
         Ok((true, body)) => print_text(&probe::status_in(&body)),
         Ok((false, body)) => Err(CliError::NotReady(body)),
-        Err(_) => Err(CliError::Down("the service")),
+        Err(error) => Err(CliError::down("the service", &error)),
     }
 }
 
-pub(super) fn print_settings(settings: &Settings, json: bool) -> Result<(), CliError> {
-    for setting in &settings.effective {
+pub(super) fn print_settings(effective: &[Effective], json: bool) -> Result<(), CliError> {
+    for setting in effective {
         if json {
             print_json(setting)?;
         } else {

@@ -1,27 +1,30 @@
 //! List and details.
 
-use std::time::Duration;
+use std::{num::NonZeroUsize, time::Duration};
 
 use serde::Serialize;
-use shared::{process::dependency_state::Dependency, slot::SlotStatus};
+use shared::{
+    process::{dependency_state::Dependency, tasks::Tasks},
+    slot::SlotStatus,
+};
 use tokio::time::Instant;
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::{
     exit::CliError,
-    output::{print_json, print_record},
+    output::{print_json, print_versioned},
 };
 use crate::{
     freshness::{
-        demand::{Demand, WAIT_MS_MAX},
-        gate::Unmet,
+        demand::{Demand, OnTimeout, WAIT_MS_MAX},
+        gate::{Fresh, Freshness},
     },
     queries::{
         cursor::Cursor,
         list::{Filter, LIMIT_MAX},
         replica::Replica,
-        status::HandedBack,
+        status::{HandedBack, ReplicaStatus},
     },
     register::{
         receipt::{Receipt, WriteReceipt},
@@ -61,12 +64,12 @@ pub(super) async fn list(
     settings: &Settings,
     status: Option<SlotStatus>,
     name_contains: Option<String>,
-    limit: Option<usize>,
+    limit: Option<NonZeroUsize>,
 ) -> Result<(), CliError> {
     let replica = replica(settings)?;
     let filter = Filter { status, name_contains };
     let mut pages = Pages::of(&replica, &filter);
-    let mut left = limit.unwrap_or(usize::MAX);
+    let mut left = limit.map_or(usize::MAX, NonZeroUsize::get);
     while left > 0 {
         let page_limit = u16::try_from(left).unwrap_or(LIMIT_MAX).min(LIMIT_MAX);
         let Some(records) = pages.next(page_limit).await? else { break };
@@ -93,32 +96,47 @@ fn print_line(record: &SlotRecord) -> Result<(), CliError> {
 pub(super) async fn details(settings: &Settings, uuid: Uuid, json: bool) -> Result<(), CliError> {
     let record =
         replica(settings)?.slot(uuid, &HandedBack::default()).await?.found.ok_or(CliError::NotFound)?;
-    print_record(&record, json)
+    print_versioned(&record, json)
 }
 
-/// The slot as the replica shows it once it holds this write; or why it does not show it. Whoever has removed the slot
-/// meanwhile has seen it.
+/// The slot as the replica shows it once it holds this write, within [`WAIT_MS_MAX`]. A slot that was deleted in the
+/// meantime is [`CliError::NotFound`]; any other error says why the replica does not show it.
 pub(super) async fn when_visible(
     settings: &Settings,
     uuid: Uuid,
     write: WriteReceipt,
-) -> Result<Result<SlotRecord, Unmet>, CliError> {
+) -> Result<SlotRecord, CliError> {
     let (replica, dependency) = (replica(settings)?, Dependency::new("replica"));
-    let (tasks, stop_tasks) = (TaskTracker::new(), CancellationToken::new());
-    let gate =
-        open_gate(settings, &settings.primary(), &dependency, &tasks, &stop_tasks, stop_tasks.child_token());
+    let (mut tasks, stop_tasks) = (Tasks::default(), CancellationToken::new());
+    let gate = open_gate(
+        settings,
+        &settings.primary(),
+        &dependency,
+        &mut tasks,
+        &stop_tasks,
+        stop_tasks.child_token(),
+    );
     let demand = Demand {
         receipts: vec![Receipt::Write(write)],
         wait: Duration::from_millis(WAIT_MS_MAX),
+        // What the replica held at the end tells what was missing.
+        on_timeout: OnTimeout::Stale,
         ..Demand::default()
     };
     let query = async |handed_back: &HandedBack| replica.slot(uuid, handed_back).await;
-    let fresh = gate.read(&demand, Instant::now(), query).await;
-    stop_tasks.cancel();
-    tasks.close();
-    tasks.wait().await;
-    match fresh {
-        Ok(fresh) => fresh.read.found.map(Ok).ok_or(CliError::NotFound),
-        Err(unmet) => Ok(Err(unmet)),
+    let fresh = gate.read(&demand, Instant::now(), std::future::pending(), query).await;
+    drop(tasks);
+    let Fresh { read, freshness, .. } = fresh?;
+    match freshness {
+        Freshness::Stale => Err(CliError::NotLevel(what_is_missing(&read.status, &write))),
+        Freshness::Satisfied | Freshness::Eventual => read.found.ok_or(CliError::NotFound),
     }
+}
+
+fn what_is_missing(replica: &ReplicaStatus, write: &WriteReceipt) -> String {
+    if replica.epoch.is_some_and(|epoch| epoch != write.epoch) {
+        return "it is of another epoch: run event-consumer rebuild".to_owned();
+    }
+    let (has, wanted) = (replica.applied_through, write.last);
+    format!("it has the log up to position {has} and lacks position {wanted}: does its event-consumer run?")
 }

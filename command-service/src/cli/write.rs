@@ -1,44 +1,69 @@
 //! Create, update, delete.
 
+use std::{pin::pin, time::Duration};
+
 use serde_json::json;
 use shared::{
     process::dependency_state::Dependency,
     slot::{ChangeSlot, Command, CreateSlot, DeleteSlot, Precondition, SlotName, SlotStatus, Version},
 };
-use tokio::task::JoinHandle;
+use tokio::{task::JoinHandle, time::timeout};
+use tracing::Span;
 use uuid::Uuid;
 
 use super::{
     exit::CliError,
-    output::{print_json, print_record, print_text},
+    output::{print_json, print_message, print_record, print_text, print_versioned},
     read,
 };
 use crate::{
-    commands::{Answer, Commands, Outcome, Submission, queue::CommandQueue},
+    commands::{Answer, Commands, Outcome, Refusal, Submission, queue::CommandQueue},
+    freshness::demand::WAIT_MS_MAX,
     settings::Settings,
     write_model::{committer::Committer, wake::CommitSignal},
 };
 
-/// A write side of this process's own. The relay of a running service is woken by the commit; if none runs, the event
-/// waits in the log.
+/// How soon a create that waits for the replica says so.
+const NOTICE_AFTER: Duration = Duration::from_secs(1);
+
+/// The write side of a command: its own queue and committer. The commit wakes the relay of a running service; if none
+/// runs, the event waits in the log.
 pub(super) struct WriteSide {
     commands: CommandQueue,
     committer: JoinHandle<()>,
+    primary: Dependency,
 }
 
 impl WriteSide {
-    /// Starts a committer; the primary is reached when the first request comes.
+    /// Starts a committer, which connects to the primary at once.
     pub(super) fn start(settings: &Settings) -> Self {
-        let (commands, submissions) =
-            CommandQueue::channel(settings.commit_queue_limit, settings.command_deadline);
-        let dependency = Dependency::new("primary");
-        let committer = Committer::new(settings.primary(), dependency, submissions, CommitSignal::default());
-        Self { commands, committer: tokio::spawn(committer.run()) }
+        let (commands, submissions) = CommandQueue::channel(
+            settings.commit_queue_limit,
+            Duration::from_millis(settings.command_deadline_ms),
+        );
+        let primary = Dependency::new("primary");
+        let committer =
+            Committer::new(settings.primary(), primary.clone(), submissions, CommitSignal::default());
+        Self { commands, committer: tokio::spawn(committer.run()), primary }
     }
 
     /// Has one request carried out.
     pub(super) async fn execute(&self, request: Commands) -> Answer {
-        self.commands.execute(Submission { request, key: None, traceparent: None }).await.answer
+        self.commands
+            .execute(Submission { request, key: None, traceparent: None, span: Span::none() })
+            .await
+            .answer
+    }
+
+    /// How the command ends because of a refusal. The queue does not say why the primary is down; the committer has
+    /// noted it.
+    pub(super) fn ended_by(&self, refusal: Refusal) -> CliError {
+        match refusal {
+            Refusal::PrimaryUnavailable => {
+                CliError::Down { dependency: "the primary database", cause: self.primary.last_reason() }
+            }
+            refusal => refusal.into(),
+        }
     }
 
     /// Ends the committer.
@@ -51,13 +76,15 @@ impl WriteSide {
 async fn execute_one(settings: &Settings, command: Command) -> Result<Outcome, CliError> {
     let write_side = WriteSide::start(settings);
     let answer = write_side.execute(Commands::One(command)).await;
+    let done = answer.map_err(|refusal| write_side.ended_by(refusal));
     write_side.finish().await?;
-    Ok(answer?.outcome)
+    Ok(done?.outcome)
 }
 
 fn print_outcome(outcome: &Outcome, json: bool) -> Result<(), CliError> {
     match outcome {
-        Outcome::Created { record, .. } | Outcome::Updated { record, .. } => print_record(record, json),
+        Outcome::Created { record, .. } => print_record(record, json),
+        Outcome::Updated { record, .. } => print_versioned(record, json),
         Outcome::AllCreated { records, .. } => {
             records.iter().try_for_each(|record| print_record(record, json))
         }
@@ -81,10 +108,24 @@ pub(super) async fn create(
     if !wait {
         return print_outcome(&outcome, json);
     }
-    match read::when_visible(settings, uuid, *outcome.receipt()).await? {
+    match with_notice(uuid, read::when_visible(settings, uuid, *outcome.receipt())).await {
         Ok(record) => print_record(&record, json),
-        Err(reason) => Err(CliError::NotSeen { uuid, reason }),
+        Err(CliError::NotFound) => Err(CliError::NotFound),
+        Err(reason) => Err(CliError::NotSeen { uuid, reason: Box::new(reason) }),
     }
+}
+
+/// Waits, and says for what if that takes a moment.
+async fn with_notice<T>(uuid: Uuid, waiting: impl Future<Output = T>) -> T {
+    let mut waiting = pin!(waiting);
+    if let Ok(seen) = timeout(NOTICE_AFTER, &mut waiting).await {
+        return seen;
+    }
+    let secs = Duration::from_millis(WAIT_MS_MAX).as_secs();
+    print_message(&format!(
+        "parking slot {uuid} is created; waiting up to {secs} s until the replica shows it"
+    ));
+    waiting.await
 }
 
 pub(super) async fn update(

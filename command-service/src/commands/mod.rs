@@ -7,6 +7,7 @@
 pub mod queue;
 
 use shared::slot::{Command, CreateSlot, Rejection, Version};
+use tracing::Span;
 use uuid::Uuid;
 
 use crate::register::{receipt::WriteReceipt, record::SlotRecord};
@@ -61,6 +62,8 @@ pub struct Submission {
     pub key: Option<IdempotencyKey>,
     /// The caller's W3C trace context, if it sent a valid one; kept with the event.
     pub traceparent: Option<String>,
+    /// The span of the caller's request: what is logged of this submission stands in it.
+    pub span: Span,
 }
 
 /// What a command led to. It is durable on the primary.

@@ -1,6 +1,7 @@
 //! The door to the write side: a command goes in, and what became of it comes out.
 
 use std::{
+    error::Error,
     sync::{
         Arc, OnceLock,
         atomic::{AtomicU8, Ordering},
@@ -8,9 +9,10 @@ use std::{
     time::Duration,
 };
 
+use shared::process::cause::chain;
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot},
-    time::{Instant, timeout_at},
+    time::{Instant, sleep_until, timeout_at},
 };
 
 use super::{Answer, Refusal, Submission};
@@ -52,18 +54,34 @@ impl CommandQueue {
         (Self { queue, places: Arc::new(Semaphore::new(limit)), limit, deadline }, submissions)
     }
 
-    /// Has a request carried out; it is answered at the latest shortly after the deadline. Dropping the future cancels
-    /// the request unless it has been taken.
+    /// Has a request carried out, and answers at the latest shortly after the deadline. Dropping the future cancels the
+    /// request unless the committer has taken it.
     pub async fn execute(&self, submission: Submission) -> Executed {
+        self.execute_until(submission, std::future::pending()).await
+    }
+
+    /// As [`CommandQueue::execute`]. `given_up` completes when the caller waits no longer: it refuses a request that the
+    /// committer has not taken by then.
+    pub async fn execute_until(
+        &self,
+        submission: Submission,
+        given_up: impl Future<Output = ()>,
+    ) -> Executed {
         let asked_at = Instant::now();
         let ticket = Ticket::default();
-        let answer = self.answer(submission, &ticket, asked_at + self.deadline).await;
+        let answer = self.answer(submission, &ticket, asked_at + self.deadline, given_up).await;
         let answered_at = Instant::now();
         let taken_at = ticket.taken_at().unwrap_or(answered_at);
         Executed { answer, queued: taken_at - asked_at, committing: answered_at - taken_at }
     }
 
-    async fn answer(&self, submission: Submission, ticket: &Ticket, deadline: Instant) -> Answer {
+    async fn answer(
+        &self,
+        submission: Submission,
+        ticket: &Ticket,
+        deadline: Instant,
+        given_up: impl Future<Output = ()>,
+    ) -> Answer {
         // A request larger than the limit may have the whole queue for itself.
         let places = u32::try_from(submission.request.commands().min(self.limit)).unwrap_or(u32::MAX);
         let places =
@@ -72,8 +90,12 @@ impl CommandQueue {
         let queued = QueuedSubmission { submission, deadline, ticket: ticket.clone(), reply, places };
         self.queue.try_send(queued).map_err(|_| Refusal::Overloaded)?;
         let _cancel_if_dropped = CancelOnDrop(ticket);
-        if let Ok(answered) = timeout_at(deadline - RESERVED_FOR_COMMIT, &mut answer).await {
-            return answered.unwrap_or_else(|_| Err(ticket.refusal_without_answer()));
+        tokio::select! {
+            answered = &mut answer => {
+                return answered.unwrap_or_else(|_| Err(ticket.refusal_without_answer()));
+            }
+            () = sleep_until(deadline - RESERVED_FOR_COMMIT) => {}
+            () = given_up => {}
         }
         if ticket.cancel() {
             return Err(Refusal::Overloaded);
@@ -85,8 +107,8 @@ impl CommandQueue {
     }
 }
 
-/// The state of a command, shared by its caller and the committer: `waiting`, then `taken` or `cancelled`, decided by
-/// one atomic step. Only who wins that step may answer.
+/// The state of a command, shared by its caller and the committer: `waiting`, then `taken` or `cancelled`. One
+/// compare-and-swap decides; only the side that wins it answers the caller.
 #[derive(Clone, Debug, Default)]
 struct Ticket(Arc<TicketState>);
 
@@ -174,6 +196,12 @@ pub struct TakenSubmission {
 }
 
 impl TakenSubmission {
+    /// How many commands it is.
+    #[must_use]
+    pub fn commands(&self) -> usize {
+        self.submission.request.commands()
+    }
+
     /// Whether the caller's time is up.
     #[must_use]
     pub fn is_late(&self) -> bool {
@@ -186,8 +214,55 @@ impl TakenSubmission {
         self.taken_at.elapsed()
     }
 
+    /// Refuses the command because of a failure, and logs the failure in the span of its request.
+    pub fn refuse(self, refusal: Refusal, cause: &(dyn Error + 'static)) {
+        self.submission.span.in_scope(|| tracing::warn!(cause = chain(cause), "{refusal}"));
+        self.answer(Err(refusal));
+    }
+
     /// Gives the answer. A caller that is gone does not mind.
     pub fn answer(self, answer: Answer) {
         let _ = self.reply.send(answer);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use shared::slot::{Command, DeleteSlot, Precondition};
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::commands::Commands;
+
+    fn submission() -> Submission {
+        let delete = DeleteSlot { uuid: Uuid::now_v7(), precondition: Precondition::Exists };
+        Submission {
+            request: Commands::One(Command::Delete(delete)),
+            key: None,
+            traceparent: None,
+            span: tracing::Span::none(),
+        }
+    }
+
+    #[tokio::test]
+    async fn a_command_whose_caller_has_given_up_is_refused_only_while_it_waits() {
+        let (queue, mut submissions) = CommandQueue::channel(4, Duration::from_secs(10));
+
+        let waiting = queue.execute_until(submission(), std::future::ready(())).await;
+        let refused = submissions.recv().await.and_then(QueuedSubmission::take);
+        let (give_up, given_up) = oneshot::channel::<()>();
+        let committer = async {
+            let taken = submissions.recv().await.and_then(QueuedSubmission::take);
+            drop(give_up);
+            // The caller hears of it, and waits on.
+            tokio::task::yield_now().await;
+            taken.expect("it is still wanted").answer(Err(Refusal::Internal));
+        };
+        let (taken, ()) =
+            tokio::join!(queue.execute_until(submission(), async { drop(given_up.await) }), committer);
+
+        assert_eq!(waiting.answer.err(), Some(Refusal::Overloaded));
+        assert!(refused.is_none(), "the committer passes it over");
+        assert_eq!(taken.answer.err(), Some(Refusal::Internal), "the committer's own answer");
     }
 }

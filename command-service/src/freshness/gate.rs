@@ -1,13 +1,24 @@
-//! The gate: has a query run, judges by the snapshot of its rows whether the demand is met, waits if it is not.
+//! The gate: runs a query, compares the snapshot of its rows with the demand, and waits if the demand is not met.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    pin::{Pin, pin},
+    sync::Arc,
+    time::Duration,
+};
 
-pub use super::outcome::{Fresh, Freshness, Unmet};
+use futures_util::{FutureExt, future::FusedFuture};
+use jiff::{SignedDuration, Timestamp};
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore},
+    time::{Instant, sleep_until},
+};
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
 use super::{
     demand::{Bounded, Demand, Lack, Need, OnTimeout, ReplicaLevel},
-    receipt_check::{is_another, judge, position_of, reaches},
+    unmet::{Unmet, judge, reaches},
     waiting::Waiting,
-    waiting_read::WaitingRead,
 };
 use crate::{
     primary::log_end::{LogEndError, LogEndHandle},
@@ -15,17 +26,46 @@ use crate::{
         replica::{Read, ReadError},
         status::{HandedBack, ReplicaStatus},
     },
-    register::receipt::Receipt,
+    register::{place::LogEnd, receipt::Receipt},
 };
-use jiff::{SignedDuration, Timestamp};
-use tokio::{
-    sync::Semaphore,
-    time::{Instant, sleep_until},
-};
-use tokio_util::sync::CancellationToken;
 
 /// The longest that a caller is told to wait before it tries again, in seconds.
 const RETRY_AFTER_SECS_MAX: u32 = 60;
+
+/// How a read's demand ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Freshness {
+    /// Nothing was demanded.
+    Eventual,
+    /// What was demanded holds.
+    Satisfied,
+    /// It does not, and the caller takes that.
+    Stale,
+}
+
+/// What a read found, and how fresh that is.
+#[derive(Clone, Debug)]
+pub struct Fresh<T> {
+    /// What it found.
+    pub read: Read<T>,
+    /// How its demand ended.
+    pub freshness: Freshness,
+    /// How long ago the replica was complete; not less than it truly was.
+    pub lag: Option<Duration>,
+    /// How long it waited for the demand to be met.
+    pub waited: Duration,
+}
+
+/// What the replica said of itself, without a query.
+#[derive(Clone, Copy, Debug)]
+pub struct Heard {
+    /// When the replica was complete; `None` before it has once been.
+    pub as_of: Option<Timestamp>,
+    /// How long ago that was; not less than it truly was.
+    pub lag: Option<Duration>,
+    /// How long ago the replica said so.
+    pub ago: Duration,
+}
 
 /// The gate. Clones are the same.
 #[derive(Clone, Debug)]
@@ -34,6 +74,16 @@ pub struct Gate {
     waiting: Waiting,
     places: Arc<Semaphore>,
     shutdown: CancellationToken,
+}
+
+/// How a read stands when its demand is not met yet.
+struct WaitingRead {
+    need: Need,
+    /// Whether the log's end was looked at for the bounded demand.
+    looked: bool,
+    /// Whether the receipts were judged again since the replica showed another epoch.
+    rejudged: bool,
+    place: Option<OwnedSemaphorePermit>,
 }
 
 impl Gate {
@@ -50,7 +100,7 @@ impl Gate {
     }
 
     /// Runs `query` when the replica meets the demand, or when there is no more time. `arrived` is when the request
-    /// came.
+    /// came. `given_up` completes when the caller waits no longer: the read then ends as at its deadline.
     ///
     /// # Errors
     /// [`Unmet`], at the latest when the demand's time is up and a query has had its own.
@@ -58,6 +108,7 @@ impl Gate {
         &self,
         demand: &Demand,
         arrived: Instant,
+        given_up: impl Future<Output = ()>,
         query: impl AsyncFn(&HandedBack) -> Result<Read<T>, ReadError>,
     ) -> Result<Fresh<T>, Unmet> {
         let handed_back = HandedBack::of(&demand.receipts);
@@ -66,11 +117,12 @@ impl Gate {
             return Ok(self.fresh(read, Freshness::Eventual, Duration::ZERO));
         }
         let need = self.need(demand, arrived).await?;
-        let mut waiting_read = WaitingRead::new(need);
+        let mut waiting_read = WaitingRead { need, looked: false, rejudged: false, place: None };
         let deadline = arrived + demand.wait;
+        let mut given_up = pin!(given_up.fuse());
         loop {
             let (pushed, seen) = self.waiting.newest();
-            let is_last_try = deadline <= Instant::now();
+            let is_last_try = deadline <= Instant::now() || given_up.is_terminated();
             // Somebody's write may have been dead-lettered before the rest arrives: only a query tells.
             let worth_a_query = is_last_try
                 || pushed.is_none_or(|it| it.last_dead_letter.is_some() && !handed_back.firsts.is_empty());
@@ -96,7 +148,7 @@ impl Gate {
             if waiting_read.may_learn(lack) {
                 self.learn(&mut waiting_read, demand, lack).await?;
             } else {
-                self.wait(&mut waiting_read, lack, seen, deadline).await?;
+                self.wait(&mut waiting_read, lack, seen, deadline, given_up.as_mut()).await?;
             }
         }
     }
@@ -108,7 +160,7 @@ impl Gate {
         let end = if demand.strong || doubtful { self.log.end().await } else { Err(LogEndError::Down) };
         match &end {
             Ok(end) => judge(&demand.receipts, end)?,
-            // Whether such a receipt is of a life that is over, or of one not heard of yet, only the primary can say.
+            // Only the primary can say whether its epoch is over, or not heard of yet.
             Err(away) if self.is_foreign(&demand.receipts) => return Err((*away).into()),
             Err(_) => {}
         }
@@ -142,7 +194,7 @@ impl Gate {
 
     /// Asks the primary what helps to judge the lack. If it is down, the read goes on with what it knows.
     async fn learn(&self, waiting_read: &mut WaitingRead, demand: &Demand, lack: Lack) -> Result<(), Unmet> {
-        waiting_read.enter(&self.places)?;
+        self.enter(waiting_read)?;
         let end = self.log.end().await.ok();
         if lack == Lack::Epoch {
             waiting_read.rejudged = true;
@@ -155,6 +207,15 @@ impl Gate {
         Ok(())
     }
 
+    /// Takes a place among the waiting reads, unless the read has one.
+    fn enter(&self, waiting_read: &mut WaitingRead) -> Result<(), Unmet> {
+        if waiting_read.place.is_none() {
+            let place = Arc::clone(&self.places).try_acquire_owned().map_err(|_| Unmet::TooMany)?;
+            waiting_read.place = Some(place);
+        }
+        Ok(())
+    }
+
     /// Waits until the lack may be supplied, or there is no more time.
     async fn wait(
         &self,
@@ -162,12 +223,14 @@ impl Gate {
         lack: Lack,
         seen: u64,
         deadline: Instant,
+        given_up: Pin<&mut impl FusedFuture<Output = ()>>,
     ) -> Result<(), Unmet> {
-        waiting_read.enter(&self.places)?;
+        self.enter(waiting_read)?;
         tokio::select! {
             () = self.shutdown.cancelled() => Err(Unmet::Stopping),
             () = self.waiting.until_supplied(lack, seen) => Ok(()),
             () = sleep_until(deadline) => Ok(()),
+            () = given_up => Ok(()),
         }
     }
 
@@ -176,23 +239,54 @@ impl Gate {
         match demand.on_timeout {
             OnTimeout::Stale => Ok(stale),
             OnTimeout::Fail => {
-                let secs = u32::try_from(stale.lag.unwrap_or_default().as_secs())
-                    .unwrap_or(u32::MAX)
-                    .saturating_add(1);
-                Err(Unmet::Behind { retry_after_secs: secs.min(RETRY_AFTER_SECS_MAX) })
+                let lag = stale.lag;
+                let secs =
+                    u32::try_from(lag.unwrap_or_default().as_secs()).unwrap_or(u32::MAX).saturating_add(1);
+                Err(Unmet::Behind { retry_after_secs: secs.min(RETRY_AFTER_SECS_MAX), lag })
             }
         }
     }
 
     fn fresh<T>(&self, read: Read<T>, freshness: Freshness, waited: Duration) -> Fresh<T> {
+        let lag = read.status.as_of.map(|as_of| self.lag(as_of));
+        Fresh { read, freshness, lag, waited }
+    }
+
+    /// How long ago this moment was, by the primary's clock; not less than it truly was.
+    fn lag(&self, as_of: Timestamp) -> Duration {
         // A service that has never reached the primary has no clock but its own.
         let now = self.log.clock().map_or_else(Timestamp::now, |clock| clock.latest_at(Instant::now()));
-        let lag =
-            read.status.as_of.map(|as_of| Duration::try_from(now.duration_since(as_of)).unwrap_or_default());
-        Fresh { read, freshness, lag, waited }
+        Duration::try_from(now.duration_since(as_of)).unwrap_or_default()
+    }
+
+    /// What the replica said of itself last; `None` while nobody hears it.
+    #[must_use]
+    pub fn heard(&self) -> Option<Heard> {
+        let (pushed, ago) = self.waiting.last_push()?;
+        let as_of = pushed.level().as_of;
+        Some(Heard { as_of, lag: as_of.map(|as_of| self.lag(as_of)), ago })
+    }
+}
+
+impl WaitingRead {
+    /// Whether the primary may still tell something of use.
+    fn may_learn(&self, lack: Lack) -> bool {
+        match lack {
+            Lack::Epoch => !self.rejudged,
+            Lack::Moment(..) => !self.looked,
+            Lack::Position(_) => false,
+        }
     }
 }
 
 fn level(status: &ReplicaStatus) -> ReplicaLevel {
     ReplicaLevel { applied_through: status.applied_through, as_of: status.as_of, epoch: status.epoch }
+}
+
+fn is_another(known: Option<Uuid>, met: Option<Uuid>) -> bool {
+    known.zip(met).is_some_and(|(known, met)| known != met)
+}
+
+fn position_of(receipt: &Receipt) -> Option<LogEnd> {
+    receipt.epoch().map(|epoch| LogEnd { epoch, position: receipt.position() })
 }

@@ -3,11 +3,9 @@
 //! | module | holds |
 //! |---|---|
 //! | [`demand`] | what a read may demand, and whether a replica meets it |
-//! | [`waiting`] | who waits for what, woken by what the replica pushes |
+//! | [`waiting`] | the reads that wait, woken by what the replica pushes |
 //! | [`watch`] | whether the replica answers, and what it pushes |
-//! | [`outcome`] | how a read's demand ended |
-//! | `receipt_check` | receipts compared with the end of the log |
-//! | `waiting_read` | a read whose demand is not met yet |
+//! | [`unmet`] | why a read has no answer |
 //! | [`gate`] | the loop: reads, looks whether the demand is met, waits |
 //! | [`trace`] | what became of a write |
 //!
@@ -17,8 +15,6 @@
 pub mod demand;
 pub mod waiting;
 pub mod watch;
-pub mod outcome;
-mod receipt_check;
-mod waiting_read;
+pub mod unmet;
 pub mod gate;
 pub mod trace;

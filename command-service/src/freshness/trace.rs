@@ -5,7 +5,7 @@ use serde::{Serialize, Serializer};
 use shared::{slot::Version, time};
 use uuid::Uuid;
 
-use super::gate::Unmet;
+use super::unmet::Unmet;
 use crate::{
     primary::log_end::{LogEndHandle, LoggedWrite},
     queries::{replica::Replica, settled::Settled},

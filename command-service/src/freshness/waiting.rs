@@ -1,19 +1,20 @@
-//! Who waits for what. Waiting holds no connection and costs no query: what the replica pushes is held against those
-//! who wait, in order of what they wait for.
+//! The reads that wait, in the order of what they wait for. Each push of the replica wakes the reads that it may help,
+//! so waiting holds no connection and costs no query.
 
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
 use jiff::Timestamp;
 use serde::Deserialize;
-use tokio::sync::Notify;
+use tokio::{sync::Notify, time::Instant};
 use uuid::Uuid;
 
 use super::demand::{Lack, ReplicaLevel};
 
-/// What the replica says of itself when that has changed. It only wakes: nobody takes it for what a read has seen.
+/// What the replica says of itself when that has changed. It only wakes: a read is judged by its own snapshot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 pub struct Pushed {
     /// Every position up to this one is settled.
@@ -49,18 +50,19 @@ impl Pushed {
     }
 }
 
-/// Those who wait. Clones are the same.
+/// The waiting reads. Clones are the same.
 #[derive(Clone, Debug, Default)]
 pub struct Waiting(Arc<Mutex<Places>>);
 
 #[derive(Debug, Default)]
 struct Places {
     pushed: Option<Pushed>,
+    pushed_at: Option<Instant>,
     pushes: u64,
     newest_place: u64,
     by_position: BTreeMap<(i64, u64), Arc<Notify>>,
     by_moment: BTreeMap<(Timestamp, u64), Arc<Notify>>,
-    /// Those whom neither a position nor a moment helps.
+    /// The reads that neither a position nor a moment helps.
     others: BTreeMap<u64, Arc<Notify>>,
 }
 
@@ -76,10 +78,18 @@ impl Waiting {
         (places.pushed, places.pushes)
     }
 
-    /// Wakes those whom this helps; all, if it is of another epoch or tells of a new dead letter.
+    /// What the replica pushed last, and how long ago; `None` while nobody hears the replica.
+    #[must_use]
+    pub fn last_push(&self) -> Option<(Pushed, Duration)> {
+        let places = self.places();
+        places.pushed.zip(places.pushed_at.map(|at| at.elapsed()))
+    }
+
+    /// Wakes the reads that this may help. Wakes all, if it is of another epoch or tells of a new dead letter.
     pub fn push(&self, pushed: Pushed) {
         let mut places = self.places();
         let before = places.pushed.replace(pushed);
+        places.pushed_at = Some(Instant::now());
         places.pushes += 1;
         if before.is_none_or(|before| {
             (before.epoch, before.last_dead_letter) != (pushed.epoch, pushed.last_dead_letter)
@@ -89,7 +99,7 @@ impl Waiting {
         places.wake_up_to(&pushed);
     }
 
-    /// Wakes all: it is not known any more what the replica holds.
+    /// Wakes all reads, since the service no longer hears what the replica holds.
     pub fn lose(&self) {
         let mut places = self.places();
         places.pushed = None;
@@ -97,8 +107,8 @@ impl Waiting {
         places.wake_all();
     }
 
-    /// Waits until something was pushed that may supply what is lacking. `seen` is the number of pushes before the look
-    /// that found the lack: a push after it counts.
+    /// Waits until the replica pushes something that may supply what is lacking. `seen` is the number of pushes before
+    /// the query that found the lack: a push after it counts.
     pub async fn until_supplied(&self, lack: Lack, seen: u64) {
         let place = {
             let mut places = self.places();
@@ -163,7 +173,7 @@ impl Places {
     }
 }
 
-/// A place among those who wait, left when it is dropped.
+/// A place among the waiting reads. Dropping it leaves the place.
 struct Place<'w> {
     waiting: &'w Waiting,
     lack: Lack,

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use shared::{
     postgres::{DatabaseUrl, Fault, Session, SessionKind},
+    process::cause::chain,
     process::{backoff::Pauses, dependency_state::Dependency},
 };
 use tokio::time::sleep;
@@ -126,10 +127,7 @@ impl Listeners {
             }
             // Whoever waits looks for himself.
             Err(error) => {
-                tracing::warn!(
-                    error = &error as &dyn std::error::Error,
-                    "the replica's status cannot be read"
-                );
+                tracing::warn!(error = chain(&error), "the replica's status cannot be read");
                 self.waiting.lose();
                 None
             }

@@ -28,11 +28,13 @@ pub async fn body(
 ) -> Result<web::Bytes, Problem> {
     let lines = |name| request.headers().get_all(name).map(header::HeaderValue::as_bytes);
     let accepted = |line: &[u8]| {
-        let essence = line.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();
+        let mut parts = line.split(|byte| *byte == b';').map(<[u8]>::trim_ascii);
+        let essence = parts.next().unwrap_or_default();
         media_types.iter().any(|accepted| essence.eq_ignore_ascii_case(accepted.as_bytes()))
+            && parts.all(leaves_utf8)
     };
     if lines(header::CONTENT_TYPE).count() != 1 || !lines(header::CONTENT_TYPE).all(accepted) {
-        let detail = format!("Content-Type must be {}", media_types.join(" or "));
+        let detail = format!("Content-Type must be {}, in UTF-8", media_types.join(" or "));
         return Err(Problem::new(ProblemType::UnsupportedMediaType, detail));
     }
     if !lines(header::CONTENT_ENCODING).all(|encoding| encoding.eq_ignore_ascii_case(b"identity")) {
@@ -40,7 +42,7 @@ pub async fn body(
     }
     let too_large =
         || Problem::new(ProblemType::TooLarge, format!("the body must have at most {max_bytes} bytes"));
-    // What the length says already need not arrive.
+    // A body whose length is too large need not arrive.
     let length = lines(header::CONTENT_LENGTH).next().and_then(|length| std::str::from_utf8(length).ok());
     if length.and_then(|length| length.parse().ok()).is_some_and(|length: u64| length > max_bytes as u64) {
         return Err(too_large());
@@ -51,4 +53,18 @@ pub async fn body(
     arrived
         .map_err(|_| too_large())?
         .map_err(|_| Problem::new(ProblemType::MalformedJson, "the body was cut off"))
+}
+
+/// Whether a parameter of a media type names no other charset than UTF-8, which is what the body is read as.
+fn leaves_utf8(parameter: &[u8]) -> bool {
+    let (name, value) = match parameter.iter().position(|byte| *byte == b'=') {
+        Some(at) => (&parameter[..at], &parameter[at + 1..]),
+        None => (parameter, &b""[..]),
+    };
+    if !name.trim_ascii().eq_ignore_ascii_case(b"charset") {
+        return true;
+    }
+    let value = value.trim_ascii();
+    let quoted = value.strip_prefix(b"\"").and_then(|value| value.strip_suffix(b"\""));
+    quoted.unwrap_or(value).eq_ignore_ascii_case(b"utf-8")
 }

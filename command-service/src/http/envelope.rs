@@ -8,12 +8,15 @@ use actix_web::{
     http::header::{self, HeaderMap, HeaderValue},
     middleware::Next,
 };
+use tokio::time::Instant;
+use tracing::Instrument;
 use uuid::Uuid;
 
 use super::{
     headers::{IDEMPOTENCY_REPLAYED, SERVER_TIMING, X_REQUEST_ID},
     labels::{Label, Replayed, Timing},
     problem::Problem,
+    request_log,
     unread::KeptBody,
 };
 
@@ -30,15 +33,20 @@ pub async fn wrap(
 ) -> Result<ServiceResponse<BoxBody>, Error> {
     let id = request_id(request.headers());
     let body = KeptBody::of(&mut request);
-    let (request, response) = next.call(request).await?.into_parts();
+    let (span, begun_at) = (request_log::span(&id, request.request()), Instant::now());
+    let (request, response) = next.call(request).instrument(span.clone()).await?.into_parts();
     let problem = response.error().and_then(|error| error.as_error::<Problem>()).cloned();
-    let mut response = match problem {
+    let mut response = match &problem {
         Some(problem) => problem.response(Some(&id)),
         None => response.map_into_boxed_body(),
     };
     let timing = request.extensions().get::<Timing>().copied().and_then(Timing::header);
     let replayed = request.extensions().get::<Replayed>().is_some();
     let label = request.extensions_mut().remove::<Label>();
+    let freshness = label.as_ref().map(Label::result);
+    span.in_scope(|| {
+        request_log::answered(&request, response.status(), problem.as_ref(), freshness, begun_at.elapsed());
+    });
     // An answer of the replica may be kept, but must be asked for again before each use.
     let cache = if label.is_some() { "no-cache" } else { "no-store" };
     let headers = response.headers_mut();

@@ -21,34 +21,46 @@ enum FieldValue {
     Other,
 }
 
+/// The most faults that one answer names. A body of faults only would else get an answer many times its size.
+pub const FAULTS_MAX: usize = 100;
+
 /// What is wrong with a body.
 #[derive(Debug, Default)]
 pub struct Faults {
+    /// At most [`FAULTS_MAX`].
     list: Vec<FieldFault>,
+    /// How many there are besides.
+    more: usize,
     has_unknown_field: bool,
 }
 
 impl Faults {
     /// Adds a fault at `pointer`.
     pub fn add(&mut self, pointer: String, detail: impl Into<String>) {
+        if self.list.len() == FAULTS_MAX {
+            self.more += 1;
+            return;
+        }
         self.list.push(FieldFault { pointer, detail: detail.into() });
     }
 
     fn extend(&mut self, other: Self) {
-        self.list.extend(other.list);
+        let room = FAULTS_MAX - self.list.len();
+        self.more += other.more + other.list.len().saturating_sub(room);
+        self.list.extend(other.list.into_iter().take(room));
         self.has_unknown_field |= other.has_unknown_field;
     }
 
     /// Whether there are none.
     ///
     /// # Errors
-    /// `unknown-field` if there is one, else `invalid-value`; either names every fault.
+    /// `unknown-field` if there is one, else `invalid-value`; either names up to [`FAULTS_MAX`] faults.
     pub fn check(self) -> Result<(), Problem> {
         if self.list.is_empty() {
             return Ok(());
         }
         let kind = if self.has_unknown_field { ProblemType::UnknownField } else { ProblemType::InvalidValue };
-        Err(Problem::new(kind, "see errors").with_errors(self.list))
+        Err(Problem::new(kind, "see errors").with_errors(self.list, self.more))
     }
 }
 
@@ -138,7 +150,7 @@ impl Fields {
     /// Adds the faults to `all`, when every known member has been asked for: one that is left over is unknown.
     pub fn finish(mut self, all: &mut Faults) {
         for (name, _) in &self.members {
-            self.faults.add(self.pointer_to(name), "is not a field that can be set");
+            self.faults.add(self.pointer_to(name), "is not a field that can be set: name and status are");
             self.faults.has_unknown_field = true;
         }
         all.extend(self.faults);

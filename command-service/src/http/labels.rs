@@ -15,7 +15,10 @@ use crate::freshness::gate::{Fresh, Freshness};
 /// How fresh an answer is. A handler leaves it in the request's extensions, so that it stands on every answer of the
 /// replica, a 304 and a 404 included.
 #[derive(Clone, Debug)]
-pub struct Label(Vec<(HeaderName, String)>);
+pub struct Label {
+    result: &'static str,
+    headers: Vec<(HeaderName, String)>,
+}
 
 impl Label {
     fn of<T>(fresh: &Fresh<T>) -> Self {
@@ -29,12 +32,18 @@ impl Label {
         headers.extend(status.as_of.map(|as_of| (AS_OF, time::format(as_of))));
         headers.extend(fresh.lag.map(|lag| (LAG_MS, lag.as_millis().to_string())));
         headers.extend((status.missing > 0).then(|| (MISSING, status.missing.to_string())));
-        Self(headers)
+        Self { result, headers }
+    }
+
+    /// How the demand of the read ended.
+    #[must_use]
+    pub fn result(&self) -> &'static str {
+        self.result
     }
 
     /// Puts the label on an answer.
     pub fn write_to(self, headers: &mut HeaderMap) {
-        for (name, value) in self.0 {
+        for (name, value) in self.headers {
             if let Ok(value) = HeaderValue::from_str(&value) {
                 headers.insert(name, value);
             }

@@ -3,17 +3,22 @@
 //! | module | holds |
 //! |---|---|
 //! | [`headers`] | the names of all headers of our own |
-//! | [`problem_types`] | the types of problems, each with its page |
+//! | [`problem_types`] | the types of problems |
+//! | [`problem_pages`] | the page of each type |
 //! | [`problem`] | every error answer |
+//! | [`bare_refusals`] | refusals of the HTTP parser, as problems |
+//! | [`client_stream`] | a client's connection, below the parser |
+//! | [`server`] | the HTTP server |
 //! | [`labels`] | what handlers leave for the envelope |
 //! | [`unread`] | bodies that nobody reads to their end |
-//! | [`envelope`] | what every answer carries |
 //! | [`body`] | a request's body: its media type, its size, its time |
 //! | [`fields`] | a JSON object's members, each fault named |
 //! | [`parameters`] | query parameters and path segments |
 //! | [`preconditions`] | `If-Match`, `If-None-Match`, `ETag` |
 //! | [`idempotency`] | `Idempotency-Key` |
 //! | [`trace_context`] | `traceparent` |
+//! | `request_log` | the log of requests |
+//! | [`envelope`] | what every answer carries |
 //! | [`writes`] | the commands |
 //! | [`reads`] | the queries |
 //! | [`receipts`] | what became of a write |
@@ -22,16 +27,21 @@
 
 pub mod headers;
 pub mod problem_types;
+pub mod problem_pages;
 pub mod problem;
+pub mod bare_refusals;
+pub mod client_stream;
+pub mod server;
 pub mod labels;
 pub mod unread;
-pub mod envelope;
 pub mod body;
 pub mod fields;
 pub mod parameters;
 pub mod preconditions;
 pub mod idempotency;
 pub mod trace_context;
+mod request_log;
+pub mod envelope;
 pub mod writes;
 pub mod reads;
 pub mod receipts;

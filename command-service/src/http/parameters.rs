@@ -57,11 +57,11 @@ impl Parameters {
         let Some(text) = self.take("limit") else {
             return Ok(LIMIT_DEFAULT);
         };
-        let digits = text.bytes().all(|byte| byte.is_ascii_digit());
-        let limit = digits.then(|| text.parse().ok()).flatten();
+        // In its usual form: neither `+1` nor `01`.
+        let limit = text.parse().ok().filter(|limit: &u16| limit.to_string() == text);
         limit
             .filter(|limit| (1..=LIMIT_MAX).contains(limit))
-            .ok_or_else(|| invalid("limit", "must be from 1 to 1000"))
+            .ok_or_else(|| invalid("limit", "must be from 1 to 1000, without zeros before it"))
     }
 
     /// Where the page begins.
@@ -160,7 +160,13 @@ impl Parameters {
 /// `invalid-parameter`.
 pub fn slot_uuid(segment: &str) -> Result<Uuid, Problem> {
     let usual = segment.len() == 36;
-    usual.then(|| Uuid::try_parse(segment).ok()).flatten().ok_or_else(|| invalid("uuid", "must be a UUID"))
+    usual.then(|| Uuid::try_parse(segment).ok()).flatten().ok_or_else(|| {
+        invalid(
+            "uuid",
+            "must be a UUID of 36 characters; besides /parking-slots/{uuid} there are /parking-slots/batch and \
+             /parking-slots/summary",
+        )
+    })
 }
 
 /// `application/x-www-form-urlencoded`, but nothing is replaced that is not UTF-8.

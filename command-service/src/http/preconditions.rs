@@ -28,6 +28,18 @@ pub fn if_match(request: &HttpRequest) -> Result<Precondition, Problem> {
     })
 }
 
+/// Refuses `If-Match` on a create, where there is no version to compare it with.
+///
+/// # Errors
+/// `invalid-parameter` if the header is there.
+pub fn no_if_match(request: &HttpRequest) -> Result<(), Problem> {
+    if !request.headers().contains_key(header::IF_MATCH) {
+        return Ok(());
+    }
+    let detail = "If-Match has no meaning on a create: a new slot has no version to compare";
+    Err(Problem::new(ProblemType::InvalidParameter, detail))
+}
+
 /// What `If-None-Match` says that the caller has already.
 #[derive(Debug)]
 pub struct CallerHas(Option<Tags>);

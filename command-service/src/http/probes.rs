@@ -1,11 +1,19 @@
 //! Health: `/health`, `/livez`, `/readyz`.
 
+use std::collections::BTreeMap;
+
 use actix_web::{HttpRequest, HttpResponse, http::header, web};
+use jiff::Timestamp;
+use serde::Serialize;
 use serde_json::json;
-use shared::process::dependency_state::{Dependency, RETRY_AFTER_SECS, Readiness};
+use shared::{
+    process::dependency_state::{Dependency, DependencyStatus, RETRY_AFTER_SECS, Readiness, ReadyStatus},
+    time,
+};
 use tokio_util::sync::CancellationToken;
 
 use super::{parameters::Parameters, problem::Problem};
+use crate::freshness::gate::{Gate, Heard};
 
 /// The dependencies around command-service.
 #[derive(Clone, Debug)]
@@ -35,11 +43,21 @@ impl Dependencies {
         }
     }
 
+    fn all(&self) -> [&Dependency; 4] {
+        [&self.primary, &self.replica, &self.broker, &self.relay]
+    }
+
+    /// The names of those that are down.
+    #[must_use]
+    pub fn down(&self) -> Vec<&'static str> {
+        let down = self.all().into_iter().filter(|dependency| !dependency.is_up());
+        down.map(Dependency::name).collect()
+    }
+
     /// The service is of use while it can serve reads or commands.
     fn readiness(&self) -> Readiness {
-        let dependencies = [&self.primary, &self.replica, &self.broker, &self.relay];
         let useful = self.primary.is_up() || self.replica.is_up();
-        Readiness::of(&dependencies, useful, self.shutdown.is_cancelled())
+        Readiness::of(&self.all(), useful, self.shutdown.is_cancelled())
     }
 }
 
@@ -61,6 +79,57 @@ pub async fn livez(request: HttpRequest) -> Result<HttpResponse, Problem> {
     Ok(HttpResponse::Ok().json(json!({ "status": "live" })))
 }
 
+/// What `/readyz` answers: the replica's entry also says how old the replica is.
+#[derive(Serialize)]
+struct ReadyBody {
+    status: ReadyStatus,
+    dependencies: BTreeMap<&'static str, Entry>,
+}
+
+#[derive(Serialize)]
+struct Entry {
+    #[serde(flatten)]
+    status: DependencyStatus,
+    #[serde(flatten)]
+    age: Option<Age>,
+}
+
+/// How old the replica is, by its own last word. Absent while the service does not hear the replica.
+#[derive(Serialize)]
+struct Age {
+    /// As `Freshness-As-Of`; absent before the replica has once been complete.
+    #[serde(with = "time::option", skip_serializing_if = "Option::is_none")]
+    as_of: Option<Timestamp>,
+    /// As `Freshness-Lag-Ms`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    lag_ms: Option<u128>,
+    /// How long ago the replica said so.
+    heard_ms_ago: u128,
+}
+
+impl Age {
+    fn of(heard: Heard) -> Self {
+        Self {
+            as_of: heard.as_of,
+            lag_ms: heard.lag.map(|lag| lag.as_millis()),
+            heard_ms_ago: heard.ago.as_millis(),
+        }
+    }
+}
+
+impl ReadyBody {
+    fn of(readiness: Readiness, replica: &Dependency, heard: Option<Heard>) -> Self {
+        let entry = |(name, status)| {
+            let age = heard.filter(|_| name == replica.name()).map(Age::of);
+            (name, Entry { status, age })
+        };
+        Self {
+            status: readiness.status,
+            dependencies: readiness.dependencies.into_iter().map(entry).collect(),
+        }
+    }
+}
+
 /// `GET /readyz`: 200 while reads or commands can be served, else 503.
 ///
 /// # Errors
@@ -68,12 +137,15 @@ pub async fn livez(request: HttpRequest) -> Result<HttpResponse, Problem> {
 pub async fn readyz(
     request: HttpRequest,
     dependencies: web::Data<Dependencies>,
+    gate: web::Data<Gate>,
 ) -> Result<HttpResponse, Problem> {
     Parameters::parse(request.query_string())?.finish()?;
     let readiness = dependencies.readiness();
-    if readiness.is_useful() {
-        return Ok(HttpResponse::Ok().json(readiness));
+    let useful = readiness.is_useful();
+    let body = ReadyBody::of(readiness, &dependencies.replica, gate.heard());
+    if useful {
+        return Ok(HttpResponse::Ok().json(body));
     }
     let retry_after = (header::RETRY_AFTER, RETRY_AFTER_SECS.to_string());
-    Ok(HttpResponse::ServiceUnavailable().insert_header(retry_after).json(readiness))
+    Ok(HttpResponse::ServiceUnavailable().insert_header(retry_after).json(body))
 }

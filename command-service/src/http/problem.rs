@@ -1,18 +1,21 @@
 //! Every error answer: RFC 9457, `application/problem+json`. Except for [`ProblemType::OutcomeUnknown`], a problem
 //! means that nothing happened. Nothing of the inside shows: no SQL, no host, no path.
 
+use std::time::Duration;
+
 use actix_web::{
     HttpResponse, ResponseError,
     http::{StatusCode, header},
 };
 use serde::Serialize;
 use shared::{
+    process::cause::chain,
     process::dependency_state::RETRY_AFTER_SECS,
     slot::{Rejection, Version},
 };
 
 use super::{headers::WRITE_RECEIPT, problem_types::ProblemType};
-use crate::{commands::Refusal, freshness::gate::Unmet, queries::replica::ReadError};
+use crate::{commands::Refusal, freshness::unmet::Unmet, queries::replica::ReadError};
 
 /// A fault in one place of the request's body.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -30,6 +33,7 @@ pub struct Problem {
     kind: ProblemType,
     detail: String,
     errors: Vec<FieldFault>,
+    more_errors: usize,
     allow: Option<&'static str>,
     current_version: Option<i64>,
     write_receipt: Option<Box<str>>,
@@ -47,6 +51,8 @@ struct Body<'p> {
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     errors: &'p [FieldFault],
     #[serde(skip_serializing_if = "Option::is_none")]
+    more: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     version: Option<i64>,
 }
 
@@ -60,6 +66,7 @@ impl Problem {
             kind,
             detail: detail.into(),
             errors: Vec::new(),
+            more_errors: 0,
             allow: None,
             current_version: None,
             write_receipt: None,
@@ -67,10 +74,16 @@ impl Problem {
         }
     }
 
-    /// The same with what is wrong in each place.
+    /// The name of its type.
     #[must_use]
-    pub fn with_errors(self, errors: Vec<FieldFault>) -> Self {
-        Self { errors, ..self }
+    pub fn name(&self) -> &'static str {
+        self.kind.describe().0
+    }
+
+    /// The same with what is wrong in each place. So many faults are not named: `more_errors`.
+    #[must_use]
+    pub fn with_errors(self, errors: Vec<FieldFault>, more_errors: usize) -> Self {
+        Self { errors, more_errors, ..self }
     }
 
     /// The resource knows only the methods in `allow`.
@@ -91,10 +104,26 @@ impl Problem {
         Self::new(ProblemType::MalformedReceipt, "receipt must be one that this register has given out")
     }
 
-    /// There is nothing at this path.
+    /// There is nothing at this path. `there_is` says what exists.
     #[must_use]
-    pub fn no_such_path() -> Self {
-        Self::new(ProblemType::NotFound, "there is nothing at this path")
+    pub fn no_such_path(there_is: &str) -> Self {
+        Self::new(ProblemType::NotFound, format!("there is nothing at this path; {there_is}"))
+    }
+
+    /// The replica was not fresh enough in time. `down` names the dependencies that are down.
+    #[must_use]
+    pub fn replica_behind(retry_after_secs: u32, lag: Option<Duration>, down: &[&str]) -> Self {
+        let behind = match lag {
+            Some(lag) => format!("it is {:.1} s behind", lag.as_secs_f64()),
+            None => "it has not been complete yet".to_owned(),
+        };
+        let cause = match down {
+            [] => "no dependency of this service is down, so look at the event-consumer".to_owned(),
+            [one] => format!("{one} is down"),
+            several => format!("{} are down", several.join(" and ")),
+        };
+        let detail = format!("the replica did not become fresh enough in time: {behind}; {cause}");
+        Self { retry_after_secs: Some(retry_after_secs), ..Self::new(ProblemType::ReplicaBehind, detail) }
     }
 
     /// There is no slot with this uuid.
@@ -140,6 +169,7 @@ impl Problem {
             detail: &self.detail,
             instance,
             errors: &self.errors,
+            more: (self.more_errors > 0).then_some(self.more_errors),
             version: self.current_version,
         })
     }
@@ -181,9 +211,12 @@ impl From<Refusal> for Problem {
 impl From<ReadError> for Problem {
     fn from(error: ReadError) -> Self {
         match error {
-            ReadError::Down(_) => Self::new(ProblemType::ReplicaUnavailable, "please try again"),
+            ReadError::Down(cause) => {
+                tracing::warn!(cause = chain(&*cause), "the replica is down");
+                Self::new(ProblemType::ReplicaUnavailable, "please try again")
+            }
             ReadError::Sql(error) => {
-                tracing::error!(error = &error as &dyn std::error::Error, "read failed");
+                tracing::error!(error = chain(&error), "read failed");
                 Self::new(ProblemType::Internal, "the read failed")
             }
         }
@@ -207,11 +240,7 @@ impl From<Unmet> for Problem {
                 ProblemType::DeadLettered,
                 "the replica could not apply the write and has dead-lettered it: it will not be visible by waiting",
             ),
-            Unmet::Behind { retry_after_secs } => {
-                let problem =
-                    Self::new(ProblemType::ReplicaBehind, "the replica did not become fresh enough in time");
-                Self { retry_after_secs: Some(retry_after_secs), ..problem }
-            }
+            Unmet::Behind { retry_after_secs, lag } => Self::replica_behind(retry_after_secs, lag, &[]),
             Unmet::TooMany => {
                 Self::new(ProblemType::Overloaded, "too many reads are waiting; please try again")
             }

@@ -1,4 +1,4 @@
-//! The types of problems, each with its page.
+//! The types of problems.
 
 use actix_web::http::StatusCode;
 
@@ -6,6 +6,7 @@ use actix_web::http::StatusCode;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[expect(missing_docs, reason = "each is described by its title")]
 pub enum ProblemType {
+    MalformedRequest,
     MalformedJson,
     UnknownField,
     InvalidParameter,
@@ -17,6 +18,7 @@ pub enum ProblemType {
     IdempotencyKeyInUse,
     VersionMismatch,
     TooLarge,
+    HeadTooLarge,
     RequestTimeout,
     UnsupportedMediaType,
     InvalidValue,
@@ -31,7 +33,8 @@ pub enum ProblemType {
 
 impl ProblemType {
     /// Every type.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 23] = [
+        Self::MalformedRequest,
         Self::MalformedJson,
         Self::UnknownField,
         Self::InvalidParameter,
@@ -47,6 +50,7 @@ impl ProblemType {
         Self::UnsupportedMediaType,
         Self::InvalidValue,
         Self::IdempotencyKeyReused,
+        Self::HeadTooLarge,
         Self::Internal,
         Self::PrimaryUnavailable,
         Self::ReplicaUnavailable,
@@ -61,23 +65,12 @@ impl ProblemType {
         Self::ALL.into_iter().find(|kind| kind.describe().0 == name)
     }
 
-    /// The page that a problem's `type` leads to: what it means, and whether something may have happened.
-    #[must_use]
-    pub fn page(self) -> String {
-        let (name, title, status) = self.describe();
-        let effect = match self {
-            Self::OutcomeUnknown => {
-                "The change may have been made, or may yet be: look before you try again, or try again with the \
-                 same Idempotency-Key."
-            }
-            _ => "Nothing happened.",
-        };
-        format!("{name} ({status})\n\n{title}. {effect}\n")
-    }
-
     /// Name, title and status.
     pub(super) fn describe(self) -> (&'static str, &'static str, StatusCode) {
         match self {
+            Self::MalformedRequest => {
+                ("malformed-request", "The request is not HTTP that can be read", StatusCode::BAD_REQUEST)
+            }
             Self::MalformedJson => ("malformed-json", "The body is not JSON", StatusCode::BAD_REQUEST),
             Self::UnknownField => ("unknown-field", "The body has an unknown field", StatusCode::BAD_REQUEST),
             Self::InvalidParameter => {
@@ -91,7 +84,7 @@ impl ProblemType {
                 ("method-not-allowed", "The method is not allowed here", StatusCode::METHOD_NOT_ALLOWED)
             }
             Self::DeadLettered => {
-                ("dead-lettered", "The replica has set the write aside", StatusCode::CONFLICT)
+                ("dead-lettered", "The replica has dead-lettered the write", StatusCode::CONFLICT)
             }
             Self::ForeignReceipt => {
                 ("foreign-receipt", "The primary was restored or replaced since", StatusCode::CONFLICT)
@@ -106,7 +99,7 @@ impl ProblemType {
             }
             Self::TooLarge => ("too-large", "The body is too large", StatusCode::PAYLOAD_TOO_LARGE),
             Self::RequestTimeout => {
-                ("request-timeout", "The body came too slowly", StatusCode::REQUEST_TIMEOUT)
+                ("request-timeout", "The request came too slowly", StatusCode::REQUEST_TIMEOUT)
             }
             Self::UnsupportedMediaType => (
                 "unsupported-media-type",
@@ -118,6 +111,11 @@ impl ProblemType {
                 "idempotency-key-reused",
                 "The idempotency key belongs to another request",
                 StatusCode::UNPROCESSABLE_ENTITY,
+            ),
+            Self::HeadTooLarge => (
+                "head-too-large",
+                "The head of the request is too large",
+                StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             ),
             Self::Internal => ("internal", "The service failed", StatusCode::INTERNAL_SERVER_ERROR),
             Self::PrimaryUnavailable => {

@@ -5,14 +5,20 @@ use serde::Serialize;
 use tokio::time::Instant;
 
 use super::{
+    client_stream::given_up,
     labels::labelled,
     parameters::{Parameters, slot_uuid},
     preconditions::{etag, if_none_match},
+    probes::Dependencies,
     problem::Problem,
 };
 use crate::{
-    freshness::{demand::Demand, gate::Gate},
-    queries::{cursor::Cursor, replica::Replica, status::HandedBack},
+    freshness::{demand::Demand, gate::Gate, unmet::Unmet},
+    queries::{
+        cursor::Cursor,
+        replica::{Read, ReadError, Replica},
+        status::HandedBack,
+    },
     register::record::SlotRecord,
 };
 
@@ -37,7 +43,7 @@ pub async fn list(
     let demand = parameters.demand()?;
     parameters.finish()?;
     let query = async |handed_back: &HandedBack| replica.list(&filter, cursor, limit, handed_back).await;
-    let page = labelled(&request, gate.read(&demand, arrived, query).await?);
+    let page = read(&request, &gate, &demand, arrived, query).await?;
     let next_cursor = page.next.map(Cursor::encode);
     let mut answer = HttpResponse::Ok();
     if let Some(cursor) = &next_cursor {
@@ -56,6 +62,25 @@ fn next_page(query: &str, limit: u16, cursor: &str) -> String {
     let mut next = form_urlencoded::Serializer::new(String::new());
     next.extend_pairs(same).append_pair("limit", &limit.to_string()).append_pair("cursor", cursor);
     format!("/parking-slots?{}", next.finish())
+}
+
+/// Runs `query` when the replica meets the demand, and leaves with the request how fresh the answer is.
+async fn read<T>(
+    request: &HttpRequest,
+    gate: &Gate,
+    demand: &Demand,
+    arrived: Instant,
+    query: impl AsyncFn(&HandedBack) -> Result<Read<T>, ReadError>,
+) -> Result<T, Problem> {
+    match gate.read(demand, arrived, given_up(request), query).await {
+        Ok(fresh) => Ok(labelled(request, fresh)),
+        Err(Unmet::Behind { retry_after_secs, lag }) => {
+            let dependencies = request.app_data::<web::Data<Dependencies>>();
+            let down = dependencies.map(|dependencies| dependencies.down()).unwrap_or_default();
+            Err(Problem::replica_behind(retry_after_secs, lag, &down))
+        }
+        Err(unmet) => Err(unmet.into()),
+    }
 }
 
 /// The parameters of a resource that knows none but those of freshness.
@@ -81,7 +106,7 @@ pub async fn one(
     let caller_has = if_none_match(&request)?;
     let demand = only_demand(&request)?;
     let query = async |handed_back: &HandedBack| replica.slot(uuid, handed_back).await;
-    let found = labelled(&request, gate.read(&demand, arrived, query).await?);
+    let found = read(&request, &gate, &demand, arrived, query).await?;
     let record = found.ok_or_else(Problem::no_such_slot)?;
     let version = record.slot.version;
     let tag = (header::ETAG, etag(version));
@@ -103,6 +128,6 @@ pub async fn summary(
     let arrived = Instant::now();
     let demand = only_demand(&request)?;
     let query = async |handed_back: &HandedBack| replica.summary(handed_back).await;
-    let summary = labelled(&request, gate.read(&demand, arrived, query).await?);
+    let summary = read(&request, &gate, &demand, arrived, query).await?;
     Ok(HttpResponse::Ok().json(summary))
 }

@@ -11,6 +11,10 @@ use super::{
 
 const READ_ONLY: &str = "GET, HEAD";
 
+/// Every path, for a caller that asks for another one.
+const PATHS: &str = "there are /parking-slots, /parking-slots/batch, /parking-slots/summary, /parking-slots/{uuid}, \
+                     /receipts/{receipt}, /health, /livez, /readyz and /problems/{name}, without a slash behind them";
+
 /// Adds all resources.
 pub fn configure(config: &mut ServiceConfig) {
     config
@@ -32,12 +36,15 @@ pub fn configure(config: &mut ServiceConfig) {
         .service(resource("/livez", READ_ONLY).route(read().to(probes::livez)))
         .service(resource("/readyz", READ_ONLY).route(read().to(probes::readyz)))
         .service(resource("/problems/{name}", READ_ONLY).route(read().to(problem_page)))
-        .default_service(web::to(|| async { Err::<&str, _>(Problem::no_such_path()) }));
+        .default_service(web::to(|| async { Err::<&str, _>(Problem::no_such_path(PATHS)) }));
 }
 
 /// What a problem's `type` leads to.
 async fn problem_page(request: HttpRequest, name: web::Path<String>) -> Result<HttpResponse, Problem> {
-    let kind = ProblemType::named(&name).ok_or_else(Problem::no_such_path)?;
+    let kind = ProblemType::named(&name).ok_or_else(|| {
+        let names = ProblemType::ALL.map(|kind| format!("/problems/{}", kind.describe().0)).join(", ");
+        Problem::no_such_path(&format!("the problems are {names}"))
+    })?;
     Parameters::parse(request.query_string())?.finish()?;
     Ok(HttpResponse::Ok().content_type("text/plain; charset=utf-8").body(kind.page()))
 }

@@ -3,16 +3,18 @@
 use actix_web::{HttpMessage, HttpRequest, HttpResponse, http::header, web};
 use serde::Serialize;
 use shared::slot::{ChangeSlot, Command, CreateSlot, DeleteSlot, SlotStatus};
+use tracing::Span;
 use uuid::Uuid;
 
 use super::{
     body::{BATCH_BODY_MAX_BYTES, BODY_MAX_BYTES, body},
+    client_stream::given_up,
     fields::{Faults, Fields},
     headers::WRITE_RECEIPT,
     idempotency::GivenKey,
     labels::{Replayed, Timing},
     parameters::{Parameters, slot_uuid},
-    preconditions::{etag, if_match},
+    preconditions::{etag, if_match, no_if_match},
     problem::Problem,
     problem_types::ProblemType,
     trace_context::traceparent,
@@ -22,7 +24,6 @@ use crate::{
         CREATES_MAX, Commands, Done, IdempotencyKey, Outcome, Submission,
         queue::{CommandQueue, Executed},
     },
-    freshness::gate::Gate,
     register::record::SlotRecord,
 };
 
@@ -37,9 +38,9 @@ pub async fn create(
     request: HttpRequest,
     payload: web::Payload,
     commands: web::Data<CommandQueue>,
-    gate: web::Data<Gate>,
 ) -> Result<HttpResponse, Problem> {
     Parameters::parse(request.query_string())?.finish()?;
+    no_if_match(&request)?;
     let key = GivenKey::of(&request)?;
     let body = body(&request, payload, &[JSON], BODY_MAX_BYTES).await?;
     let fields = Fields::parse(&body)?;
@@ -48,7 +49,7 @@ pub async fn create(
     faults.check()?;
     let create = create.ok_or_else(|| Problem::new(ProblemType::InvalidValue, "name is required"))?;
     let key = key.map(|key| key.on(&request, &body));
-    match carry_out(&request, &commands, &gate, Commands::One(Command::Create(create)), key).await? {
+    match carry_out(&request, &commands, Commands::One(Command::Create(create)), key).await? {
         Outcome::Created { record, receipt } => Ok(HttpResponse::Created()
             .insert_header((WRITE_RECEIPT, receipt.encode()))
             .insert_header((header::LOCATION, format!("/parking-slots/{}", record.slot.uuid)))
@@ -66,9 +67,9 @@ pub async fn create_all(
     request: HttpRequest,
     payload: web::Payload,
     commands: web::Data<CommandQueue>,
-    gate: web::Data<Gate>,
 ) -> Result<HttpResponse, Problem> {
     Parameters::parse(request.query_string())?.finish()?;
+    no_if_match(&request)?;
     let key = GivenKey::of(&request)?;
     let body = body(&request, payload, &[JSON], BATCH_BODY_MAX_BYTES).await?;
     let mut faults = Faults::default();
@@ -76,7 +77,7 @@ pub async fn create_all(
     let creates = items.into_iter().filter_map(|fields| create_from(fields, &mut faults)).collect();
     faults.check()?;
     let key = key.map(|key| key.on(&request, &body));
-    match carry_out(&request, &commands, &gate, Commands::CreateAll(creates), key).await? {
+    match carry_out(&request, &commands, Commands::CreateAll(creates), key).await? {
         Outcome::AllCreated { records, receipt } => {
             let receipt = receipt.encode();
             Ok(HttpResponse::Created()
@@ -110,7 +111,6 @@ pub async fn change(
     payload: web::Payload,
     uuid: web::Path<String>,
     commands: web::Data<CommandQueue>,
-    gate: web::Data<Gate>,
 ) -> Result<HttpResponse, Problem> {
     let uuid = slot_uuid(&uuid)?;
     Parameters::parse(request.query_string())?.finish()?;
@@ -124,7 +124,7 @@ pub async fn change(
     faults.check()?;
     let change = ChangeSlot { uuid, precondition, name, status };
     let key = key.map(|key| key.on(&request, &body));
-    match carry_out(&request, &commands, &gate, Commands::One(Command::Change(change)), key).await? {
+    match carry_out(&request, &commands, Commands::One(Command::Change(change)), key).await? {
         Outcome::Updated { record, receipt } => Ok(HttpResponse::Ok()
             .insert_header((WRITE_RECEIPT, receipt.encode()))
             .insert_header((header::ETAG, etag(record.slot.version)))
@@ -141,7 +141,6 @@ pub async fn delete(
     request: HttpRequest,
     uuid: web::Path<String>,
     commands: web::Data<CommandQueue>,
-    gate: web::Data<Gate>,
 ) -> Result<HttpResponse, Problem> {
     let uuid = slot_uuid(&uuid)?;
     Parameters::parse(request.query_string())?.finish()?;
@@ -149,7 +148,7 @@ pub async fn delete(
     // A body has no meaning here, and is not read.
     let key = GivenKey::of(&request)?.map(|key| key.on(&request, &[]));
     let delete = DeleteSlot { uuid, precondition };
-    match carry_out(&request, &commands, &gate, Commands::One(Command::Delete(delete)), key).await? {
+    match carry_out(&request, &commands, Commands::One(Command::Delete(delete)), key).await? {
         Outcome::Deleted { receipt, .. } => {
             Ok(HttpResponse::NoContent().insert_header((WRITE_RECEIPT, receipt.encode())).finish())
         }
@@ -160,18 +159,16 @@ pub async fn delete(
 async fn carry_out(
     request: &HttpRequest,
     commands: &CommandQueue,
-    gate: &Gate,
     asked: Commands,
     key: Option<IdempotencyKey>,
 ) -> Result<Outcome, Problem> {
-    let ask = Submission { request: asked, key, traceparent: traceparent(request) };
-    let Executed { answer, queued, committing } = commands.execute(ask).await;
+    let ask = Submission { request: asked, key, traceparent: traceparent(request), span: Span::current() };
+    let Executed { answer, queued, committing } = commands.execute_until(ask, given_up(request)).await;
     request.extensions_mut().insert(Timing([("queue", queued), ("commit", committing)]));
     let Done { outcome, replayed } = answer?;
     if replayed {
         request.extensions_mut().insert(Replayed);
     }
-    gate.log().note(outcome.receipt());
     Ok(outcome)
 }
 

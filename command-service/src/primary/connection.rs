@@ -128,6 +128,12 @@ impl Primary {
         }
     }
 
+    /// The furthest event that this process has seen in the log.
+    #[must_use]
+    pub fn seen(&self) -> Option<Sighting> {
+        self.known().seen
+    }
+
     /// Takes note that the replica is said to have applied the log up to here.
     pub fn told(&self, applied: LogEnd) {
         self.known().told = Some(applied);

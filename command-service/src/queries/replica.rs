@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use deadpool_postgres::{Connect, Manager, ManagerConfig, Object, Pool, RecyclingMethod};
+use deadpool_postgres::{Connect, Manager, ManagerConfig, Object, Pool, PoolError, RecyclingMethod};
 use futures_util::future::BoxFuture;
 use shared::{
-    postgres::{CONNECT_DEADLINE, DatabaseUrl, Fault, SessionKind},
+    postgres::{CONNECT_DEADLINE, ConnectError, DatabaseUrl, Fault, SessionKind},
+    process::cause::chain,
     process::dependency_state::Dependency,
     slot::Slot,
 };
@@ -138,7 +139,10 @@ impl Replica {
     }
 
     async fn connection(&self) -> Result<deadpool_postgres::Client, ReadError> {
-        self.pool.get().await.map_err(|error| ReadError::Down(error.into()))
+        self.pool.get().await.map_err(|error| match error {
+            PoolError::Timeout(_) => ReadError::Down(ConnectError::Deadline.into()),
+            error => ReadError::Down(error.into()),
+        })
     }
 }
 
@@ -158,10 +162,7 @@ impl Connect for ConnectOnMain {
             let (client, connection) = config.connect(NoTls).await?;
             let driver = tokio::spawn(async move {
                 if let Err(error) = connection.await {
-                    tracing::debug!(
-                        error = &error as &dyn std::error::Error,
-                        "connection to the replica ended"
-                    );
+                    tracing::debug!(error = chain(&error), "connection to the replica ended");
                 }
             });
             Ok((client, driver))

@@ -33,6 +33,7 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use shared::{
     broker::BrokerUrl,
+    messages::event::traces,
     process::{backoff::Pauses, dependency_state::Dependency},
 };
 use tokio::time::{Instant, sleep, sleep_until};
@@ -94,6 +95,14 @@ pub async fn relay_batch(log: &mut RelaySession, publisher: &Publisher) -> Resul
     };
     publisher.publish(&messages::group(&events), &Destination::EveryReplica).await?;
     log.advance(last).await?;
+    if tracing::enabled!(tracing::Level::DEBUG) {
+        tracing::debug!(
+            events = events.len(),
+            position.last = last.get(),
+            traces = traces(&events),
+            "events published"
+        );
+    }
     Ok(Relayed::Events(events.len()))
 }
 

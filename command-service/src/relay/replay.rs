@@ -20,6 +20,7 @@ use shared::{
     position::Position,
     postgres::{Session, SessionKind},
     process::backoff::Pauses,
+    process::cause::chain,
     replica_name::{Recipient, ReplicaName},
 };
 use tokio::time::{Duration, sleep, timeout};
@@ -177,7 +178,7 @@ impl Replay {
             let mut pauses = Pauses::new();
             loop {
                 let Err(error) = self.serve(&mut pauses).await;
-                tracing::debug!(error = &error as &dyn std::error::Error, "replays are not served now");
+                tracing::debug!(error = chain(&error), "replays are not served now");
                 pauses.wait().await;
             }
         };
@@ -205,7 +206,7 @@ impl Replay {
         let request = match ReplayRequest::decode(&delivery.data) {
             Ok(request) => request,
             Err(error) => {
-                tracing::warn!(error = &error as &dyn std::error::Error, "request for a replay passed over");
+                tracing::warn!(error = chain(&error), "request for a replay passed over");
                 return Ok(());
             }
         };

@@ -1,14 +1,20 @@
 //! A session that can only look. Its errors say which database is down.
 
-use shared::postgres::{ConnectError, DatabaseUrl, Fault, Session, SessionKind};
+use shared::postgres::{DatabaseUrl, Fault, Session, SessionKind};
 use tokio_postgres::{Row, Statement, types::ToSql};
 
 /// Why nothing was seen.
 #[derive(Debug, thiserror::Error)]
 pub enum SideError {
     /// The database cannot be reached, or did not answer in time.
-    #[error("{0} is down")]
-    Down(&'static str),
+    #[error("{dependency} is down")]
+    Down {
+        /// Which database.
+        dependency: &'static str,
+        /// What the attempt met.
+        #[source]
+        cause: Box<dyn std::error::Error + Send + Sync>,
+    },
     /// It answers, but not this: a fault of ours, a schema of another version, or a row that nothing of ours has written.
     #[error("{dependency} cannot be looked at")]
     Refused {
@@ -37,9 +43,10 @@ impl SideSession {
         kind: SessionKind,
         dependency: &'static str,
     ) -> Result<Self, SideError> {
-        let session = database.connect(kind).await.map_err(|error| match error {
-            ConnectError::Deadline | ConnectError::Refused(_) => SideError::Down(dependency),
-        })?;
+        let session = database
+            .connect(kind)
+            .await
+            .map_err(|error| SideError::Down { dependency, cause: error.into() })?;
         Ok(Self { session, dependency })
     }
 
@@ -78,7 +85,9 @@ impl SideSession {
     /// What an error, be it of a statement or of reading its rows, says of the database.
     pub fn judge(&self, error: tokio_postgres::Error) -> SideError {
         match self.session.fault(&error) {
-            Fault::ConnectionLost | Fault::Retryable => SideError::Down(self.dependency),
+            Fault::ConnectionLost | Fault::Retryable => {
+                SideError::Down { dependency: self.dependency, cause: error.into() }
+            }
             Fault::Unable | Fault::Data | Fault::Other => {
                 SideError::Refused { dependency: self.dependency, error }
             }

@@ -1,12 +1,15 @@
 //! The loop: takes what waits, has it committed as one batch, answers. The busier the service, the larger the
 //! batches; there is no timer.
 
-use std::{mem, time::Duration};
+use std::{error::Error, mem, time::Duration};
 
-use shared::process::{backoff::Pauses, dependency_state::Dependency};
+use shared::{
+    process::cause::chain,
+    process::{backoff::Pauses, dependency_state::Dependency},
+};
 use tokio::{
     sync::mpsc,
-    time::{Instant, sleep, timeout},
+    time::{Instant, sleep, sleep_until, timeout, timeout_at},
 };
 
 use super::{
@@ -18,10 +21,10 @@ use super::{
 };
 use crate::{
     commands::{
-        Answer, Refusal,
+        Refusal,
         queue::{QueuedSubmission, TakenSubmission},
     },
-    primary::connection::Primary,
+    primary::connection::{Primary, PrimaryOpenError},
 };
 
 /// A batch is closed when this many commands have been taken from the queue for it. The request that reaches the
@@ -70,7 +73,10 @@ impl Committer {
         while let Some(batch) = self.next_batch().await {
             self.settle(batch).await;
         }
-        self.answer_held(Refusal::PrimaryUnavailable);
+        // The queue was closed while these waited for the primary.
+        mem::take(&mut self.held)
+            .into_iter()
+            .for_each(|taken| taken.answer(Err(Refusal::PrimaryUnavailable)));
     }
 
     /// Waits for commands and keeps the connection up meanwhile. `None`: no more will come.
@@ -114,7 +120,7 @@ impl Committer {
         let mut taken_commands = 0;
         while let Some(submission) = next {
             if let Some(taken) = submission.take() {
-                taken_commands += taken.submission.request.commands();
+                taken_commands += taken.commands();
                 batch.push(taken);
             }
             next = if taken_commands < BATCH_MAX_COMMANDS { self.queue.try_recv().ok() } else { None };
@@ -149,24 +155,20 @@ impl Committer {
                     return Vec::new();
                 }
                 Err(Failure::Retryable(error)) => {
-                    tracing::info!(error = &error as &dyn std::error::Error, attempt, "batch rolled back");
+                    tracing::info!(error = chain(&error), attempt, "batch rolled back");
                     if attempt == TRIES_MAX {
-                        answer_all(group, Err(Refusal::Overloaded));
+                        refuse_all(group, Refusal::Overloaded, &error);
                         return Vec::new();
                     }
                 }
                 Err(Failure::Unable(error)) => {
                     self.dependency.down("the primary cannot write", &error);
                     self.session = None;
-                    answer_all(group, Err(Refusal::PrimaryUnavailable));
+                    refuse_all(group, Refusal::PrimaryUnavailable, &error);
                     return Vec::new();
                 }
                 Err(Failure::Culprit(error)) if group.len() == 1 => {
-                    tracing::error!(
-                        error = &error as &dyn std::error::Error,
-                        "command refused by the primary"
-                    );
-                    answer_all(group, Err(Refusal::Internal));
+                    refuse_all(group, Refusal::Internal, &error);
                     return Vec::new();
                 }
                 Err(Failure::Culprit(_)) => {
@@ -194,8 +196,10 @@ impl Committer {
                 tracing::error!(events = draft.events.len(), "outcome of a batch is unknown");
                 return;
             }
-            if self.session.is_none() && !self.connect_once().await {
-                self.refuse_newcomers(pauses.next_pause()).await;
+            if self.session.is_none()
+                && let Err(error) = self.connect_once().await
+            {
+                self.refuse_newcomers(pauses.next_pause(), &error).await;
                 continue;
             }
             let Some(session) = &self.session else { continue };
@@ -212,9 +216,9 @@ impl Committer {
                     return;
                 }
                 Err(failure) => {
-                    tracing::warn!(?failure, "batch is not settled yet");
+                    tracing::warn!(error = chain(&failure), "batch is not settled yet");
                     self.session = None;
-                    self.refuse_newcomers(pauses.next_pause()).await;
+                    self.refuse_newcomers(pauses.next_pause(), &failure).await;
                 }
             }
         }
@@ -238,10 +242,13 @@ impl Committer {
     }
 
     fn hold(&mut self, group: impl IntoIterator<Item = TakenSubmission>) {
+        let mut held: usize = self.held.iter().map(TakenSubmission::commands).sum();
         for taken in group {
-            if self.held.len() < HELD_MAX_COMMANDS {
+            held += taken.commands();
+            if held <= HELD_MAX_COMMANDS {
                 self.held.push(taken);
             } else {
+                held -= taken.commands();
                 taken.answer(Err(Refusal::Overloaded));
             }
         }
@@ -251,9 +258,9 @@ impl Committer {
     /// nothing of it has been sent. False: no more commands will come.
     async fn reconnect(&mut self) -> bool {
         let mut pauses = Pauses::new();
-        while !self.connect_once().await {
-            self.answer_held(Refusal::PrimaryUnavailable);
-            self.refuse_newcomers(pauses.next_pause()).await;
+        while let Err(error) = self.connect_once().await {
+            refuse_all(mem::take(&mut self.held), Refusal::PrimaryUnavailable, &error);
+            self.refuse_newcomers(pauses.next_pause(), &error).await;
             if self.queue.is_closed() && self.queue.is_empty() {
                 return false;
             }
@@ -261,39 +268,28 @@ impl Committer {
         true
     }
 
-    async fn connect_once(&mut self) -> bool {
-        match PrimarySession::open(&self.primary).await {
-            Ok(session) => {
-                self.session = Some(session);
-                self.dependency.up();
-                true
-            }
-            Err(error) => {
-                self.dependency.down(error.detail(), &error);
-                false
-            }
-        }
+    async fn connect_once(&mut self) -> Result<(), PrimaryOpenError> {
+        let opened = PrimarySession::open(&self.primary).await;
+        let session = opened.inspect_err(|error| self.dependency.down(error.detail(), error))?;
+        self.session = Some(session);
+        self.dependency.up();
+        Ok(())
     }
 
     /// Waits, and refuses meanwhile what comes in.
-    async fn refuse_newcomers(&mut self, pause: Duration) {
+    async fn refuse_newcomers(&mut self, pause: Duration, cause: &(impl Error + Sync + 'static)) {
         let until = Instant::now() + pause;
-        while let Ok(submission) = tokio::time::timeout_at(until, self.queue.recv()).await {
-            let Some(submission) = submission else {
-                tokio::time::sleep_until(until).await;
-                return;
-            };
-            submission.take().into_iter().for_each(|taken| taken.answer(Err(Refusal::PrimaryUnavailable)));
+        while let Ok(submission) = timeout_at(until, self.queue.recv()).await {
+            let Some(submission) = submission else { return sleep_until(until).await };
+            refuse_all(submission.take(), Refusal::PrimaryUnavailable, cause);
         }
-    }
-
-    fn answer_held(&mut self, refusal: Refusal) {
-        answer_all(mem::take(&mut self.held), Err(refusal));
     }
 }
 
-fn answer_all(group: Vec<TakenSubmission>, answer: Answer) {
-    for taken in group {
-        taken.answer(answer.clone());
-    }
+fn refuse_all(
+    group: impl IntoIterator<Item = TakenSubmission>,
+    refusal: Refusal,
+    cause: &(dyn Error + 'static),
+) {
+    group.into_iter().for_each(|taken| taken.refuse(refusal, cause));
 }

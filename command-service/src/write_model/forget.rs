@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use shared::postgres::{Session, SessionKind};
+use shared::{
+    postgres::{Session, SessionKind},
+    process::cause::chain,
+};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
@@ -59,7 +62,7 @@ pub async fn run(primary: Primary, stop: CancellationToken) {
                 Ok(forgotten) => tracing::debug!(forgotten, "old idempotency keys forgotten"),
                 // The committer says so if the primary is down for longer.
                 Err(error) => {
-                    let error = &error as &dyn std::error::Error;
+                    let error = chain(&error);
                     tracing::debug!(error, "old idempotency keys are forgotten later");
                 }
             }

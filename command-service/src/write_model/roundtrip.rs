@@ -7,18 +7,23 @@ use tokio_postgres::error::{DbError, Severity};
 use super::{draft::Draft, idempotency_keys::KEYS_CONSTRAINT, session::PrimarySession};
 
 /// Why a batch was not committed.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
 pub enum Failure {
     /// The connection was lost before the write was sent, or before its commit was reached: nothing happened.
+    #[error("the connection was lost before the write was sent")]
     Interrupted,
     /// The connection was lost after the write was sent: it may have been committed, or may yet be.
+    #[error("the connection was lost after the write was sent")]
     Unsettled(Box<Draft>),
     /// Rolled back because of others; the same may succeed when tried again.
-    Retryable(tokio_postgres::Error),
+    #[error("the primary rolled the batch back because of others")]
+    Retryable(#[source] tokio_postgres::Error),
     /// Rolled back because the primary cannot work now.
-    Unable(tokio_postgres::Error),
+    #[error("the primary cannot write now")]
+    Unable(#[source] tokio_postgres::Error),
     /// Rolled back because of a command in it.
-    Culprit(tokio_postgres::Error),
+    #[error("the primary refused a command of the batch")]
+    Culprit(#[source] tokio_postgres::Error),
 }
 
 /// Why an exchange with the primary brought no result.

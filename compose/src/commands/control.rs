@@ -5,10 +5,10 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use stack::{daemon::Started, install, process::Signal};
 
-use super::up::binary_of;
+use super::{down::stop_part, up::binary_of};
 use crate::{
     cli::Start,
-    local::{Home, Part, Stack},
+    local::{Home, Part, Stack, without_password},
 };
 
 pub(crate) fn start(home: &Home, arguments: &Start) -> Result<()> {
@@ -21,19 +21,15 @@ pub(crate) fn stop(home: &Home, part: Part) -> Result<()> {
     let Some(stack) = Stack::open(home)? else {
         return Ok(());
     };
-    stop_locked(&stack, part)
+    stop_part(&stack, part)
 }
 
 pub(crate) fn restart(home: &Home, arguments: &Start) -> Result<()> {
     let _lock = home.lock()?;
     if let Some(stack) = Stack::open(home)? {
-        stop_locked(&stack, arguments.name)?;
+        stop_part(&stack, arguments.name)?;
     }
     start_locked(home, arguments)
-}
-
-fn stop_locked(stack: &Stack, part: Part) -> Result<()> {
-    if Part::SERVICES.contains(&part) { stack.stop_service(part) } else { stack.stop_server(part) }
 }
 
 fn start_locked(home: &Home, arguments: &Start) -> Result<()> {
@@ -48,11 +44,11 @@ fn start_locked(home: &Home, arguments: &Start) -> Result<()> {
     } else {
         start_service(&mut stack, part, arguments.release)?;
     }
-    eprintln!("{part} is up: {}", stack.url(part).unwrap_or_default());
+    eprintln!("{part} is up: {}", without_password(&stack.url(part).unwrap_or_default()));
     Ok(())
 }
 
-/// A service is told the addresses of all servers, so their data has to exist before the servers need to run.
+/// A service needs the addresses of all servers. They are known as soon as the servers have their data.
 fn prepare_servers(stack: &Stack) -> Result<()> {
     let programs = install::find_or_install(install::Permission::Never)?;
     Part::SERVERS.into_iter().try_for_each(|server| stack.prepare_server(server, &programs))
@@ -60,7 +56,7 @@ fn prepare_servers(stack: &Stack) -> Result<()> {
 
 fn start_server(stack: &Stack, part: Part) -> Result<()> {
     stack.start_server(part)?;
-    // It may have been away when its service was started, and so never have been migrated.
+    // It may have been down when its service was started; then nothing has migrated it yet.
     match part.migrated_by().and_then(|service| Some((service, stack.record.services.get(&service)?))) {
         Some((service, record)) if record.binary.is_file() => stack.migrate(service, &record.binary),
         _ => Ok(()),

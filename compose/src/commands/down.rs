@@ -1,4 +1,4 @@
-//! `down`: everything stops, in the order in which nothing is missed by what still runs.
+//! `down`: everything stops, each part before those that it needs.
 
 use std::thread;
 
@@ -27,7 +27,11 @@ pub(crate) fn down(home: &Home, wipe: bool) -> Result<()> {
     Ok(())
 }
 
-/// Services first, then the broker, then the databases. What is left after that has lost its files and is killed.
+pub(crate) fn stop_part(stack: &Stack, part: Part) -> Result<()> {
+    if Part::SERVICES.contains(&part) { stack.stop_service(part) } else { stack.stop_server(part) }
+}
+
+/// Stops the services, then the broker, then the databases. Kills what is left then: it has lost its files.
 pub(crate) fn stop_everything(stack: &Stack) -> Result<()> {
     let both = |parts: [Part; 2], stop: &(dyn Fn(Part) -> Result<()> + Sync)| {
         thread::scope(|scope| {
@@ -38,12 +42,12 @@ pub(crate) fn stop_everything(stack: &Stack) -> Result<()> {
     let services = both(Part::SERVICES, &|part| stack.stop_service(part));
     let broker = stack.stop_server(Part::RabbitMq);
     let databases = both([Part::Primary, Part::Replica], &|part| stack.stop_server(part));
-    // All of them are tried before the first failure counts.
+    // All are stopped, as far as possible, before the first failure is reported.
     services.and(broker).and(databases).and(stack.kill_remains())
 }
 
-/// The record is gone, say by `git clean`, but servers may be left: those outside of the checkout with all their
-/// data, those inside without.
+/// Without a record, after `git clean` for instance, servers may still run: those outside of the checkout with their
+/// data, those inside without it.
 fn clear_lost_servers(home: &Home, wipe: bool) -> Result<()> {
     let servers = home.servers_outside();
     if servers.is_dir() {

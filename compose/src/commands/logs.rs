@@ -1,4 +1,4 @@
-//! `logs`: what the parts have written.
+//! `logs`: what the parts have logged.
 
 use std::{
     fs::File,
@@ -15,7 +15,7 @@ use crate::local::{Home, Part, Stack};
 
 const FOLLOW_INTERVAL: Duration = Duration::from_millis(200);
 
-/// Of several logs, and where only what comes is of interest, this much of the end is shown.
+/// With several logs, or with `--follow`, only the end of each is shown first.
 const TAIL_LINES: usize = 20;
 
 pub(crate) fn logs(home: &Home, name: Option<Part>, follow: bool) -> Result<()> {
@@ -24,7 +24,7 @@ pub(crate) fn logs(home: &Home, name: Option<Part>, follow: bool) -> Result<()> 
     let whole = parts.len() == 1 && !follow;
     let mut logs: Vec<Log> = parts.iter().map(|part| Log::new(&stack, *part, parts.len() > 1)).collect();
     match show(&mut logs, whole, follow) {
-        // Whoever read the output has seen enough.
+        // The reader of the output has seen enough, and is gone.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         shown => Ok(shown?),
     }
@@ -57,7 +57,7 @@ struct Log {
     path: PathBuf,
     prefix: String,
     file: Option<File>,
-    /// The beginning of a line that is not complete yet.
+    /// The beginning of a line whose end has not been written yet.
     rest: Vec<u8>,
 }
 
@@ -73,7 +73,7 @@ impl Log {
         if let Some(file) = &mut self.file {
             file.read_to_end(&mut text)?;
         }
-        // A large log is moved away when its process starts, and a wiped one is made anew.
+        // There is another file when a process starts with a large log, or after `down --wipe`.
         if let Ok(newer) = File::open(&self.path)
             && self.file.as_ref().is_none_or(|file| !same(file, &newer))
         {

@@ -1,9 +1,9 @@
-//! `psql`, `exec`, `test` and `bench`: this process becomes another program, so that terminal, signals and exit status are
-//! that program's own.
+//! `psql`, `exec`, `test` and `bench`: this process becomes another program. So that program has the terminal,
+//! receives the signals, and decides the exit status.
 
 use std::{
     env,
-    ffi::OsString,
+    ffi::{OsStr, OsString},
     num::NonZeroUsize,
     os::unix::process::CommandExt,
     process::{Command, ExitCode},
@@ -19,13 +19,14 @@ use crate::{
     local::{Home, Part, Stack, inherited_settings},
 };
 
-/// By this the test programs are told how many tests run at once, unless `--test-threads` tells them.
+/// Tells the test programs how many tests run at once. The flag `--test-threads` overrides it.
 const TEST_THREADS: &str = "RUST_TEST_THREADS";
 
-/// The tests wait for servers more than they compute.
+/// More than one, because the tests mostly wait for servers.
 const TESTS_PER_CORE: usize = 2;
 
 const NOTHING_YET: &str = "nothing was started here yet: `cargo stack up`";
+const NOTHING_RUNS: &str = "nothing runs here: `cargo stack up` starts it";
 
 pub(crate) fn psql(home: &Home, database: Database, arguments: Vec<OsString>) -> Result<ExitCode> {
     let stack = Stack::open(home)?.context(NOTHING_YET)?;
@@ -40,12 +41,13 @@ pub(crate) fn psql(home: &Home, database: Database, arguments: Vec<OsString>) ->
 }
 
 pub(crate) fn exec(home: &Home, service: ServiceName, arguments: Vec<OsString>) -> Result<ExitCode> {
-    let stack = Stack::open(home)?.context(NOTHING_YET)?;
+    let stack = Stack::open(home)?.context(NOTHING_RUNS)?;
+    ensure!(!stack.running().is_empty(), NOTHING_RUNS);
     let service = match service {
         ServiceName::CommandService => Part::CommandService,
         ServiceName::EventConsumer => Part::EventConsumer,
     };
-    // The program that runs, rather than one that was edited meanwhile.
+    // The program that was started: the sources may have changed since.
     let started = stack.record.services.get(&service).map(|record| record.binary.clone());
     let binary = match started.filter(|binary| binary.is_file()) {
         Some(binary) => binary,
@@ -58,15 +60,35 @@ pub(crate) fn exec(home: &Home, service: ServiceName, arguments: Vec<OsString>) 
 
 pub(crate) fn test(home: &Home, arguments: Test) -> Result<ExitCode> {
     install::find_or_install(permission(arguments.no_install))?;
+    let release = arguments.release.then_some("--release");
+    let asks_for_help = arguments.filter.iter().any(|argument| argument == "--help" || argument == "-h");
+    if !arguments.filter.is_empty() && !asks_for_help {
+        ensure_a_test_matches(home, release, &arguments.filter)?;
+    }
     let mut command = stack::build::cargo();
-    // Every test program runs, so that one look shows all that fails.
-    command.args(["test", "--workspace", "--no-fail-fast"]).args(arguments.release.then_some("--release"));
+    // Every test program runs, so that one run shows all that fails.
+    command.args(["test", "--workspace", "--no-fail-fast"]).args(release);
     command.arg("--").args(arguments.filter);
     if env::var_os(TEST_THREADS).is_none() {
         let cores = thread::available_parallelism().map_or(1, NonZeroUsize::get);
         command.env(TEST_THREADS, (TESTS_PER_CORE * cores).to_string());
     }
     become_program(without_settings(command, home))
+}
+
+/// A filter that matches nothing is a mistyped one, and cargo calls a run without tests a success.
+fn ensure_a_test_matches(home: &Home, release: Option<&str>, filter: &[OsString]) -> Result<()> {
+    let mut list = without_settings(stack::build::cargo(), home);
+    // There are no tests in the documentation, and looking for them takes longer than all the rest.
+    list.args(["test", "--workspace", "--lib", "--bins", "--tests"]).args(release);
+    list.arg("--").args(filter).args(["--list", "--format", "terse"]);
+    let listed = launcher::build(&mut list).context("cannot run cargo")?;
+    // What fails here, say a flag that does not go with `--list`, is left to the run itself.
+    let names = String::from_utf8_lossy(&listed.stdout);
+    let matches = names.lines().any(|line| line.ends_with(": test"));
+    let filter = filter.join(OsStr::new(" "));
+    ensure!(matches || !listed.status.success(), "no test matches `{}`", filter.display());
+    Ok(())
 }
 
 pub(crate) fn bench(home: &Home, only: Option<String>, no_install: bool) -> Result<ExitCode> {
@@ -79,7 +101,7 @@ pub(crate) fn bench(home: &Home, only: Option<String>, no_install: bool) -> Resu
     become_program(without_settings(command, home))
 }
 
-/// In the checkout, and without the settings of the stack that may run there.
+/// Runs it in the checkout, without settings of the services that the caller's environment may have.
 fn without_settings(mut command: Command, home: &Home) -> Command {
     command.current_dir(&home.checkout);
     for name in inherited_settings() {

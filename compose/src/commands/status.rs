@@ -2,13 +2,13 @@
 
 use std::{
     io::{self, Write},
-    path::{Path, PathBuf},
+    path::PathBuf,
 };
 
 use anyhow::Result;
 use serde::Serialize;
 
-use crate::local::{Health, Home, Part, Progress, Side, Stack};
+use crate::local::{Health, Home, Part, Progress, Side, Stack, without_password};
 
 #[derive(Debug, Serialize)]
 struct Status {
@@ -38,7 +38,7 @@ struct Position {
     as_of: Option<String>,
 }
 
-pub(crate) fn status(home: &Home, json: bool) -> Result<()> {
+pub(crate) fn status(home: &Home, json: bool, show_passwords: bool) -> Result<()> {
     let Some(stack) = Stack::open(home)? else {
         if json {
             println!("{}", serde_json::json!({ "services": [] }));
@@ -52,7 +52,7 @@ pub(crate) fn status(home: &Home, json: bool) -> Result<()> {
     if json {
         writeln!(out, "{}", serde_json::to_string(&status)?)?;
     } else {
-        write_table(&mut out, &status, &stack.record.servers)?;
+        write_table(&mut out, &status, show_passwords)?;
     }
     Ok(())
 }
@@ -91,18 +91,20 @@ fn is_ready(stack: &Stack, part: Part) -> bool {
     }
 }
 
-fn write_table(out: &mut impl Write, status: &Status, servers: &Path) -> io::Result<()> {
+fn write_table(out: &mut impl Write, status: &Status, show_passwords: bool) -> io::Result<()> {
+    let shown = |url: &str| if show_passwords { url.to_owned() } else { without_password(url) };
     for part in &status.services {
         let state = match (part.state, part.ready) {
             ("running", false) => "not ready",
             (state, _) => state,
         };
         let pid = part.pid.map_or_else(|| "-".to_owned(), |pid| pid.to_string());
-        writeln!(out, "{:16} {state:10} {pid:>8}  {}", part.name, part.url.as_deref().unwrap_or("-"))?;
+        let url = part.url.as_deref().map_or_else(|| "-".to_owned(), shown);
+        writeln!(out, "{:16} {state:10} {pid:>8}  {url}", part.name)?;
         if let Some(url) = &part.management_url {
-            writeln!(out, "{:16} {:10} {:>8}  {url}", "  management", "", "")?;
+            writeln!(out, "{:16} {:10} {:>8}  {}", "  management", "", "", shown(url))?;
         }
     }
-    writeln!(out, "data in {}", servers.display())?;
+    writeln!(out, "data in {}", status.directory.display())?;
     writeln!(out, "{}", status.summary)
 }

@@ -1,6 +1,8 @@
-//! `tour`: the walk-through. Every command is shown as one would type it, run, and held against what it should print.
+//! `tour`: the walk-through. It shows every command as a user would type it, runs it, and checks what it prints.
 
+mod screen;
 mod line;
+mod answer;
 mod pace;
 mod guide;
 mod steps;
@@ -8,22 +10,27 @@ mod traces;
 
 use anyhow::{Context, Result, bail, ensure};
 
-use self::{guide::Guide, pace::Pace, steps::STEPS};
+use self::{guide::Guide, pace::Pace, screen::Screen, steps::STEPS};
 use crate::local::{Health, Home, Part, Stack};
 
 pub(crate) fn tour(home: &Home, yes: bool) -> Result<()> {
     let stack = Stack::open(home)?.context(NOTHING_RUNS)?;
     ensure_ready(&stack)?;
-    let mut guide = Guide::new(&stack, Pace::watch(yes)?)?;
-    println!("A tour in {} steps, with slots of its own, named `{} ...`.", STEPS.len(), guide.label);
+    let mut guide = Guide::new(&stack, Pace::watch(yes)?, Screen::of_stdout())?;
+    guide.screen.say(&format!(
+        "A tour in {} steps, with slots of its own, named `{} ...`. JSON is shown in several lines here.",
+        STEPS.len(),
+        guide.label
+    ));
     let walked = walk(&mut guide);
-    // Also after a step that failed, or at a Ctrl-C: what the tour made goes, and what it stopped starts again.
+    // A failed step or a Ctrl-C is no exception: the tour deletes what it made and starts what it stopped.
     let cleared = traces::clear(home, &stack, &guide.label, guide.consumer_is_stopped);
     let walked = if guide.pace.interrupted() { Err(anyhow::anyhow!("interrupted")) } else { walked };
     walked.and(cleared)?;
-    println!(
-        "\nThat was the tour. Its slots are gone again; their events stay in the log, which only grows."
-    );
+    println!();
+    guide
+        .screen
+        .say("That was the tour. Its slots are gone again; their events stay in the log, which only grows.");
     Ok(())
 }
 
@@ -48,8 +55,10 @@ fn ensure_ready(stack: &Stack) -> Result<()> {
 fn walk(guide: &mut Guide) -> Result<()> {
     for (index, step) in STEPS.iter().enumerate() {
         let number = index + 1;
-        guide.pace.pause(number)?;
-        println!("\n{number}. {}\n{}", step.title, step.why);
+        let question = guide.screen.question(&format!("[Enter: step {number}]"));
+        guide.pace.pause(&question)?;
+        guide.screen.title(&format!("{number}. {}", step.title));
+        guide.screen.say(step.why);
         (step.run)(guide).with_context(|| format!("step {number}, \"{}\"", step.title))?;
     }
     Ok(())

@@ -10,10 +10,13 @@ use std::{
 use anyhow::{Context, Result, anyhow};
 use stack::{Programs, build::Binaries, daemon::Started, install};
 
-use super::{down::stop_everything, permission};
+use super::{
+    down::{stop_everything, stop_part},
+    permission,
+};
 use crate::{
     cli::Up,
-    local::{Home, Interrupts, Part, Stack},
+    local::{Home, Interrupts, Part, Ports, Stack, without_password},
 };
 
 const WATCH_INTERVAL: Duration = Duration::from_secs(1);
@@ -23,16 +26,13 @@ pub(crate) fn up(home: &Home, arguments: &Up) -> Result<ExitCode> {
     let interrupts = Interrupts::watch(home.clone())?;
     let lock = home.lock()?;
     let mut stack = Stack::open_or_create(home)?;
-    let before = stack.running();
+    let (before, former_ports) = (stack.running(), stack.record.ports.clone());
     if let Err(error) = bring_up(&mut stack, arguments, &programs, &before, &interrupts) {
-        if before.is_empty() {
-            eprintln!("stopping what was started");
-            stop_everything(&stack)?;
-        }
+        undo(&mut stack, &before, former_ports, &programs)?;
         return Err(if interrupts.requested() { anyhow!("interrupted") } else { error });
     }
     drop(lock);
-    print_addresses(&stack)?;
+    print_addresses(&stack, arguments.show_passwords)?;
     if arguments.detach || !before.is_empty() {
         eprintln!("it runs in the background; `cargo stack down` stops it");
         return Ok(ExitCode::SUCCESS);
@@ -49,18 +49,36 @@ fn bring_up(
     interrupts: &Interrupts,
 ) -> Result<()> {
     stack.record.ports = stack.record.ports.choose(&arguments.ports, |part| before.contains(&part))?;
+    let remembered = stack.record.ports.remembered(&arguments.ports);
+    if before.is_empty() && !remembered.is_empty() {
+        eprintln!("ports as at the last start: {}", remembered.join(" "));
+    }
     let missing = |part: &Part| !before.contains(part);
     Part::ALL.into_iter().filter(missing).try_for_each(|part| stack.record.ports.check_free(part))?;
     stack.save()?;
     let servers: Vec<Part> = Part::SERVERS.into_iter().filter(missing).collect();
     announce("starting", &servers);
-    eprintln!("building the services");
     let binaries = build_beside_servers(stack, &servers, programs, arguments.release)?;
     interrupts.check()?;
     start_services(stack, &binaries, interrupts)
 }
 
-/// The servers mostly wait while they start, so the build goes on meanwhile.
+/// After a start that failed: stops what was started and puts the ports back. Then `status` says what it said before.
+fn undo(stack: &mut Stack, before: &[Part], former_ports: Ports, programs: &Programs) -> Result<()> {
+    let started: Vec<Part> = stack.running().into_iter().filter(|part| !before.contains(part)).collect();
+    announce("stopping", &started);
+    if before.is_empty() {
+        stop_everything(stack)?;
+    } else {
+        // Services are listed after the servers that they need.
+        started.iter().rev().try_for_each(|part| stop_part(stack, *part))?;
+    }
+    stack.record.ports = former_ports;
+    stack.save()?;
+    Part::SERVERS.into_iter().try_for_each(|server| stack.update_server(server, programs))
+}
+
+/// Starts the servers and builds the services at the same time: servers mostly wait while they start.
 fn build_beside_servers(
     stack: &Stack,
     servers: &[Part],
@@ -89,7 +107,7 @@ fn start_services(stack: &mut Stack, binaries: &Binaries, interrupts: &Interrupt
         let binary = binary_of(binaries, service);
         started.push((service, start_unless_current(stack, service, &binary)?));
     }
-    // Each was started before any is waited for: they come up side by side.
+    // Both are started before the first is waited for, so that they start side by side.
     for (service, started) in &started {
         interrupts.check()?;
         stack.wait_for_service(*service, started, true)?;
@@ -121,7 +139,7 @@ fn announce(what: &str, parts: &[Part]) {
     }
 }
 
-/// Waits for a request to stop, or for someone else to have stopped everything.
+/// Waits for a request to stop, or until another `cargo stack` has stopped everything.
 fn hold(home: &Home, interrupts: &Interrupts) -> Result<ExitCode> {
     loop {
         if interrupts.wait(WATCH_INTERVAL) {
@@ -138,12 +156,17 @@ fn hold(home: &Home, interrupts: &Interrupts) -> Result<ExitCode> {
     }
 }
 
-fn print_addresses(stack: &Stack) -> Result<()> {
+fn print_addresses(stack: &Stack, show_passwords: bool) -> Result<()> {
+    let shown = |url: String| if show_passwords { url } else { without_password(&url) };
     for part in Part::ALL {
-        println!("{part:16} {}", stack.url(part).with_context(|| format!("there is no {part}"))?);
+        let url = stack.url(part).with_context(|| format!("there is no {part}"))?;
+        println!("{part:16} {}", shown(url));
         if part == Part::RabbitMq {
-            println!("{:16} {}", "  management", stack.rabbitmq()?.management_url());
+            println!("{:16} {}", "  management", shown(stack.rabbitmq()?.management_url()));
         }
+    }
+    if !show_passwords {
+        println!("(with passwords: `cargo stack status --show-passwords`)");
     }
     let http = stack.service_url(Part::CommandService);
     println!();

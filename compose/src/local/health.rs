@@ -1,10 +1,14 @@
 //! How the services are, by their own word.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use serde::Deserialize;
+use stack::http::{self, Answer};
 
-use super::{Part, Stack, http};
+use super::{Part, Stack};
+
+/// A probe answers at once. A service that takes longer counts as silent.
+const PROBE_LIMIT: Duration = Duration::from_secs(2);
 
 /// How a service is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,11 +36,11 @@ struct PartState {
 impl Stack {
     /// What the service says about itself.
     pub(crate) fn health(&self, service: Part) -> Health {
-        let port = self.service_port(service);
-        match http::get(port, "/readyz") {
-            Some((_, body)) => read_health(&body),
-            None => match http::get(port, "/livez") {
-                Some((200, _)) => Health::Waiting(vec!["its own start".to_owned()]),
+        let probe = |path: &str| http::get(&format!("{}{path}", self.service_url(service)), PROBE_LIMIT);
+        match probe("/readyz") {
+            Some(Answer { body, .. }) => read_health(&body),
+            None => match probe("/livez") {
+                Some(Answer { status: 200, .. }) => Health::Waiting(vec!["its own start".to_owned()]),
                 _ => Health::Silent,
             },
         }

@@ -22,7 +22,7 @@ pub(crate) struct Home {
 const PLACE_VARIABLE: &str = "STACK_DIRECTORY";
 
 impl Home {
-    /// That of the checkout around the caller. Makes nothing.
+    /// The one of the checkout around the current directory. Makes nothing.
     pub(crate) fn find() -> Result<Self> {
         let checkout = stack::build::checkout()?;
         let place = env::var_os(PLACE_VARIABLE).map_or_else(|| checkout.clone(), PathBuf::from);
@@ -42,12 +42,12 @@ impl Home {
         self.directory.join(format!("{service}.log"))
     }
 
-    /// Where the services work. Nobody else has reason to be there.
+    /// The working directory of the services, and of no other process.
     pub(crate) fn services(&self) -> PathBuf {
         self.directory.join("services")
     }
 
-    /// Makes the directory where needed and keeps other invocations out of it until the file is dropped.
+    /// Makes the directory if it is missing, and keeps other invocations out until the file is dropped.
     pub(crate) fn lock(&self) -> Result<File> {
         loop {
             account::make_passable_directory(&self.directory)?;
@@ -59,14 +59,14 @@ impl Home {
                     files::lock(&path)?
                 }
             };
-            // A `down --wipe` may have removed it while it was waited for.
+            // A `down --wipe` may have removed the file before this process locked it.
             if files::is_at(&lock, &path) {
                 return Ok(lock);
             }
         }
     }
 
-    /// Where the servers' data is to be: here, or outside when their user cannot come here.
+    /// The directory of the servers' data: in this one, or outside where the servers' user cannot enter this one.
     pub(crate) fn choose_servers_directory(&self, account: &Account) -> Result<PathBuf> {
         let directory = if account.can_enter(&self.directory) {
             self.directory.join("servers")
@@ -77,7 +77,7 @@ impl Home {
         Ok(directory)
     }
 
-    /// The servers' directory where it cannot be in this one; always the same for one stack and user.
+    /// The servers' directory outside of this one. Always the same for one stack and user.
     pub(crate) fn servers_outside(&self) -> PathBuf {
         let user = rustix::process::geteuid().as_raw();
         PathBuf::from(format!("/var/tmp/parking-stack-{user}-{:016x}", fingerprint(&self.directory)))
@@ -97,7 +97,7 @@ impl Home {
     }
 }
 
-/// FNV-1a of a path, the same in every build: each checkout has its own directory, and finds it again.
+/// FNV-1a of a path, the same in every build, so that a checkout always finds its directory.
 fn fingerprint(path: &Path) -> u64 {
     let bytes = path.as_os_str().as_encoded_bytes();
     bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {

@@ -1,4 +1,4 @@
-//! Ctrl-C: the first asks for an orderly stop, the second kills.
+//! Ctrl-C: the first one asks for an orderly stop, the second one kills.
 
 use std::{
     sync::{
@@ -27,7 +27,7 @@ pub(crate) struct Interrupts {
 }
 
 impl Interrupts {
-    /// From now on the first request is noted here, and a second one kills the stack and this process.
+    /// From now on the first request is noted here. A second one kills the stack and ends this process.
     pub(crate) fn watch(home: Home) -> Result<Self> {
         let requested = Arc::new(AtomicBool::new(false));
         let (sender, receiver) = mpsc::channel();
@@ -45,7 +45,7 @@ impl Interrupts {
         Ok(Self { requested, receiver })
     }
 
-    /// Fails once a stop was requested: to be asked between steps that are worth finishing.
+    /// Fails once a stop was requested. Steps are finished; this is called between them.
     pub(crate) fn check(&self) -> Result<()> {
         if self.requested() {
             bail!("interrupted");
@@ -63,7 +63,7 @@ impl Interrupts {
     }
 }
 
-/// Without the lock, which the stop that takes too long may hold.
+/// Does not take the lock: the stop that takes too long may hold it.
 fn kill(home: &Home) {
     eprintln!("killing everything");
     let killed = Stack::open(home).and_then(|stack| stack.map_or(Ok(()), |stack| stack.kill_remains()));

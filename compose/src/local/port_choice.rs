@@ -10,22 +10,22 @@ use stack::{Part, Port};
 /// Ports asked for on the command line.
 #[derive(Clone, Debug, Default, Args)]
 pub(crate) struct PortFlags {
-    /// Port of command-service [default: 8000]
+    /// Port of command-service [default: that of the last start, at first 8000]
     #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
     http_port: Option<u16>,
-    /// Port of event-consumer [default: 8001]
+    /// Port of event-consumer [default: that of the last start, at first 8001]
     #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
     consumer_http_port: Option<u16>,
-    /// Port of the primary [default: 5434]
+    /// Port of the primary [default: that of the last start, at first 5434]
     #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
     primary_port: Option<u16>,
-    /// Port of the replica [default: 5435]
+    /// Port of the replica [default: that of the last start, at first 5435]
     #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
     replica_port: Option<u16>,
-    /// Port of the broker [default: 5673]
+    /// Port of the broker [default: that of the last start, at first 5673]
     #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
     amqp_port: Option<u16>,
-    /// Port of the broker's management [default: 15673]
+    /// Port of the broker's management [default: that of the last start, at first 15673]
     #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
     management_port: Option<u16>,
 }
@@ -59,10 +59,8 @@ impl Ports {
         self.0.get(&port).copied().unwrap_or_else(|| port.default_value())
     }
 
-    /// The ports to use from now on: a part that runs keeps its own; the others get what the flags say, or else,
-    /// while anything runs, what they had, or else the defaults.
+    /// The ports to use from now on: what the flags say, or else what they were. A part that runs keeps its own.
     pub(crate) fn choose(&self, flags: &PortFlags, runs: impl Fn(Part) -> bool) -> Result<Self> {
-        let any_runs = Part::ALL.into_iter().any(&runs);
         let mut chosen = BTreeMap::new();
         for port in Port::ALL {
             let current = self.get(port);
@@ -73,8 +71,7 @@ impl Ports {
                     port.flag()
                 ),
                 Some(asked) => asked,
-                None if any_runs => current,
-                None => port.default_value(),
+                None => current,
             };
             if let Some((other, _)) = chosen.iter().find(|(_, taken)| **taken == value) {
                 let other: &Port = other;
@@ -85,7 +82,14 @@ impl Ports {
         Ok(Self(chosen))
     }
 
-    /// Fails with the name of the flag when a port of `part` is taken by someone else.
+    /// The flags that would ask for these ports, as far as they are neither the usual ones nor asked for by `flags`.
+    pub(crate) fn remembered(&self, flags: &PortFlags) -> Vec<String> {
+        let unusual = |port: &Port| self.get(*port) != port.default_value() && flags.of(*port).is_none();
+        let flag = |port: Port| format!("{} {}", port.flag(), self.get(port));
+        Port::ALL.into_iter().filter(unusual).map(flag).collect()
+    }
+
+    /// Fails with the name of the flag when another program has a port of `part`.
     pub(crate) fn check_free(&self, part: Part) -> Result<()> {
         for port in Port::ALL.into_iter().filter(|port| port.part() == part) {
             let value = self.get(port);
@@ -108,15 +112,17 @@ mod tests {
     }
 
     #[test]
-    fn the_flags_decide_where_nothing_runs() {
-        let flags = PortFlags { http_port: Some(9000), ..PortFlags::default() };
-        let earlier =
-            Ports::default().choose(&PortFlags { primary_port: Some(6000), ..flags.clone() }, nothing);
+    fn ports_stay_until_another_is_asked_for() {
+        let flags = PortFlags { http_port: Some(9000), primary_port: Some(6000), ..PortFlags::default() };
+        let earlier = Ports::default().choose(&flags, nothing).expect("ports");
 
-        let ports = earlier.expect("ports").choose(&flags, nothing).expect("ports");
+        let again = earlier.choose(&PortFlags::default(), nothing).expect("ports");
+        let back = PortFlags { http_port: Some(8000), ..PortFlags::default() };
+        let back = earlier.choose(&back, nothing).expect("ports");
 
-        assert_eq!(ports.get(Port::Http), 9000);
-        assert_eq!(ports.get(Port::Primary), 5434, "without a flag a new start takes the default");
+        assert_eq!(again, earlier);
+        assert_eq!((back.get(Port::Http), back.get(Port::Primary)), (8000, 6000));
+        assert_eq!(back.remembered(&PortFlags::default()), ["--primary-port 6000"]);
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! What is remembered between invocations.
+//! What is remembered between invocations, until `down --wipe`.
 
 use std::{collections::BTreeMap, fs, io, path::PathBuf};
 
@@ -13,6 +13,7 @@ use super::{Home, Part, port_choice::Ports};
 pub(crate) struct Record {
     /// The directory of the servers' data.
     pub(crate) servers: PathBuf,
+    /// Those of the last `up` that succeeded, or of one that goes on now.
     pub(crate) ports: Ports,
     pub(crate) services: BTreeMap<Part, ServiceRecord>,
 }

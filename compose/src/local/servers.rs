@@ -24,39 +24,41 @@ impl Stack {
         part.database().expect("only primary and replica have a database")
     }
 
-    /// Makes the server's data where there is none, and takes over ports and programs when it does not run.
+    /// Makes the server's data where there is none, and tells a server that does not run its ports and programs.
     pub(crate) fn prepare_server(&self, part: Part, programs: &Programs) -> Result<()> {
         let account = Account::for_servers()?;
         let directory = self.server_directory(part);
         if !directory.join("server.json").is_file() && directory.exists() {
-            // A first start that was cut off; nothing was ever served from it.
+            // The first start was cut off before the server had any data of value.
             std::fs::remove_dir_all(&directory)?;
         }
-        if part == Part::RabbitMq {
-            let ports = BrokerPorts { amqp: self.port(Port::Amqp), management: self.port(Port::Management) };
-            if !RabbitMq::exists(&directory) {
-                return RabbitMq::create(&directory, programs, &account, ports).map(|_| ());
+        match part {
+            Part::RabbitMq if !RabbitMq::exists(&directory) => {
+                RabbitMq::create(&directory, programs, &account, self.broker_ports()).map(|_| ())
             }
-            let mut broker = self.rabbitmq()?;
-            if !broker.is_running() {
-                broker.set_ports(ports)?;
-                broker.set_programs(programs)?;
+            Part::Primary | Part::Replica if !Postgres::exists(&directory) => {
+                Postgres::create(&directory, programs, &account, self.database_port(part)).map(|_| ())
             }
-            return Ok(());
+            _ => self.update_server(part, programs),
         }
-        let port = self.port(if part == Part::Primary { Port::Primary } else { Port::Replica });
-        if !Postgres::exists(&directory) {
-            return Postgres::create(&directory, programs, &account, port).map(|_| ());
-        }
-        let mut server = self.postgres(part)?;
-        if !server.is_running() {
-            server.set_port(port)?;
-            server.set_programs(programs)?;
-        }
-        Ok(())
     }
 
-    /// Starts a server and makes sure of its roles and databases.
+    /// Tells a server that does not run its ports and programs. Does nothing where there is no server yet.
+    pub(crate) fn update_server(&self, part: Part, programs: &Programs) -> Result<()> {
+        if !self.server_directory(part).join("server.json").is_file() || self.is_running(part) {
+            return Ok(());
+        }
+        if part == Part::RabbitMq {
+            let mut broker = self.rabbitmq()?;
+            broker.set_ports(self.broker_ports())?;
+            return broker.set_programs(programs);
+        }
+        let mut server = self.postgres(part)?;
+        server.set_port(self.database_port(part))?;
+        server.set_programs(programs)
+    }
+
+    /// Starts a server and makes its roles and databases where they are missing.
     pub(crate) fn start_server(&self, part: Part) -> Result<()> {
         let Some((_, database)) = part.database() else {
             return self.rabbitmq()?.start();
@@ -80,7 +82,8 @@ impl Stack {
         }
     }
 
-    /// Kills all that is left in the stack's directories: after an orderly stop nothing, or what lost its files.
+    /// Kills all that still works in the stack's directories. After an orderly stop that is only what has lost its
+    /// files.
     pub(crate) fn kill_remains(&self) -> Result<()> {
         let services = self.home.services();
         process::end_all(
@@ -89,7 +92,12 @@ impl Stack {
         )
     }
 
-    fn port(&self, port: Port) -> u16 {
-        self.record.ports.get(port)
+    fn broker_ports(&self) -> BrokerPorts {
+        let ports = &self.record.ports;
+        BrokerPorts { amqp: ports.get(Port::Amqp), management: ports.get(Port::Management) }
+    }
+
+    fn database_port(&self, part: Part) -> u16 {
+        self.record.ports.get(if part == Part::Primary { Port::Primary } else { Port::Replica })
     }
 }

@@ -1,4 +1,4 @@
-//! The two services: their settings and their life.
+//! The two services: their settings, their start and their stop.
 
 use std::{
     env,
@@ -26,7 +26,8 @@ const STOP_LIMIT: Duration = Duration::from_secs(15);
 const READY_LIMIT: Duration = Duration::from_secs(60);
 const POLL: Duration = Duration::from_millis(50);
 
-/// Variables that would change what the services connect to or do; they stop at variables that they do not know.
+/// Variables of the caller that are settings of the services. They would change what a service connects to, and a
+/// service refuses to start with one that it does not know.
 pub(crate) fn inherited_settings() -> Vec<OsString> {
     const ADDRESSES: [&str; 3] = ["DATABASE_URL", "REPLICA_DATABASE_URL", "RABBITMQ_BROKER_URL"];
     let is_setting = |name: &str| {
@@ -64,7 +65,7 @@ impl Stack {
         Ok(command)
     }
 
-    /// Brings the database of a service to the form that its program expects. Fine to repeat.
+    /// Runs the migrations of a service that its database lacks.
     pub(crate) fn migrate(&self, service: Part, binary: &Path) -> Result<()> {
         let path = self.log(service);
         let log = files::open_log(&path)?;
@@ -129,7 +130,7 @@ impl Stack {
         let identity =
             |path: &Path| fs::metadata(path).ok().map(|found| (found.dev(), found.ino(), found.mtime_nsec()));
         let same_file = identity(Path::new(&running)).is_some_and(|found| Some(found) == identity(binary));
-        // A build may also have made the same program once more; the running one can still be read.
+        // A build may have written the same program again. The running one can still be read.
         same_file
             || fs::read(&running).ok().is_some_and(|found| fs::read(binary).is_ok_and(|built| built == found))
     }

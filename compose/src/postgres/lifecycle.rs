@@ -21,8 +21,7 @@ const POLL: Duration = Duration::from_millis(10);
 const MAX_CONNECTIONS: u32 = 200;
 
 impl Postgres {
-    /// Starts the server and returns once it accepts queries; at once when it does already. It does not matter
-    /// how the server ended before.
+    /// Starts the server, however it ended before, and returns once it accepts queries.
     pub fn start(&self) -> Result<()> {
         let _lock = files::lock(&self.directory.join("lock"))?;
         if let Some(postmaster) = self.postmaster() {
@@ -34,7 +33,7 @@ impl Postgres {
         self.wait_until_ready(&started.process, || started.output())
     }
 
-    /// Stops the server in an orderly way ("fast": clients are cut off). Fine when it does not run.
+    /// Stops the server in an orderly way ("fast": it ends its connections). Does nothing when it does not run.
     pub fn stop(&self) -> Result<()> {
         let _lock = files::lock(&self.directory.join("lock"))?;
         self.resume()?;
@@ -54,7 +53,7 @@ impl Postgres {
 
     /// Freezes all processes of the server: connections stay open and nothing answers.
     pub fn pause(&self) -> Result<()> {
-        // First the one that could start others.
+        // The postmaster first: it could start more processes.
         if let Some(postmaster) = self.postmaster() {
             postmaster.signal(Signal::STOP)?;
         }
@@ -136,7 +135,7 @@ impl Postgres {
         process::end_all(|| self.processes(), STOP_LIMIT)
     }
 
-    /// Ends children that outlived their postmaster, and removes its lock file: its process id may belong to
+    /// Ends children that outlived their postmaster, and removes its lock file. The process id in it may belong to
     /// another process by now, which would keep the server from starting.
     fn clear_remains(&self) -> Result<()> {
         self.end_processes()?;

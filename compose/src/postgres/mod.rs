@@ -23,7 +23,7 @@ use crate::{
 const RECORD: &str = "server.json";
 const SUPERUSER: &str = "postgres";
 
-/// Who may log in.
+/// A role that can log in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Role {
@@ -54,8 +54,8 @@ impl Role {
 
 /// A server of our own: durable as installed, on TCP of 127.0.0.1 only, with scram and random passwords.
 ///
-/// A handle is plain data; what the server does is looked up on disk and in `/proc` each time. So clones, other
-/// threads and other processes may use it too, and it stays right after a crash.
+/// A handle is plain data. It looks up the server's state on disk and in `/proc` each time, so clones, other threads
+/// and other processes can use it too, also after a crash.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Postgres {
     directory: PathBuf,

@@ -9,14 +9,14 @@ const PRIMARY: &str = include_str!("../../provision/primary.sql");
 const REPLICA: &str = include_str!("../../provision/replica.sql");
 
 impl Postgres {
-    /// Makes the database of the write side and the role that owns it. Fine to repeat.
+    /// Makes the database of the write side and the role that owns it, where they are missing.
     pub fn provision_primary(&self, database: &str) -> Result<()> {
         let variables = [self.variable("command_service_password", Role::CommandService)];
         self.provision(database, &variables, PRIMARY)
     }
 
-    /// Makes the database of the read side, the role that owns it and the role that may only read it. Fine to
-    /// repeat.
+    /// Makes the database of the read side, the role that owns it and the role that may only read it, where they are
+    /// missing.
     pub fn provision_replica(&self, database: &str) -> Result<()> {
         let variables = [
             self.variable("event_consumer_password", Role::EventConsumer),
@@ -36,7 +36,7 @@ impl Postgres {
         format!("\\set {name} {}\n", self.passwords[&role].0)
     }
 
-    /// Copies a database that nobody is connected to, with its owner and its grants.
+    /// Copies a database with its owner and its grants. Fails while a client is connected to it.
     pub fn create_database_from(&self, template: &str, database: &str) -> Result<()> {
         check_name(template)?;
         check_name(database)?;
@@ -44,7 +44,7 @@ impl Postgres {
             "SELECT format('ALTER DATABASE {database} OWNER TO %I', datdba::regrole::text) \
              FROM pg_database WHERE datname = '{template}' \\gexec\n"
         );
-        // A copy gets the grants inside of the database, but not those on it.
+        // A copy has the grants inside of the database, but not the grants on the database.
         let connect = format!(
             "REVOKE ALL ON DATABASE {database} FROM PUBLIC;\n\
              SELECT format('GRANT CONNECT ON DATABASE {database} TO %I', a.grantee::regrole::text) \
@@ -55,14 +55,14 @@ impl Postgres {
         self.execute(SUPERUSER, &[create, owner, connect].concat()).map(|_| ())
     }
 
-    /// Drops a database, cutting off who is connected to it. Fine when it does not exist.
+    /// Drops a database and ends the connections to it. Does nothing when there is no such database.
     pub fn drop_database(&self, database: &str) -> Result<()> {
         check_name(database)?;
         self.execute(SUPERUSER, &format!("DROP DATABASE IF EXISTS {database} WITH (FORCE);\n")).map(|_| ())
     }
 }
 
-/// Names stand in the SQL as they are, so only such that need no quoting are let through.
+/// Names stand in the SQL without quotes, so only those that need none are accepted.
 fn check_name(name: &str) -> Result<()> {
     let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
     let starts_well = name.bytes().next().is_some_and(|byte| byte.is_ascii_lowercase() || byte == b'_');

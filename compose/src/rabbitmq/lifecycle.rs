@@ -10,15 +10,15 @@ use anyhow::{Context, Result, bail};
 use super::RabbitMq;
 use crate::{
     daemon::Started,
-    files, ports,
+    files, http, ports,
     process::{self, Process, Signal},
     wait,
 };
 
 /// A node takes some seconds; more on a busy machine or with much to recover.
 const START_LIMIT: Duration = Duration::from_secs(60);
-/// An orderly stop takes 5 s longer than its work: a handler of the management plugin asks the application
-/// controller something while that waits for the handler, until the question times out.
+/// An orderly stop takes 5 s at least: a handler of the management plugin and the application controller wait for each
+/// other until that times out.
 const STOP_LIMIT: Duration = Duration::from_secs(30);
 const ANSWER_LIMIT: Duration = Duration::from_secs(1);
 const POLL: Duration = Duration::from_millis(50);
@@ -27,8 +27,7 @@ const POLL: Duration = Duration::from_millis(50);
 const VIRTUAL_MACHINE: &str = "beam.smp";
 
 impl RabbitMq {
-    /// Starts the broker and returns once it answers on both ports; at once when it does already. It does not
-    /// matter how it ended before.
+    /// Starts the broker, however it ended before, and returns once it answers on both ports.
     pub fn start(&self) -> Result<()> {
         let _lock = files::lock(&self.directory.join("lock"))?;
         if let Some(node) = self.running_node() {
@@ -37,14 +36,12 @@ impl RabbitMq {
         }
         self.end_processes()?;
         self.configure()?;
-        let epmd_port = ports::free()?;
-        let epmd = self.spawn_epmd(epmd_port)?;
-        wait_for_epmd(&epmd, epmd_port)?;
+        let epmd_port = self.start_epmd()?;
         let started = self.spawn_node(epmd_port)?;
         self.wait_until_ready(&started.process, || started.output())
     }
 
-    /// Stops the broker in an orderly way. Fine when it does not run.
+    /// Stops the broker in an orderly way. Does nothing when it does not run.
     pub fn stop(&self) -> Result<()> {
         let _lock = files::lock(&self.directory.join("lock"))?;
         self.resume()?;
@@ -84,6 +81,18 @@ impl RabbitMq {
         self.running_node().is_some_and(|node| !node.is_paused()) && self.answers()
     }
 
+    /// Starts the port mapper and returns its port.
+    fn start_epmd(&self) -> Result<u16> {
+        let (epmd, port) = self.spawn_epmd_with_socket()?;
+        match wait_for_epmd(&epmd, port) {
+            Err(_) if !epmd.process.is_alive() => {
+                let port = ports::free()?;
+                wait_for_epmd(&self.spawn_epmd(port)?, port).map(|()| port)
+            }
+            answers => answers.map(|()| port),
+        }
+    }
+
     fn wait_until_ready(&self, node: &Process, output: impl Fn() -> String) -> Result<()> {
         let ready = wait::until(START_LIMIT, POLL, || {
             if !node.is_alive() {
@@ -97,7 +106,8 @@ impl RabbitMq {
     }
 
     fn answers(&self) -> bool {
-        answers_amqp(self.ports.amqp).unwrap_or(false) && answers_http(self.ports.management).unwrap_or(false)
+        answers_amqp(self.ports.amqp).unwrap_or(false)
+            && http::get(&self.management_url(), ANSWER_LIMIT).is_some()
     }
 
     fn running_node(&self) -> Option<Process> {
@@ -119,13 +129,23 @@ impl RabbitMq {
 }
 
 fn wait_for_epmd(epmd: &Started, port: u16) -> Result<()> {
-    let listens = wait::until(ANSWER_LIMIT * 10, POLL / 5, || {
+    let answers = wait::until(ANSWER_LIMIT * 10, POLL / 5, || {
         if !epmd.process.is_alive() {
             bail!("Erlang's port mapper ended while it started:\n{}", epmd.output());
         }
-        Ok(ports::connect(port, ANSWER_LIMIT).ok())
+        Ok(answers_epmd(port).unwrap_or(false).then_some(()))
     })?;
-    listens.map(|_| ()).context("Erlang's port mapper does not listen")
+    answers.context("Erlang's port mapper does not answer")
+}
+
+/// A port mapper that is asked for its names says first on which port it is.
+fn answers_epmd(port: u16) -> io::Result<bool> {
+    const NAMES_REQUEST: [u8; 3] = [0, 1, b'n'];
+    let mut stream = ports::connect(port, ANSWER_LIMIT)?;
+    stream.write_all(&NAMES_REQUEST)?;
+    let mut own_port = [0; 4];
+    stream.read_exact(&mut own_port)?;
+    Ok(u32::from_be_bytes(own_port) == u32::from(port))
 }
 
 /// A broker that serves clients answers the protocol header with the method frame `connection.start`.
@@ -136,12 +156,4 @@ fn answers_amqp(port: u16) -> io::Result<bool> {
     let mut first = [0];
     stream.read_exact(&mut first)?;
     Ok(first[0] == METHOD_FRAME)
-}
-
-fn answers_http(port: u16) -> io::Result<bool> {
-    let mut stream = ports::connect(port, ANSWER_LIMIT)?;
-    stream.write_all(b"GET / HTTP/1.0\r\nConnection: close\r\n\r\n")?;
-    let mut first = [0; 5];
-    stream.read_exact(&mut first)?;
-    Ok(&first == b"HTTP/")
 }

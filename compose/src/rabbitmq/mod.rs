@@ -20,11 +20,11 @@ const RECORD: &str = "server.json";
 /// The user of a broker.
 pub const USER: &str = "parking";
 
-/// A broker of our own: on 127.0.0.1 only, without `guest`, with the management plugin, its own port mapper and
-/// its own cookie.
+/// A private broker: on 127.0.0.1 only, without `guest`, with the management plugin, its own port mapper and its own
+/// cookie.
 ///
-/// A handle is plain data; what the broker does is looked up in `/proc` each time. So clones, other threads and
-/// other processes may use it too, and it stays right after a crash.
+/// A handle is plain data. It looks up the broker's processes in `/proc` each time, so clones, other threads and other
+/// processes can use it too, also after a crash.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RabbitMq {
     directory: PathBuf,

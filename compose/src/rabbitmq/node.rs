@@ -1,25 +1,30 @@
 //! How the node is configured: nothing of the system's broker is read, nothing listens beyond 127.0.0.1.
 
+use std::net::{Ipv4Addr, TcpListener};
+
 use anyhow::Result;
 
 use super::{RabbitMq, USER};
 use crate::{
     daemon::{Daemon, Started},
-    ports,
+    files, ports,
 };
 
-/// The host is an address, so that no resolver and no `/etc/hosts` takes part. Nodes with one name do not meet:
+/// The host is an address, which needs no resolver and no `/etc/hosts`. Several nodes can have this name, because
 /// each has a port mapper of its own.
 const NODE_NAME: &str = "parking@127.0.0.1";
 
-/// No distribution beyond 127.0.0.1, and no port mapper started behind our back, which would listen everywhere.
+/// Keeps the distribution on 127.0.0.1, and the node from starting a port mapper, which would listen everywhere.
 const ERLANG_FLAGS: &str = "-kernel inet_dist_use_interface {127,0,0,1} -start_epmd false";
 
 /// Idle schedulers sleep instead of spinning: a broker that does nothing costs nothing.
 const SCHEDULER_FLAGS: &str = "+sbwt none +sbwtdcpu none +sbwtdio none";
 
+/// As hexadecimal digits it is well below the 255 characters that Erlang accepts.
+const COOKIE_BYTES: usize = 32;
+
 impl RabbitMq {
-    /// Writes the configuration anew: ports may have changed since the last start.
+    /// Writes the configuration for the next start: ports may have changed since the last one.
     pub(super) fn configure(&self) -> Result<()> {
         let configuration = format!(
             "listeners.tcp.1 = 127.0.0.1:{}\n\
@@ -33,14 +38,32 @@ impl RabbitMq {
              log.file = false\n",
             self.ports.amqp, self.ports.management, self.password.0
         );
-        self.account.write_private_file(&self.node().join("rabbitmq.conf"), configuration.as_bytes())?;
-        self.account.write_private_file(&self.node().join("enabled_plugins"), b"[rabbitmq_management].\n")
+        let node = self.node();
+        self.account.write_private_file(&node.join("rabbitmq.conf"), configuration.as_bytes())?;
+        self.account.write_private_file(&node.join("enabled_plugins"), b"[rabbitmq_management].\n")?;
+        // A process that knows the cookie controls the node, and Erlang makes it with a generator that is seeded with
+        // the time. No other node needs it, so each start writes a random one.
+        self.account.write_secret(&node.join(".erlang.cookie"), files::random_hex(COOKIE_BYTES)?.as_bytes())
     }
 
-    /// Starts the port mapper, under which nodes find each other; it is told to stay in the foreground.
+    /// Starts the port mapper, by which Erlang nodes find each other, on a socket of 127.0.0.1. One that opens its
+    /// sockets itself always listens on `[::1]` too.
+    pub(super) fn spawn_epmd_with_socket(&self) -> Result<(Started, u16)> {
+        let port = ports::free()?;
+        let socket = TcpListener::bind((Ipv4Addr::LOCALHOST, port))?;
+        let daemon = Daemon::with_socket(&self.epmd, &self.node(), &self.log(), socket);
+        Ok((self.spawn_epmd_daemon(daemon.arg("-systemd"), port)?, port))
+    }
+
+    /// Starts a port mapper that was built without sockets of systemd. Debian and Ubuntu build it with them.
     pub(super) fn spawn_epmd(&self, port: u16) -> Result<Started> {
-        let daemon = Daemon::new(&self.epmd, &self.node(), &self.log()).account(&self.account);
-        daemon.args(["-address", "127.0.0.1", "-port"]).arg(port.to_string()).env("HOME", self.node()).spawn()
+        let daemon = Daemon::new(&self.epmd, &self.node(), &self.log());
+        self.spawn_epmd_daemon(daemon.args(["-address", "127.0.0.1"]), port)
+    }
+
+    fn spawn_epmd_daemon(&self, daemon: Daemon, port: u16) -> Result<Started> {
+        let daemon = daemon.account(&self.account).env("HOME", self.node());
+        daemon.arg("-port").arg(port.to_string()).spawn()
     }
 
     /// Starts the node. Every path that RabbitMQ would otherwise take from `/etc` or `/var` is set.

@@ -1,15 +1,27 @@
 //! How a command ends.
 
-use shared::{postgres::Fault, process::settings::SettingError};
+use shared::{
+    postgres::Fault,
+    process::{cause::cause, settings::SettingError},
+};
 
 use crate::projection::{ApplyError, fault::ReplicaOpenError};
 
+/// The exit statuses, as the help shows them.
+pub(super) const EXIT_STATUSES: &str = "\
+Exit status:
+  0  done
+  1  refused, or differences found
+  2  wrong usage, or a wrong setting
+  3  a dependency is down";
+
+/// Why a command ended without having done its work.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum CliError {
     #[error("not ready: {0}")]
     NotReady(String),
-    #[error("{0} is down")]
-    Down(&'static str),
+    #[error("{dependency} is down: {cause}")]
+    Down { dependency: &'static str, cause: String },
     #[error("{0}")]
     Refused(String),
     #[error(transparent)]
@@ -19,10 +31,15 @@ pub(super) enum CliError {
 }
 
 impl CliError {
-    /// 1 refused, 2 usage, 3 a dependency is down.
+    /// A dependency does not answer, or refuses the connection, because of `error`.
+    pub(super) fn down(dependency: &'static str, error: &(dyn std::error::Error + 'static)) -> Self {
+        Self::Down { dependency, cause: cause(error) }
+    }
+
+    /// One of [`EXIT_STATUSES`].
     pub(super) fn exit_code(&self) -> u8 {
         match self {
-            Self::Down(_) => 3,
+            Self::Down { .. } => 3,
             Self::Setting(_) => 2,
             Self::NotReady(_) | Self::Refused(_) | Self::Other(_) => 1,
         }
@@ -32,7 +49,7 @@ impl CliError {
 impl From<ReplicaOpenError> for CliError {
     fn from(error: ReplicaOpenError) -> Self {
         match error {
-            ReplicaOpenError::Connect(_) | ReplicaOpenError::Lost(_) => Self::Down("the replica"),
+            ReplicaOpenError::Connect(_) | ReplicaOpenError::Lost(_) => Self::down("the replica", &error),
             ReplicaOpenError::Schema(_) => {
                 Self::Refused("the replica is not migrated: run event-consumer migrate".to_owned())
             }
@@ -44,7 +61,7 @@ impl From<ApplyError> for CliError {
     fn from(error: ApplyError) -> Self {
         match error {
             ApplyError::Replica(error) => error.into(),
-            ApplyError::Deadline => Self::Down("the replica"),
+            ApplyError::Deadline => Self::down("the replica", &error),
             ApplyError::ForeignEpoch { .. } => Self::Other(error.into()),
         }
     }
@@ -53,7 +70,7 @@ impl From<ApplyError> for CliError {
 impl From<tokio_postgres::Error> for CliError {
     fn from(error: tokio_postgres::Error) -> Self {
         match Fault::of_rollback(&error) {
-            Fault::Other if error.as_db_error().is_none() => Self::Down("the replica"),
+            Fault::Other if error.as_db_error().is_none() => Self::down("the replica", &error),
             Fault::ConnectionLost | Fault::Retryable | Fault::Unable | Fault::Data | Fault::Other => {
                 Self::Other(anyhow::Error::from(error).context("the replica refuses now"))
             }

@@ -3,11 +3,11 @@
 //! | module | holds |
 //! |---|---|
 //! | `exit` | how a command ends |
-//! | `output` | data on standard output |
+//! | `output` | data on standard output, messages on standard error |
 //! | `dead_letters` | list, show, retry, discard |
 //! | `rebuild` | rebuild |
 //!
-//! Data goes to standard output, all else to standard error. Exit status: 0 done, 1 refused, 2 usage, 3 a dependency is down.
+//! Data goes to standard output, all else to standard error. `exit::EXIT_STATUSES` lists the exit statuses.
 
 mod exit;
 mod output;
@@ -20,25 +20,25 @@ use clap::{Parser, Subcommand};
 use shared::{
     postgres::migration::{MigrateError, migrate},
     process::{
-        probe,
-        settings::{self, LevelFilter},
+        probe, runtime,
+        settings::{self, Effective, LOG_LEVEL, LevelFilter, Service},
         shutdown, telemetry,
     },
 };
 
 use self::{
     dead_letters::DeadLetters,
-    exit::CliError,
+    exit::{CliError, EXIT_STATUSES},
     output::print_text,
     rebuild::{RebuildArguments, rebuild},
 };
 use crate::{projection, settings::Settings, startup::Application};
 
-/// Keeps a replica of the register of parking slots.
+/// Keeps a replica of the register of parking slots
 #[derive(Debug, Parser)]
-#[command(name = "event-consumer", version)]
+#[command(name = "event-consumer", version, after_help = EXIT_STATUSES)]
 pub struct Cli {
-    /// A TOML file with settings; the environment overrides it
+    /// Read settings from this TOML file; variables of the environment override it [default: none]
     #[arg(long, global = true, value_name = "FILE")]
     config: Option<PathBuf>,
     #[command(subcommand)]
@@ -47,29 +47,29 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Subcommands {
-    /// Apply events to the replica (the default)
+    /// Apply events to the replica; the default without a command
     Run,
-    /// CopyStatus at what could not be applied, and settle it
+    /// List, show, retry or discard what the replica could not apply
     #[command(subcommand)]
     DeadLetters(DeadLetters),
-    /// Make the replica anew from the log, beside the old one, which is read until the new one takes its place
+    /// Make the replica again from the log, beside the old one, which answers reads until the new one is level
     ///
-    /// The consumer may run meanwhile, or not. Cut off anywhere, the replica is as it was or whole; what is left is
-    /// removed by the next rebuild.
+    /// The consumer may run at the same time. However the rebuild ends, the replica is as it was, or new and whole. The
+    /// next rebuild removes what is left of this one.
     Rebuild(RebuildArguments),
-    /// Bring the replica's schema up to date
+    /// Bring the schema of the replica up to date
     Migrate {
         /// Print one JSON object
         #[arg(long)]
         json: bool,
     },
-    /// Ask the running consumer whether it is ready
+    /// Ask the consumer on this machine whether it is ready; wait at most 3 s
     Healthcheck {
-        /// Print its whole answer, one JSON object
+        /// Print the whole answer, one JSON object
         #[arg(long)]
         json: bool,
     },
-    /// Print the settings in force and where each is from
+    /// Print every setting with its value and its source; secrets are hidden
     Settings {
         /// Print one JSON object a line
         #[arg(long)]
@@ -78,12 +78,12 @@ enum Subcommands {
 }
 
 impl Cli {
-    /// Carries the command out; what goes wrong is one line on standard error and the exit status.
+    /// Carries the command out. A failure is one line on standard error and the exit status.
     pub async fn run(self) -> ExitCode {
         match self.carry_out().await {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => {
-                eprintln!("event-consumer: {error}");
+                runtime::complain(&format!("event-consumer: {error}"));
                 ExitCode::from(error.exit_code())
             }
         }
@@ -91,19 +91,18 @@ impl Cli {
 
     async fn carry_out(self) -> Result<(), CliError> {
         let command = self.command.unwrap_or(Subcommands::Run);
+        let (settings, effective) =
+            settings::load::<Settings>(Service::EventConsumer, self.config.as_deref())?;
         // A command that ends says in one line what went wrong; its log would only repeat it.
-        let usual_level =
-            if matches!(command, Subcommands::Run) { LevelFilter::INFO } else { LevelFilter::OFF };
-        let given = settings::Settings::read(self.config.as_deref(), std::env::vars_os())?;
-        let settings = Settings::read(given, usual_level)?;
-        telemetry::init(settings.log_format, settings.log_level);
+        let logs = matches!(command, Subcommands::Run) || settings::is_set(&effective, LOG_LEVEL);
+        telemetry::init(settings.log_format, if logs { settings.log_level } else { LevelFilter::OFF });
         match command {
             Subcommands::Run => run(&settings).await,
             Subcommands::DeadLetters(command) => command.carry_out(&settings).await,
             Subcommands::Rebuild(arguments) => rebuild(&settings, arguments).await,
             Subcommands::Migrate { json } => migrate_replica(&settings, json).await,
             Subcommands::Healthcheck { json } => healthcheck(&settings, json).await,
-            Subcommands::Settings { json } => print_settings(&settings, json),
+            Subcommands::Settings { json } => print_settings(&effective, json),
         }
     }
 }
@@ -119,7 +118,7 @@ async fn run(settings: &Settings) -> Result<(), CliError> {
 async fn migrate_replica(settings: &Settings, json: bool) -> Result<(), CliError> {
     let applied =
         migrate(&settings.replica, projection::migrations()).await.map_err(|error| match error {
-            MigrateError::Connect(_) => CliError::Down("the replica"),
+            MigrateError::Connect(_) => CliError::down("the replica", &error),
             MigrateError::Start(_) | MigrateError::Locked | MigrateError::Failed(_) => {
                 CliError::Other(error.into())
             }
@@ -135,12 +134,12 @@ async fn healthcheck(settings: &Settings, json: bool) -> Result<(), CliError> {
         Ok((true, body)) if json => print_text(&body),
         Ok((true, body)) => print_text(&probe::status_in(&body)),
         Ok((false, body)) => Err(CliError::NotReady(body)),
-        Err(_) => Err(CliError::Down("the consumer")),
+        Err(error) => Err(CliError::down("the consumer", &error)),
     }
 }
 
-fn print_settings(settings: &Settings, json: bool) -> Result<(), CliError> {
-    for setting in &settings.effective {
+fn print_settings(effective: &[Effective], json: bool) -> Result<(), CliError> {
+    for setting in effective {
         if json {
             print_text(&serde_json::to_string(setting).map_err(anyhow::Error::from)?)?;
         } else {

@@ -1,10 +1,10 @@
-//! Data on standard output.
+//! Data on standard output, and messages on standard error.
 
 use std::io::{self, Write};
 
 use super::exit::CliError;
 
-/// Unlike `println!`, does not panic when who reads the output has seen enough, as `head` does.
+/// Unlike `println!`, does not panic when the reader of the output closes it, as `head` does.
 pub(super) fn print_text(text: &str) -> Result<(), CliError> {
     match writeln!(io::stdout().lock(), "{text}") {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
@@ -12,4 +12,9 @@ pub(super) fn print_text(text: &str) -> Result<(), CliError> {
         }
         _ => Ok(()),
     }
+}
+
+/// One line on standard error. A message that nobody reads costs nothing but itself.
+pub(super) fn print_message(text: &str) {
+    let _ = writeln!(io::stderr().lock(), "event-consumer: {text}");
 }

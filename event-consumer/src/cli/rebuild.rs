@@ -11,7 +11,10 @@ use serde_json::json;
 use shared::process::shutdown;
 use tokio::{sync::watch, time::interval};
 
-use super::{exit::CliError, output::print_text};
+use super::{
+    exit::CliError,
+    output::{print_message, print_text},
+};
 use crate::{
     rebuild::{Rebuild, RebuildError, RebuildProgress, Rebuilt, copy::fault::StepError},
     settings::Settings,
@@ -23,10 +26,10 @@ const TELL_INTERVAL: Duration = Duration::from_secs(5);
 /// How often the bar on a terminal moves.
 const BAR_INTERVAL: Duration = Duration::from_millis(200);
 
-/// How a rebuild is to be done.
+/// The arguments of a rebuild.
 #[derive(Clone, Copy, Debug, Args)]
 pub(super) struct RebuildArguments {
-    /// How long to wait while nothing moves, because a dependency is down
+    /// Wait at most this many seconds, 1 to 86400, while a dependency is down and nothing moves
     #[arg(long, value_name = "SECONDS", default_value_t = 300,
           value_parser = clap::value_parser!(u64).range(1..=86_400))]
     patience: u64,
@@ -51,8 +54,8 @@ pub(super) async fn rebuild(settings: &Settings, arguments: RebuildArguments) ->
     };
     let Rebuilt { counts, is_cleared } = rebuilt.map_err(refusal)?;
     if !is_cleared {
-        eprintln!(
-            "event-consumer: what was replaced is still there, in the schema `replaced`: the next rebuild removes it"
+        print_message(
+            "what was replaced is still there, in the schema `replaced`: the next rebuild removes it",
         );
     }
     let (name, took) = (&settings.replica_name, begun.elapsed());
@@ -93,9 +96,9 @@ async fn tell<T>(mut seen: watch::Receiver<RebuildProgress>) -> T {
             bar.set_length(end.unsigned_abs());
             bar.set_position(settled.unsigned_abs());
         } else if is_level {
-            eprintln!("event-consumer: the copy is level with {end} events and takes the replica's place");
+            print_message(&format!("the copy is level with {end} events and takes the replica's place"));
         } else {
-            eprintln!("event-consumer: {settled} of {end} events");
+            print_message(&format!("{settled} of {end} events"));
         }
     }
 }
@@ -111,8 +114,10 @@ fn bar() -> ProgressBar {
 /// In every case the replica is as it was.
 fn refusal(error: RebuildError) -> CliError {
     match error {
-        RebuildError::Down(part) => CliError::Down(part),
-        RebuildError::Step(StepError::Connect(_) | StepError::Deadline) => CliError::Down("the replica"),
+        RebuildError::Down { dependency, cause } => CliError::Down { dependency, cause },
+        RebuildError::Step(StepError::Connect(_) | StepError::Deadline) => {
+            CliError::down("the replica", &error)
+        }
         RebuildError::Step(StepError::Sql(error)) => error.into(),
         RebuildError::Step(StepError::Migrate(_)) => CliError::Other(anyhow::Error::from(error)),
         RebuildError::Step(_)

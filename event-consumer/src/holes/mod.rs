@@ -21,6 +21,7 @@ use shared::{
         watermark::Watermark,
     },
     postgres::DatabaseUrl,
+    process::cause::chain,
     process::{backoff::Pauses, dependency_state::Dependency},
     replica_name::Recipient,
 };
@@ -102,7 +103,7 @@ impl Holes {
                     Err(HolesError::Broker(error)) => self.log_dependency.down(NOT_ASKED, &error),
                     // The replica is a part of its own.
                     Err(HolesError::Seek(error)) => {
-                        tracing::debug!(error = &error as &dyn std::error::Error, "holes are not sought now");
+                        tracing::debug!(error = chain(&error), "holes are not sought now");
                     }
                 }
                 pauses.wait().await;

@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use shared::postgres::{Fault, Transaction};
+use shared::{
+    postgres::{Fault, Transaction},
+    process::cause::chain,
+};
 use tokio::time::timeout;
 use tokio_postgres::Error;
 use uuid::Uuid;
@@ -93,7 +96,8 @@ async fn apply_separately(replica: &mut ReplicaSession, batch: &Batch<'_>) -> Re
                 let position = culprit.event.position.get();
                 tracing::warn!(
                     event.position = position,
-                    error = &error as &dyn std::error::Error,
+                    trace_id = culprit.event.trace_id(),
+                    error = chain(&error),
                     "event dead-lettered"
                 );
                 letters.push(DeadLetter::refused(culprit, &error));

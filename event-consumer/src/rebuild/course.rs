@@ -55,5 +55,5 @@ pub(super) fn stuck(look: &CopyStatus, known_end: i64, follower: &Follower) -> R
     if is_whole && told && !look.holds_all {
         return RebuildError::BeyondLog { claimed: look.held_reach, end: known_end };
     }
-    RebuildError::Down(follower.dependency_down())
+    follower.dependency_down()
 }

@@ -13,7 +13,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{copy::SCHEMA, order::Rebuild};
+use super::{copy::SCHEMA, order::Rebuild, outcome::RebuildError};
 use crate::{holes::Holes, subscription::Subscription};
 
 /// How long it may take to end: longer than a batch may.
@@ -70,15 +70,16 @@ impl Follower {
         self.foreign.notified().now_or_never().is_some()
     }
 
-    /// The dependency for which it waits while nothing comes.
-    pub(super) fn dependency_down(&self) -> &'static str {
-        if !self.broker.is_up() {
-            "the broker"
+    /// Which dependency it waits for while nothing comes, and why.
+    pub(super) fn dependency_down(&self) -> RebuildError {
+        let (dependency, cause) = if !self.broker.is_up() {
+            ("the broker", self.broker.last_reason())
         } else if !self.replica.is_up() {
-            "the replica"
+            ("the replica", self.replica.last_reason())
         } else {
-            "command-service, or its primary,"
-        }
+            ("command-service, or its primary,", "no events of the log come".to_owned())
+        };
+        RebuildError::Down { dependency, cause }
     }
 
     /// Finishes the batch in hand. The queue goes with the connection.

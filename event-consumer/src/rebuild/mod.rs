@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use shared::{
     broker::{BrokerError, topology::delete_replica_queue, within_deadline},
-    process::backoff::Pauses,
+    process::{backoff::Pauses, cause::cause},
 };
 use tokio::{
     sync::watch,
@@ -85,7 +85,7 @@ impl Rebuild {
         let begun = Instant::now();
         let mut pauses = Pauses::new();
         while !stop.is_cancelled() {
-            match Director::open(&self.replica, number).await {
+            let fault = match Director::open(&self.replica, number).await {
                 Ok(director) => match timeout(STEP_DEADLINE, director.build(&self.replica)).await {
                     Ok(Ok(())) => return Ok(director),
                     Ok(Err(error)) if !director.may_succeed_later(&error) => {
@@ -93,15 +93,16 @@ impl Rebuild {
                         let _ = timeout(STEP_DEADLINE, director.clear()).await;
                         return Err(error.into());
                     }
-                    Ok(Err(_)) | Err(_) => {}
+                    Ok(Err(error)) => error,
+                    Err(_) => StepError::Deadline,
                 },
                 Err(StepError::Another) if begun.elapsed() > LOCK_PATIENCE => {
                     return Err(StepError::Another.into());
                 }
-                Err(_) => {}
-            }
+                Err(error) => error,
+            };
             if begun.elapsed() > self.patience {
-                return Err(RebuildError::Down("the replica"));
+                return Err(replica_down(&fault));
             }
             stop.run_until_cancelled(pauses.wait()).await;
         }
@@ -244,7 +245,7 @@ impl Rebuild {
                     return Ok(counts);
                 }
                 Err(StepError::Removed) => return Err(StepError::Removed.into()),
-                Err(_) if lost_at.elapsed() > self.patience => return Err(RebuildError::Down("the replica")),
+                Err(fault) if lost_at.elapsed() > self.patience => return Err(replica_down(&fault)),
                 Err(_) => {}
             }
             stop.run_until_cancelled(pauses.wait()).await;
@@ -271,4 +272,8 @@ impl Rebuild {
             pauses.wait().await;
         }
     }
+}
+
+fn replica_down(fault: &StepError) -> RebuildError {
+    RebuildError::Down { dependency: "the replica", cause: cause(fault) }
 }

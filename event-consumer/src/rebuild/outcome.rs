@@ -28,9 +28,14 @@ pub enum RebuildError {
     /// A step failed in a way that waiting does not mend.
     #[error(transparent)]
     Step(#[from] StepError),
-    /// Nothing has moved for too long, because of this part.
-    #[error("{0} is down")]
-    Down(&'static str),
+    /// Nothing has moved for too long, because a dependency is down.
+    #[error("{dependency} is down: {cause}")]
+    Down {
+        /// Which dependency.
+        dependency: &'static str,
+        /// What the last attempt to reach it met.
+        cause: String,
+    },
     /// The events are not all of one life of the primary.
     #[error("the primary was restored or replaced meanwhile: rebuild again")]
     ForeignEpoch,

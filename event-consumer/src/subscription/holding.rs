@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use shared::{messages::watermark::Watermark, process::backoff::Pauses};
+use shared::{
+    messages::watermark::Watermark,
+    process::{backoff::Pauses, cause::chain},
+};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -37,8 +40,8 @@ impl Subscription {
             if let Some(session) = replica {
                 match apply_batch(session, batch).await {
                     Ok(Applied { applied_through, dead_lettered }) => {
-                        let events = batch.events.len();
-                        tracing::debug!(events, applied_through, dead_lettered, "batch applied");
+                        let (events, traces) = (batch.events.len(), batch.traces());
+                        tracing::debug!(events, applied_through, dead_lettered, traces, "batch applied");
                         self.replica_dependency.up();
                         if !batch.events.is_empty() {
                             self.epoch_dependency.up();
@@ -104,7 +107,7 @@ impl Subscription {
         let watermark = match Watermark::decode(body) {
             Ok(watermark) => watermark,
             Err(error) => {
-                tracing::warn!(error = &error as &dyn std::error::Error, "watermark passed over");
+                tracing::warn!(error = chain(&error), "watermark passed over");
                 return;
             }
         };

@@ -1,11 +1,15 @@
-//! A connection to RabbitMQ. lapin's own recovery is not used: whoever works on a connection drops it on any
-//! error and comes back here, so that there is one way back from everything.
+//! A connection to RabbitMQ. lapin's own recovery is not used: a step drops its connection on any error and opens
+//! another one here, so that there is one way back from everything.
 
 pub mod topology;
 
-use std::time::Duration;
+use std::{str::FromStr, time::Duration};
 
-use lapin::{Connection, ConnectionProperties, uri::AMQPUri};
+use lapin::{
+    Connection, ConnectionProperties,
+    protocol::AMQPError,
+    uri::{AMQPScheme, AMQPUri},
+};
 use tokio::time::timeout;
 
 /// How long connecting may take, the handshake included: lapin itself would wait for ever on a broker that
@@ -28,6 +32,25 @@ impl std::fmt::Debug for BrokerUrl {
     }
 }
 
+/// Why a text is no address of a broker. Does not hold the text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BrokerUrlError {
+    /// It is no URL of AMQP.
+    #[error("must be a URL such as amqp://user:password@host:5672/%2f")]
+    Malformed,
+    /// It demands TLS.
+    #[error("TLS is not supported by this build: the URL must begin with amqp://")]
+    Tls,
+}
+
+impl FromStr for BrokerUrl {
+    type Err = BrokerUrlError;
+
+    fn from_str(text: &str) -> Result<Self, BrokerUrlError> {
+        Self::parse(text)
+    }
+}
+
 /// Why there is no connection. Holds no address and no password.
 #[derive(Debug, thiserror::Error)]
 pub enum BrokerError {
@@ -41,11 +64,16 @@ pub enum BrokerError {
 
 impl BrokerUrl {
     /// Takes the URL if it is one, and asks for a heartbeat unless it names one.
-    #[must_use]
-    pub fn parse(text: &str) -> Option<Self> {
-        let mut uri: AMQPUri = text.parse().ok()?;
+    ///
+    /// # Errors
+    /// [`BrokerUrlError`]: lapin takes `amqps://` without TLS compiled in, and would connect in clear.
+    pub fn parse(text: &str) -> Result<Self, BrokerUrlError> {
+        let mut uri: AMQPUri = text.parse().map_err(|_| BrokerUrlError::Malformed)?;
+        if uri.scheme == AMQPScheme::AMQPS {
+            return Err(BrokerUrlError::Tls);
+        }
         uri.query.heartbeat.get_or_insert(HEARTBEAT_SECS);
-        Some(Self(uri))
+        Ok(Self(uri))
     }
 
     /// Opens a connection that shows under `step` in the broker's list.
@@ -62,10 +90,32 @@ impl BrokerUrl {
     }
 }
 
+/// What the broker itself says in an error of its protocol, without the names that the library puts before it.
+#[must_use]
+pub fn said_by_broker<'e>(error: &'e (dyn std::error::Error + 'static)) -> Option<&'e str> {
+    error.downcast_ref::<AMQPError>().map(|error| error.get_message().as_str())
+}
+
 /// Bounds one request on a channel by [`REQUEST_DEADLINE`].
 ///
 /// # Errors
 /// [`BrokerError::Deadline`], or what the request itself reports.
 pub async fn within_deadline<T>(request: impl Future<Output = lapin::Result<T>>) -> Result<T, BrokerError> {
     Ok(timeout(REQUEST_DEADLINE, request).await.map_err(|_| BrokerError::Deadline)??)
+}
+
+#[cfg(test)]
+mod tests {
+    use lapin::protocol::{AMQPErrorKind, AMQPHardError};
+
+    use super::*;
+
+    #[test]
+    fn the_brokers_own_words_are_found_in_its_error() {
+        let kind = AMQPErrorKind::Hard(AMQPHardError::NOTALLOWED);
+        let error = AMQPError::new(kind, "NOT_ALLOWED - vhost x not found".into());
+
+        assert_eq!(said_by_broker(&error), Some("NOT_ALLOWED - vhost x not found"));
+        assert_eq!(said_by_broker(&BrokerError::Deadline), None);
+    }
 }

@@ -69,3 +69,23 @@ pub struct LoggedEvent {
     /// What happened.
     pub event: SlotEvent,
 }
+
+impl LoggedEvent {
+    /// The trace of the request that led to the event, if it had one.
+    #[must_use]
+    pub fn trace_id(&self) -> Option<&str> {
+        self.traceparent.as_deref().and_then(trace_id)
+    }
+}
+
+/// The traces that led to these events, for a log line: their ids, separated by blanks.
+#[must_use]
+pub fn traces<'e>(events: impl IntoIterator<Item = &'e LoggedEvent>) -> String {
+    events.into_iter().filter_map(LoggedEvent::trace_id).collect::<Vec<_>>().join(" ")
+}
+
+/// The trace id in a valid `traceparent` (W3C Trace Context, version 00).
+#[must_use]
+pub fn trace_id(traceparent: &str) -> Option<&str> {
+    traceparent.split('-').nth(1)
+}

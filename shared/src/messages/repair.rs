@@ -241,7 +241,7 @@ impl SlotRepair {
 impl WireSlot {
     fn target(self, uuid: Uuid) -> Result<Target, RepairError> {
         let Self { created_at, updated_at, .. } = self;
-        let name = SlotName::parse(&self.name)
+        let name = SlotName::parse_written(&self.name)
             .ok()
             .filter(|name| name.as_str() == self.name)
             .ok_or(RepairError::Member("slot.name: must be a name, trimmed and in NFC"))?;

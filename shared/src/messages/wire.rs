@@ -194,7 +194,7 @@ impl WireEvent<'_> {
 impl WireData<'_> {
     fn slot(&self, version: Version, time: Timestamp) -> Result<Slot, DecodeError> {
         let text = self.name.as_deref().ok_or(fault("data.name", "is absent"))?;
-        let name = SlotName::parse(text)?;
+        let name = SlotName::parse_written(text)?;
         if name.as_str() != text {
             return Err(fault("data.name", "must be trimmed and in NFC"));
         }

@@ -6,6 +6,7 @@
 //! | `deadline` | how long the server may be silent |
 //! | `transaction` | a transaction with the deadline of its session |
 //! | `session` | a session: every call on it has the deadline |
+//! | `tls` | which URLs lead to a database without TLS |
 //! | `url` | where a database is, and how a session is opened |
 //! | [`columns`] | how the domain's types are read from columns |
 //! | [`migration`] | schema migrations, by one process at a time |
@@ -14,6 +15,7 @@ mod fault;
 mod deadline;
 mod transaction;
 mod session;
+mod tls;
 mod url;
 pub mod columns;
 pub mod migration;
@@ -21,6 +23,7 @@ pub mod migration;
 pub use self::{
     fault::Fault,
     session::{Session, SessionKind},
+    tls::DatabaseUrlError,
     transaction::Transaction,
     url::{CONNECT_DEADLINE, ConnectError, DatabaseUrl},
 };

@@ -5,7 +5,10 @@ use std::{fmt, str::FromStr, time::Duration};
 use tokio::time::timeout;
 use tokio_postgres::{Config, NoTls};
 
-use super::session::{Session, SessionKind};
+use super::{
+    session::{Session, SessionKind},
+    tls::{DatabaseUrlError, read_plain},
+};
 
 /// How long connecting may take, log-in included. Short, so that a dependency which is down is known to be within 1 s.
 pub const CONNECT_DEADLINE: Duration = Duration::from_millis(800);
@@ -34,12 +37,21 @@ pub enum ConnectError {
     Refused(#[source] tokio_postgres::Error),
 }
 
+impl FromStr for DatabaseUrl {
+    type Err = DatabaseUrlError;
+
+    fn from_str(text: &str) -> Result<Self, DatabaseUrlError> {
+        Self::parse(text)
+    }
+}
+
 impl DatabaseUrl {
     /// Takes the URL (or key-value string) if PostgreSQL's client understands it.
-    #[must_use]
-    pub fn parse(text: &str) -> Option<Self> {
-        let config = Config::from_str(text).ok().filter(|config| !config.get_hosts().is_empty())?;
-        Some(Self { config, schema: None })
+    ///
+    /// # Errors
+    /// [`DatabaseUrlError`].
+    pub fn parse(text: &str) -> Result<Self, DatabaseUrlError> {
+        read_plain(text).map(|config| Self { config, schema: None })
     }
 
     /// The same database, for sessions that see only the names of `schema`. Their steps show under its name.

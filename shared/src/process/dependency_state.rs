@@ -4,17 +4,24 @@
 use std::{
     borrow::Cow,
     collections::BTreeMap,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use jiff::Timestamp;
 use serde::Serialize;
 
+use super::cause::{cause, chain};
 use crate::time;
 
 /// When a caller may try again after a dependency was down or too much was waiting, in seconds. Dependencies are looked for about
 /// once a second.
 pub const RETRY_AFTER_SECS: u32 = 1;
+
+/// The detail of a dependency that nobody has reached yet.
+const NOT_REACHED: &str = "not reached yet";
+
+/// How the detail of a dependency begins that cannot be reached: its cause says more.
+const NOT_CONNECTED: &str = "not connected";
 
 /// Whether a dependency answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -40,6 +47,9 @@ pub struct DependencyStatus {
     /// Whether it has answered since the service started.
     #[serde(skip)]
     pub was_reached: bool,
+    /// Why it was down last. Not shown over HTTP: it may name a user or a host.
+    #[serde(skip)]
+    last_reason: String,
 }
 
 /// One dependency, as seen by one service. Clones share the same state.
@@ -56,8 +66,9 @@ impl Dependency {
         let status = DependencyStatus {
             state: DependencyState::Down,
             since: Timestamp::now(),
-            detail: Some("not reached yet".into()),
+            detail: Some(NOT_REACHED.into()),
             was_reached: false,
+            last_reason: NOT_REACHED.to_owned(),
         };
         Self { name, status: Arc::new(Mutex::new(status)) }
     }
@@ -71,13 +82,19 @@ impl Dependency {
     /// What is known now.
     #[must_use]
     pub fn status(&self) -> DependencyStatus {
-        self.status.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.locked().clone()
     }
 
     /// Whether the dependency answered last time.
     #[must_use]
     pub fn is_up(&self) -> bool {
         self.status().state == DependencyState::Up
+    }
+
+    /// Why the dependency was down last, for the line in which a command ends. It may name a user or a host.
+    #[must_use]
+    pub fn last_reason(&self) -> String {
+        self.status().last_reason
     }
 
     /// Reports that the dependency answers. Logged when that is news.
@@ -89,20 +106,34 @@ impl Dependency {
 
     /// Reports that the dependency does not answer, and what is waited for. Logged when that is news.
     pub fn down(&self, detail: &'static str, cause: &(dyn std::error::Error + 'static)) {
+        self.note_reason(detail, cause);
         if self.set(DependencyState::Down, Some(detail.into())) {
-            tracing::warn!(dependency = self.name, detail, cause, "dependency is down");
+            tracing::warn!(dependency = self.name, detail, cause = chain(cause), "dependency is down");
         }
     }
 
     /// Reports that the dependency lacks something, and what. Logged when that is news.
     pub fn down_because(&self, what: String) {
+        self.locked().last_reason.clone_from(&what);
         if self.set(DependencyState::Down, Some(what.clone().into())) {
             tracing::warn!(dependency = self.name, detail = what, "dependency is down");
         }
     }
 
+    fn note_reason(&self, detail: &str, error: &(dyn std::error::Error + 'static)) {
+        let cause = cause(error);
+        self.locked().last_reason = match detail.starts_with(NOT_CONNECTED) {
+            true => cause,
+            false => format!("{detail} ({cause})"),
+        };
+    }
+
+    fn locked(&self) -> MutexGuard<'_, DependencyStatus> {
+        self.status.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn set(&self, state: DependencyState, detail: Option<Cow<'static, str>>) -> bool {
-        let mut status = self.status.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut status = self.locked();
         let news = status.state != state || status.detail != detail;
         if status.state != state {
             status.since = Timestamp::now();
@@ -161,5 +192,28 @@ impl Readiness {
     #[must_use]
     pub fn is_useful(&self) -> bool {
         self.useful
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use super::*;
+
+    #[test]
+    fn the_last_reason_outlives_the_outage_and_stays_out_of_the_answer_over_http() -> serde_json::Result<()> {
+        let dependency = Dependency::new("primary");
+        assert_eq!(dependency.last_reason(), "not reached yet");
+
+        dependency.down("not connected, or not writing", &io::Error::other("no such user: x"));
+        assert_eq!(dependency.last_reason(), "no such user: x");
+        let answer = serde_json::to_string(&dependency.status())?;
+        assert!(!answer.contains("user"), "{answer}");
+        dependency.down("not migrated: run migrate", &io::Error::other("no such table"));
+        dependency.up();
+
+        assert_eq!(dependency.last_reason(), "not migrated: run migrate (no such table)");
+        Ok(())
     }
 }

@@ -2,18 +2,22 @@
 //!
 //! | module | holds |
 //! |---|---|
-//! | [`settings`] | settings from the environment, each error in one line |
+//! | [`settings`] | settings from defaults, a TOML file and the environment |
 //! | [`telemetry`] | logs on standard error |
+//! | [`cause`] | what lies at the bottom of an error, in one line |
 //! | [`dependency_state`] | which of the dependencies are up, for `/readyz` |
 //! | [`probe`] | asks a service how it is |
 //! | [`backoff`] | the pauses between two attempts to reach a dependency |
 //! | [`runtime`] | the runtime on which connections live |
+//! | [`tasks`] | background tasks that are watched |
 //! | [`shutdown`] | the end, asked for by a signal |
 
 pub mod settings;
 pub mod telemetry;
+pub mod cause;
 pub mod dependency_state;
 pub mod probe;
 pub mod backoff;
 pub mod runtime;
+pub mod tasks;
 pub mod shutdown;

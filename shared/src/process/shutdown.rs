@@ -1,23 +1,56 @@
-//! The end of a service: asked for by a signal, carried by one token.
+//! The end of a service: a signal asks for it, one token carries it, and a bound makes sure of it.
 
-use tokio::signal::unix::{SignalKind, signal};
+use std::{process, time::Duration};
+
+use tokio::{
+    signal::unix::{Signal, SignalKind, signal},
+    time::sleep,
+};
 use tokio_util::sync::CancellationToken;
 
-/// A token that is cancelled by the first SIGTERM or SIGINT.
+use super::telemetry;
+
+/// How long a process may take from the first signal to its end. Whatever still hangs then is cut off: a supervisor
+/// that waits 20 s, as `docker stop` does here, would kill the process without a word.
+pub const SHUTDOWN_MAX: Duration = Duration::from_secs(18);
+
+/// Returns a token that the first SIGTERM or SIGINT cancels. A second one ends the process at once, and so does
+/// [`SHUTDOWN_MAX`]; the exit status is 1 then.
 ///
 /// # Errors
 /// The process may not handle signals.
 pub fn on_signal() -> std::io::Result<CancellationToken> {
-    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let mut signals =
+        Signals { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? };
     let token = CancellationToken::new();
     let cancelled = token.clone();
     tokio::spawn(async move {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-        }
-        tracing::info!("shutting down");
+        signals.next().await;
+        // First the token: nothing that happens to a log line may keep the process from ending.
         cancelled.cancel();
+        tracing::info!("shutting down");
+        tokio::select! {
+            () = signals.next() => tracing::warn!("a second signal: the process ends at once"),
+            () = sleep(SHUTDOWN_MAX) => {
+                tracing::error!(after_s = SHUTDOWN_MAX.as_secs(), "the shutdown hangs: the process ends now");
+            }
+        }
+        telemetry::finish();
+        process::exit(1);
     });
     Ok(token)
+}
+
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
 }

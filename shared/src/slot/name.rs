@@ -1,6 +1,6 @@
 //! The name of a slot.
 
-use std::fmt;
+use std::{fmt, ops::RangeInclusive};
 
 use unicode_normalization::UnicodeNormalization;
 
@@ -8,6 +8,8 @@ use unicode_normalization::UnicodeNormalization;
 pub const NAME_MAX_CHARS: usize = 200;
 
 /// The name of a slot: trimmed, in NFC, 1 to [`NAME_MAX_CHARS`] scalar values, without control characters.
+///
+/// A name that a client gives also shows something, stands in one line, and does not reorder the text around it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct SlotName(String);
 
@@ -23,14 +25,42 @@ pub enum NameError {
     /// A control character (Unicode category Cc), NUL among them.
     #[error("must not contain control characters")]
     ControlCharacter,
+    /// A line or paragraph separator.
+    #[error("must not contain a line or paragraph separator (U+2028, U+2029)")]
+    LineSeparator,
+    /// A character that embeds, overrides or isolates a direction of writing.
+    #[error("must not contain bidirectional controls (U+202A to U+202E, U+2066 to U+2069)")]
+    BidirectionalControl,
+    /// Only characters that show nothing.
+    #[error("must contain a character that can be seen")]
+    Invisible,
 }
 
 impl SlotName {
-    /// Trims and normalises `text`, and accepts it if what is left is a name.
+    /// Trims and normalises `text`, and accepts it if what is left is a name that a client may give.
     ///
     /// # Errors
     /// [`NameError`] says which rule was broken.
     pub fn parse(text: &str) -> Result<Self, NameError> {
+        let name = Self::parse_written(text)?;
+        if name.0.chars().any(|one| matches!(one, '\u{2028}' | '\u{2029}')) {
+            return Err(NameError::LineSeparator);
+        }
+        if name.0.chars().any(|one| matches!(one, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')) {
+            return Err(NameError::BidirectionalControl);
+        }
+        if name.0.chars().all(shows_nothing) {
+            return Err(NameError::Invisible);
+        }
+        Ok(name)
+    }
+
+    /// Reads a name from a message, by the rules that every version has kept. An event of an older version must not
+    /// become a dead letter because [`SlotName::parse`] asks for more now.
+    ///
+    /// # Errors
+    /// [`NameError`] says which rule was broken.
+    pub(crate) fn parse_written(text: &str) -> Result<Self, NameError> {
         let name: String = text.trim().nfc().collect();
         if name.is_empty() {
             return Err(NameError::Empty);
@@ -44,7 +74,7 @@ impl SlotName {
         Ok(Self(name))
     }
 
-    /// A name that was read from one of the databases: what stands there is the name, whoever wrote it.
+    /// Takes a name from one of the databases as it stands there, whoever wrote it.
     pub(crate) fn as_stored(text: String) -> Self {
         Self(text)
     }
@@ -60,4 +90,34 @@ impl fmt::Display for SlotName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
+}
+
+/// Characters that show nothing by themselves: Unicode's `Default_Ignorable_Code_Point`, and the annotation characters
+/// U+FFF9 to U+FFFB. Beside others they have their uses: a joiner shapes Persian words and composes emoji.
+const IGNORABLE: [RangeInclusive<char>; 16] = [
+    '\u{ad}'..='\u{ad}',
+    '\u{34f}'..='\u{34f}',
+    '\u{61c}'..='\u{61c}',
+    '\u{115f}'..='\u{1160}',
+    '\u{17b4}'..='\u{17b5}',
+    '\u{180b}'..='\u{180f}',
+    '\u{200b}'..='\u{200f}',
+    '\u{202a}'..='\u{202e}',
+    '\u{2060}'..='\u{206f}',
+    '\u{3164}'..='\u{3164}',
+    '\u{fe00}'..='\u{fe0f}',
+    '\u{feff}'..='\u{feff}',
+    '\u{ffa0}'..='\u{ffa0}',
+    '\u{fff0}'..='\u{fffb}',
+    '\u{1bca0}'..='\u{1bca3}',
+    '\u{1d173}'..='\u{1d17a}',
+];
+
+/// The plane that Unicode keeps for characters that show nothing.
+const IGNORABLE_PLANE: RangeInclusive<char> = '\u{e0000}'..='\u{e0fff}';
+
+fn shows_nothing(one: char) -> bool {
+    one.is_whitespace()
+        || IGNORABLE_PLANE.contains(&one)
+        || IGNORABLE.iter().any(|range| range.contains(&one))
 }

@@ -187,11 +187,14 @@ fn members_beyond_number_are_answered_soon() -> Result<()> {
         let answer = answered_within(soon, async || call.send(&address).await).await?.expect(400)?;
 
         assert_eq!(answer.problem(), UNKNOWN);
-        assert_eq!(
-            answer.body["errors"].as_array().map(Vec::len),
-            Some(300_001),
-            "each of them, and the name"
-        );
+        assert_eq!(answer.body["errors"].as_array().map(Vec::len), Some(100), "the first of them");
+        assert_eq!(answer.body["more"], 299_901, "the others, and the name");
+        let few = create("{\"a\":1}").send(&address).await?.expect(400)?;
+        assert!(few.body["more"].is_null(), "all are named: {}", few.text);
+        let items = vec!["{\"name\":1,\"x\":1}"; 51].join(",");
+        let many = batch(format!("[{items}]")).send(&address).await?.expect(400)?;
+        assert_eq!(many.body["errors"].as_array().map(Vec::len), Some(100), "of several items");
+        assert_eq!(many.body["more"], 2, "{}", many.body["more"]);
         Ok(())
     })
 }

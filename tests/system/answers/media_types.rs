@@ -36,6 +36,13 @@ fn a_body_of_another_media_type_is_refused() -> Result<()> {
                 cases.push(Case::new(reason, call, UNSUPPORTED));
             }
         }
+        for charset in ["iso-8859-1", "\"iso-8859-1\"", "utf-16", "utf8", "", "\"utf-8"] {
+            let media_type = format!("application/json ; x=y; Charset={charset}");
+            for (method, target) in [("POST", SLOTS), ("POST", BATCH), ("PATCH", &slot)] {
+                let call = Call::new(method, target).header("Content-Type", media_type.clone()).body(BODY);
+                cases.push(Case::new("a body in another charset", call, UNSUPPORTED));
+            }
+        }
         for target in [SLOTS, BATCH] {
             let call =
                 Call::new("POST", target).header("Content-Type", "application/merge-patch+json").body(BODY);
@@ -68,6 +75,7 @@ fn json_is_taken_however_its_media_type_is_spelt() -> Result<()> {
             "application/json;charset=\"UTF-8\"",
             "Application/JSON",
             "application/json ; x=y",
+            "application/json; x=y; CHARSET=Utf-8",
         ];
 
         for media_type in types {

@@ -12,6 +12,8 @@
 //! | `idempotency_keys` | `Idempotency-Key` |
 //! | `resources` | paths, methods, `HEAD`, pages of problems |
 //! | `headers` | what answers carry beside their body |
+//! | `expectations` | `Expect: 100-continue` |
+//! | `half_closed` | clients that close their side |
 //! | `outages` | problems while a dependency is down |
 
 pub(crate) mod problem;
@@ -24,6 +26,8 @@ mod preconditions;
 mod idempotency_keys;
 mod resources;
 mod headers;
+mod expectations;
+mod half_closed;
 mod outages;
 
 use anyhow::{Result, ensure};

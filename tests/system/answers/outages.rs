@@ -66,7 +66,7 @@ fn without_part_names(text: &str) -> String {
 }
 
 #[test]
-fn commands_are_refused_in_form_while_the_primary_is_away_or_says_nothing() -> Result<()> {
+fn commands_are_refused_in_form_while_the_primary_is_down_or_says_nothing() -> Result<()> {
     with_pair(async |pair| {
         let slot = pair.client().created("Slot 1").await?.uuid;
         assert_level(pair).await?;
@@ -155,7 +155,7 @@ fn faults_of_the_request_are_named_whatever_is_down() -> Result<()> {
 }
 
 #[test]
-fn readiness_shows_nothing_of_the_inside_while_the_broker_is_away_or_says_nothing() -> Result<()> {
+fn readiness_shows_nothing_of_the_inside_while_the_broker_is_down_or_says_nothing() -> Result<()> {
     with_pair(async |pair| {
         pair.links.relay_broker.cut().await;
         pair.links.consumer_broker.cut().await;

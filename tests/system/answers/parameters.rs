@@ -38,6 +38,7 @@ fn a_parameter_that_is_unknown_repeated_or_malformed_is_refused() -> Result<()> 
             ("limit with a fraction", b"limit=1.0"),
             ("limit in other digits", "limit=%D9%A1".as_bytes()),
             ("limit in hexadecimal", b"limit=0x10"),
+            ("limit with a zero before it", b"limit=01"),
             ("limit empty", b"limit="),
             ("limit without a value", b"limit"),
             ("a blank before it", b"limit=%2010"),

@@ -6,7 +6,7 @@ use system_tests::{Call, Reply, assert_level, service::Address, with_pair};
 use uuid::Uuid;
 
 use super::{
-    Case, SLOTS, check_refusals, create, get, patch,
+    Case, SLOTS, batch, check_refusals, create, get, patch,
     problem::{Inside, check_problem},
     state,
 };
@@ -119,6 +119,12 @@ fn preconditions_that_are_none_are_refused() -> Result<()> {
                 [(patch(slot, "{}"), "If-Match"), (removal, "If-Match"), (read, "If-None-Match")]
             {
                 cases.push(Case::new(reason, with_lines(call, name, lines), "invalid-parameter"));
+            }
+        }
+        for tags in ["\"1\"", "*", ""] {
+            for call in [create("{\"name\":\"A\"}"), batch("[{\"name\":\"A\"}]")] {
+                let reason = "a create has no version to compare";
+                cases.push(Case::new(reason, call.header("If-Match", tags), "invalid-parameter"));
             }
         }
 

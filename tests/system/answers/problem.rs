@@ -5,7 +5,8 @@ use stack::Role;
 use system_tests::{Call, Pair, Reply, service::Address};
 
 /// Every type of problem, and its status.
-pub(crate) const TYPES: [(&str, u16); 21] = [
+pub(crate) const TYPES: [(&str, u16); 23] = [
+    ("malformed-request", 400),
     ("malformed-json", 400),
     ("unknown-field", 400),
     ("invalid-parameter", 400),
@@ -21,6 +22,7 @@ pub(crate) const TYPES: [(&str, u16); 21] = [
     ("unsupported-media-type", 415),
     ("invalid-value", 422),
     ("idempotency-key-reused", 422),
+    ("head-too-large", 431),
     ("internal", 500),
     ("primary-unavailable", 503),
     ("replica-unavailable", 503),
@@ -30,7 +32,7 @@ pub(crate) const TYPES: [(&str, u16); 21] = [
 ];
 
 /// The members that a problem may have.
-const MEMBERS: [&str; 7] = ["type", "title", "status", "detail", "instance", "errors", "version"];
+const MEMBERS: [&str; 8] = ["type", "title", "status", "detail", "instance", "errors", "more", "version"];
 
 /// What belongs to the inside and not into an answer. Words are looked for in lower case.
 const NEVER: [&str; 26] = [

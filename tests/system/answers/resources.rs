@@ -1,11 +1,11 @@
 //! Paths, methods, `HEAD`, and the pages of problems.
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use reqwest::header::HeaderMap;
-use system_tests::{Call, Pair, Reply, assert_level, with_pair};
+use system_tests::{Call, Pair, Reply, assert_level, wire::send_bytes, with_pair};
 
 use super::{
-    BATCH, Case, SLOTS, check_refusals, get,
+    BATCH, Case, SLOTS, check_refusals, create, get,
     problem::{Inside, TYPES, check_page, check_problem},
 };
 
@@ -150,6 +150,13 @@ fn each_type_of_problem_has_a_page_and_nothing_else_has() -> Result<()> {
                 "{name} says whether something may have happened"
             );
             inside.check(&page.text)?;
+            let advice = page.text.splitn(3, "\n\n").nth(2).with_context(|| page.text.clone())?;
+            let sentences =
+                advice.split_inclusive(['.', '?']).filter(|sentence| sentence.contains(' ')).count();
+            ensure!(
+                (2..=4).contains(&sentences),
+                "{name} says what to do in {sentences} sentences: {advice}"
+            );
         }
 
         // What a problem links to is about that problem.
@@ -183,9 +190,42 @@ fn the_consumer_answers_about_its_health() -> Result<()> {
 }
 
 #[test]
-fn what_is_not_http_is_refused_without_a_word() -> Result<()> {
+fn a_wrong_path_or_field_is_told_which_ones_exist() -> Result<()> {
     with_pair(async |pair| {
         let address = pair.command_service().address();
+        let paths =
+            ["/parking-slots,", "/parking-slots/batch", "/parking-slots/summary", "/receipts/", "/readyz"];
+
+        for path in ["/Parking-Slots", "/parking-slots/", "/nowhere"] {
+            let told = detail(&get(path).send(&address).await?.expect(404)?)?;
+            for exists in paths {
+                ensure!(told.contains(exists), "{path}: {told}");
+            }
+        }
+        let told = detail(&get("/problems/none").send(&address).await?.expect(404)?)?;
+        for (name, _) in TYPES {
+            ensure!(told.contains(&format!("/problems/{name}")), "{name} is missing: {told}");
+        }
+        let told = detail(&get("/parking-slots/events").send(&address).await?.expect(400)?)?;
+        for word in ["uuid must be a UUID", "/parking-slots/batch", "/parking-slots/summary"] {
+            ensure!(told.contains(word), "{told}");
+        }
+        let unknown = create("{\"name\":\"A\",\"colour\":1}").send(&address).await?.expect(400)?;
+        let told = unknown.body["errors"][0]["detail"].as_str().context("no detail")?;
+        ensure!(told.contains("name and status"), "{told}");
+        Ok(())
+    })
+}
+
+fn detail(reply: &Reply) -> Result<String> {
+    Ok(reply.body["detail"].as_str().context("no detail")?.to_owned())
+}
+
+#[test]
+fn what_is_not_http_is_refused_as_a_problem() -> Result<()> {
+    with_pair(async |pair| {
+        let (address, inside) = (pair.command_service().address(), Inside::of(pair));
+        let host = "Host: parking.test\r\n";
         let calls = [
             (get("/\u{e9}"), "a letter as it is"),
             (get("/parking slots"), "a blank within a path"),
@@ -195,11 +235,53 @@ fn what_is_not_http_is_refused_without_a_word() -> Result<()> {
             (get("/health").header("Content-Length", "1").header("Content-Length", "2"), "two lengths"),
         ];
 
+        let texts = [
+            (format!("GET /health\r\n{host}\r\n"), "malformed-request", "no version"),
+            (
+                format!("GET /health HTTP/1.1\r\n{host}broken\r\n\r\n"),
+                "malformed-request",
+                "a header without a colon",
+            ),
+            (
+                format!(
+                    "POST {SLOTS} HTTP/1.1\r\n{host}Content-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n{{}}"
+                ),
+                "malformed-request",
+                "two ways to tell the length",
+            ),
+            (
+                format!("GET /health HTTP/1.1\r\n{host}X: {}\r\n\r\n", "a".repeat(140_000)),
+                "head-too-large",
+                "a long header",
+            ),
+            (
+                format!("GET /health HTTP/1.1\r\n{}\r\n", "X: a\r\n".repeat(97)),
+                "head-too-large",
+                "many headers",
+            ),
+            (format!("GET /health HTTP/1.1\r\n{host}"), "request-timeout", "a head without an end"),
+        ];
+
+        let mut replies = Vec::new();
         for (call, reason) in calls {
-            let reply = call.send(&address).await?;
-            assert_eq!((reply.status.as_u16(), reply.text.as_str()), (400, ""), "{reason}");
+            replies.push((call.send(&address).await?, "malformed-request", reason));
+        }
+        for (text, problem, reason) in texts {
+            let reply = send_bytes(&address, text.as_bytes()).await.context(reason)?;
+            replies.push((reply, problem, reason));
         }
 
+        for (reply, problem, reason) in &replies {
+            check_problem(reply, &inside).context(*reason)?;
+            assert_eq!(reply.problem(), *problem, "{reason}");
+            assert_eq!(reply.header("connection"), Some("close"), "{reason}");
+            check_page(&address, reply).await?;
+        }
+        let lines = pair.command_service().log_lines()?;
+        let worse = lines.iter().find(|line| line["level"] == "ERROR" || line["level"] == "WARN");
+        ensure!(worse.is_none(), "what a client does wrong is no fault of the service: {worse:?}");
+        let id = replies[0].0.header("x-request-id").context("no id")?;
+        ensure!(lines.iter().any(|line| line["span"]["id"] == id), "no line names the request {id}");
         get("/health").send(&address).await?.expect(200)?;
         Ok(())
     })

@@ -34,6 +34,15 @@ fn a_text_that_is_no_name_is_refused() -> Result<()> {
             ("A\u{1b}[31mB".to_owned(), "an escape sequence of terminals"),
             ("A\u{7f}".to_owned(), "DEL"),
             ("A\u{9b}B".to_owned(), "a control character of the upper range"),
+            ("\u{200b}".to_owned(), "only a blank without width"),
+            (
+                "\u{200d}\u{2060}\u{ad} \u{feff}\u{fe0f}\u{e0001}\u{3164}".to_owned(),
+                "only what shows nothing",
+            ),
+            ("A\u{202e}B".to_owned(), "an override of the direction of writing"),
+            ("A\u{2066}B\u{2069}".to_owned(), "an isolate"),
+            ("A\u{2028}B".to_owned(), "a line separator"),
+            ("A\u{2029}B".to_owned(), "a paragraph separator"),
             ("a".repeat(201), "201 characters"),
             ("\u{1f600}".repeat(201), "201 characters beyond the first plane"),
             ("\u{e9}".repeat(201), "201 composed characters"),
@@ -72,6 +81,12 @@ fn a_word_that_is_no_status_is_refused() -> Result<()> {
     })
 }
 
+/// Three persons, joined to one sign.
+const FAMILY: &str = "\u{1f468}\u{200d}\u{1f469}\u{200d}\u{1f467}";
+
+/// "They want", which a non-joiner divides.
+const PERSIAN: &str = "\u{645}\u{6cc}\u{200c}\u{62e}\u{648}\u{627}\u{647}\u{646}\u{62f}";
+
 #[test]
 fn a_name_at_the_bounds_is_taken_trimmed_and_composed() -> Result<()> {
     with_pair(async |pair| {
@@ -82,12 +97,10 @@ fn a_name_at_the_bounds_is_taken_trimmed_and_composed() -> Result<()> {
             ("\u{958}".repeat(100), "\u{915}\u{93c}".repeat(100), "100 that NFC takes apart into 200"),
             (format!("\u{3000}\t{}\n", "a".repeat(200)), "a".repeat(200), "blanks around do not count"),
             ("a".to_owned(), "a".to_owned(), "one character"),
-            (
-                "\u{200b}".to_owned(),
-                "\u{200b}".to_owned(),
-                "no white space to Unicode, though nobody sees it",
-            ),
-            ("A\u{202e}B".to_owned(), "A\u{202e}B".to_owned(), "a format character is no control character"),
+            ("A\u{200b}B".to_owned(), "A\u{200b}B".to_owned(), "a blank without width between others"),
+            (FAMILY.to_owned(), FAMILY.to_owned(), "an emoji of joined ones"),
+            (PERSIAN.to_owned(), PERSIAN.to_owned(), "a Persian word with a non-joiner"),
+            ("\u{5d0}\u{200f}1".to_owned(), "\u{5d0}\u{200f}1".to_owned(), "a mark of direction in Hebrew"),
         ];
 
         for (given, taken, reason) in names {

@@ -114,11 +114,16 @@ fn the_exit_status_says_what_went_wrong_with_dead_letters() -> Result<()> {
             assert_eq!(code, Some(status), "{arguments:?}: {reason}: {said}");
             assert!(status == 2 || said == errors, "{arguments:?}: {reason}: {said}");
         }
+        let which = run(pair, &["retry"]).await?;
+        assert!(which.errors.contains("<ID|--all>"), "what may be given is named: {}", which.errors);
         pair.links.consumer_replica.cut().await;
         for arguments in [&["list"][..], &["show", "1"], &["retry", "--all"], &["discard", "1"]] {
             let ended = run(pair, arguments).await?.expect(3)?;
 
-            assert_eq!(ended.errors, "event-consumer: the replica is down\n", "{arguments:?}");
+            assert_eq!(
+                ended.errors, "event-consumer: the replica is down: Connection refused (os error 111)\n",
+                "{arguments:?}"
+            );
         }
         Ok(())
     })

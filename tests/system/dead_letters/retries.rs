@@ -139,7 +139,7 @@ fn a_retry_is_undone_when_the_replica_goes_away_in_the_middle() -> Result<()> {
 
         assert_eq!(refused.text()?, "", "nothing is said of the letter");
         assert_eq!((&kept["retries"], &kept["last_retry_reason"]), (&json!(0), &json!(null)));
-        assert_eq!(away.errors, "event-consumer: the replica is down\n");
+        assert_eq!(away.errors, "event-consumer: the replica is down: Connection refused (os error 111)\n");
         assert_level(pair).await?;
         Ok(())
     })

@@ -33,6 +33,8 @@ fn cases() -> Vec<(Vec<u8>, usize, &'static str)> {
         (row(b"\xed\xa0\x80,available"), 3, "half a surrogate pair"),
         (row(b"Bay\0 2,available"), 3, "a NUL"),
         (row(b"Bay\t2,available"), 3, "a control character"),
+        (row("\u{200b},available".as_bytes()), 3, "a name that shows nothing"),
+        (row("Bay\u{202e}2,available".as_bytes()), 3, "a bidirectional control"),
         (row(b"\"Bay\n2\",available"), 3, "a line break in a name: the row begins in line 3"),
         (row(b"\"Bay 2\n\n\",available\nBay 2,parked"), 6, "a row of three lines before it"),
         (row(b"\n\n\nBay 2,parked"), 6, "empty lines count"),

@@ -129,7 +129,7 @@ fn an_import_that_never_reaches_the_primary_says_where_to_go_on() -> Result<()> 
 
         assert_eq!(
             ended.errors,
-            "command-service: the primary database is down; \
+            "command-service: the primary database is down: Connection refused (os error 111); \
              1000 of 4500 rows are in: go on with --skip 1000\n"
         );
         assert_eq!(ended.text()?, "");

@@ -1,6 +1,9 @@
 //! `create-parking-slot --wait`: the row as the replica has it.
 
-use std::process::{Output, Stdio};
+use std::{
+    io::{BufRead, BufReader, Read},
+    process::{Output, Stdio},
+};
 
 use anyhow::{Context, Result, ensure};
 use system_tests::{Pair, assert_level, blocking, servers::servers, with_pair};
@@ -57,6 +60,46 @@ fn a_create_that_waits_in_vain_says_that_the_slot_was_created_all_the_same() -> 
         let uuid = everything.events[0].slot_uuid.to_string();
         let said = format!("{error}{}", String::from_utf8(output.stdout)?);
         ensure!(said.contains(&uuid), "who is not told the uuid would create another: {said}");
+        let vain = format!(
+            "command-service: parking slot {uuid} is created, but not yet seen on the replica: \
+             it has the log up to position 0 and lacks position 1: does its event-consumer run?"
+        );
+        assert_eq!(error, format!("{}\n{vain}\n", notice(&uuid)), "what was missing");
+        Ok(())
+    })
+}
+
+fn notice(uuid: &str) -> String {
+    format!("command-service: parking slot {uuid} is created; waiting up to 30 s until the replica shows it")
+}
+
+#[test]
+fn a_create_that_waits_says_so_and_goes_on_to_wait() -> Result<()> {
+    with_pair(async |pair| {
+        pair.event_consumer().stop().await?;
+        let mut create = std::process::Command::new(&servers()?.binaries.command_service);
+        create.args(["create-parking-slot", "--name", "Slot 1", "--wait"]);
+        create.env_clear().envs(pair.command_environment()).stdin(Stdio::null());
+        let mut waiting = create.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
+        let mut errors = BufReader::new(waiting.stderr.take().context("no standard error")?);
+
+        let (said, mut errors) = blocking(move || {
+            let mut line = String::new();
+            errors.read_line(&mut line)?;
+            Ok((line, errors))
+        })
+        .await?;
+        pair.event_consumer().start().await?;
+        let output = blocking(move || waiting.wait_with_output().context("it does not end")).await?;
+
+        let shown = String::from_utf8(output.stdout)?;
+        let uuid = shown.strip_prefix("uuid:   ").and_then(|rest| rest.get(..36)).context("no uuid")?;
+        assert_eq!(said, format!("{}\n", notice(uuid)));
+        assert_eq!(shown, format!("uuid:   {uuid}\nname:   Slot 1\nstatus: available\n"));
+        ensure!(output.status.success(), "it saw the row, and ended with {}", output.status);
+        let mut rest = String::new();
+        errors.read_to_string(&mut rest)?;
+        assert_eq!(rest, "", "nothing went wrong");
         Ok(())
     })
 }

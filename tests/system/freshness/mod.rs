@@ -1,6 +1,7 @@
 //! How fresh reads say they are, what they do when more is demanded, and that they never say more than is so.
 
 mod headers;
+mod age;
 mod demands;
 mod foreign;
 mod write_receipts;

@@ -19,6 +19,7 @@ use system_tests::{
     proxy::rules::{StrandCommit, SwallowCommitReply},
     with_pair,
 };
+use tracing::Span;
 use uuid::Uuid;
 
 use super::{change, check_once, check_replay, create, is_replayed, told};
@@ -214,7 +215,7 @@ fn new_slot(name: &str) -> Result<Commands> {
 
 fn ask(name: &str, fingerprint: u8, request: Commands) -> Submission {
     let key = IdempotencyKey { name: name.to_owned(), fingerprint: [fingerprint; 32] };
-    Submission { request, key: Some(key), traceparent: None }
+    Submission { request, key: Some(key), traceparent: None, span: Span::none() }
 }
 
 #[test]

@@ -136,14 +136,14 @@ fn a_rebuild_that_lost_the_answer_to_its_swap_finds_out_that_it_is_done() -> Res
     })
 }
 
-/// Rebuilds with little patience; the part that `cut` takes away must be named.
-async fn gives_up(pair: &Pair, part: &str) -> Result<()> {
+/// Rebuilds with little patience; this dependency must be named with this cause.
+async fn gives_up(pair: &Pair, dependency: &str, cause: &str) -> Result<()> {
     let arguments = ["rebuild", "--patience", "2"];
 
     let ended = Run::event_consumer(pair, &arguments)?.end().await?.expect(3)?;
 
     assert_eq!(ended.text()?, "", "nothing was done");
-    let line = format!("event-consumer: {part} is down\n");
+    let line = format!("event-consumer: {dependency} is down: {cause}\n");
     ensure!(ended.errors.ends_with(&line), "it says {:?}", ended.errors);
     Ok(())
 }
@@ -154,14 +154,15 @@ fn a_rebuild_names_the_part_for_which_it_has_waited_in_vain() -> Result<()> {
         pair.client().created("Slot 1").await?;
         assert_level(pair).await?;
 
+        let refused = "Connection refused (os error 111)";
         pair.links.consumer_broker.cut().await;
-        gives_up(pair, "the broker").await?;
+        gives_up(pair, "the broker", refused).await?;
         pair.links.consumer_broker.restore()?;
         pair.links.consumer_replica.cut().await;
-        gives_up(pair, "the replica").await?;
+        gives_up(pair, "the replica", refused).await?;
         pair.links.consumer_replica.restore()?;
         pair.command_service().stop().await?;
-        gives_up(pair, "command-service, or its primary,").await?;
+        gives_up(pair, "command-service, or its primary,", "no events of the log come").await?;
 
         assert_nothing_left(pair).await?;
         pair.command_service().start().await?;

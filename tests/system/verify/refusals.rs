@@ -84,15 +84,33 @@ fn without_a_part_the_exit_status_says_so() -> Result<()> {
         pair.links.relay_broker.cut().await;
         let found = verify(pair, &[]).await?;
         assert_eq!(found.kinds(), [("differs".to_owned(), Some(slots[1]))], "to look takes no broker");
-        assert_refused(pair, &["--repair"], 3, "command-service: the broker is down\n").await?;
+        assert_refused(
+            pair,
+            &["--repair"],
+            3,
+            "command-service: the broker is down: Connection refused (os error 111)\n",
+        )
+        .await?;
         pair.links.relay_broker.restore()?;
         let nobody = "command-service: that replica has no queue: start its event-consumer first\n";
         assert_refused(pair, &["--repair", "--replica", "nobody"], 1, nobody).await?;
         pair.links.command_replica.cut().await;
-        assert_refused(pair, &[], 3, "command-service: the replica is down\n").await?;
+        assert_refused(
+            pair,
+            &[],
+            3,
+            "command-service: the replica is down: Connection refused (os error 111)\n",
+        )
+        .await?;
         pair.links.command_replica.restore()?;
         pair.links.command_primary.cut().await;
-        assert_refused(pair, &[], 3, "command-service: the primary is down\n").await?;
+        assert_refused(
+            pair,
+            &[],
+            3,
+            "command-service: the primary is down: Connection refused (os error 111)\n",
+        )
+        .await?;
         pair.links.command_primary.restore()?;
         for usage in
             [&["verify", "--replica", "NOBODY"][..], &["verify", "--wait-ms", "-1"], &["verify", "all"]]
@@ -110,10 +128,22 @@ fn a_dependency_that_says_nothing_is_down() -> Result<()> {
         assert_level(pair).await?;
 
         pair.links.command_replica.blackhole();
-        assert_refused(pair, &[], 3, "command-service: the replica is down\n").await?;
+        assert_refused(
+            pair,
+            &[],
+            3,
+            "command-service: the replica is down: the database did not answer in time\n",
+        )
+        .await?;
         pair.links.command_replica.restore()?;
         pair.links.command_primary.blackhole();
-        assert_refused(pair, &[], 3, "command-service: the primary is down\n").await?;
+        assert_refused(
+            pair,
+            &[],
+            3,
+            "command-service: the primary is down: the database did not answer in time\n",
+        )
+        .await?;
 
         pair.links.command_primary.restore()?;
         Ok(())

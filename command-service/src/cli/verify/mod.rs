@@ -29,12 +29,12 @@ use crate::{
 impl From<VerifyError> for CliError {
     fn from(error: VerifyError) -> Self {
         match error {
-            VerifyError::Side(SideError::Down(dependency)) => Self::Down(dependency),
+            VerifyError::Side(SideError::Down { dependency, .. }) => Self::down(dependency, &error),
             VerifyError::Side(SideError::Refused { .. }) => Self::Other(error.into()),
             VerifyError::Publish(PublishError::Unroutable) => {
                 Self::BadInput("that replica has no queue: start its event-consumer first".to_owned())
             }
-            VerifyError::Publish(_) => Self::Down("the broker"),
+            VerifyError::Publish(_) => Self::down("the broker", &error),
             VerifyError::OtherEpoch
             | VerifyError::Ahead { .. }
             | VerifyError::Behind { .. }

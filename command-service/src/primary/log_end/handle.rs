@@ -12,7 +12,7 @@ use super::{
     session::{LOG_END_DEADLINE, LoggedWrite},
 };
 use crate::{
-    primary::clock::PrimaryClock,
+    primary::{clock::PrimaryClock, connection::Primary},
     register::{place::LogEnd, receipt::WriteReceipt},
 };
 
@@ -37,6 +37,7 @@ pub(super) enum Question {
 /// The way to ask. Clones are the same.
 #[derive(Clone, Debug)]
 pub struct LogEndHandle {
+    pub(super) primary: Primary,
     pub(super) questions: mpsc::Sender<Question>,
     pub(super) known: SharedEnd,
 }
@@ -70,10 +71,19 @@ impl LogEndHandle {
         timeout(LOG_END_DEADLINE, answer).await.ok().and_then(Result::ok).ok_or(LogEndError::Down)
     }
 
-    /// Where the log ended when this process last heard of it on the connection that it has; it may be longer now.
+    /// Where the log ended when this process last heard of it on the connection that it has, or has written it since. It
+    /// may be longer now.
     #[must_use]
     pub fn known_end(&self) -> Option<LogEnd> {
-        self.known.get().end
+        let end = self.known.get().end?;
+        match self.primary.seen() {
+            Some(seen) if seen.epoch == end.epoch => {
+                Some(LogEnd { position: end.position.max(seen.position), ..end })
+            }
+            // An event of another epoch shows that the end has to be asked for.
+            Some(_) => None,
+            None => Some(end),
+        }
     }
 
     /// The epoch when this process last heard of it.
@@ -86,10 +96,5 @@ impl LogEndHandle {
     #[must_use]
     pub fn clock(&self) -> Option<PrimaryClock> {
         self.known.get().clock
-    }
-
-    /// Raises the known end of the log to the position of a write of this process. Does nothing while the end is unknown.
-    pub fn note(&self, write: &WriteReceipt) {
-        self.known.note(write);
     }
 }

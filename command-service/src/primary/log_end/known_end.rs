@@ -5,10 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use uuid::Uuid;
 
 use super::session::Snapshot;
-use crate::{
-    primary::clock::PrimaryClock,
-    register::{place::LogEnd, receipt::WriteReceipt},
-};
+use crate::{primary::clock::PrimaryClock, register::place::LogEnd};
 
 /// What is known now.
 #[derive(Clone, Copy, Debug, Default)]
@@ -41,16 +38,6 @@ impl SharedEnd {
                 end.position = end.position.max(snapshot.end.position);
             }
             end => *end = Some(snapshot.end),
-        }
-    }
-
-    /// Raises the known end to the position of a write of this process. Does nothing while the end is unknown. A write of
-    /// another epoch makes it unknown, so that the next read asks.
-    pub(super) fn note(&self, write: &WriteReceipt) {
-        let mut known = self.lock();
-        known.end = known.end.filter(|end| end.epoch == write.epoch);
-        if let Some(end) = &mut known.end {
-            end.position = end.position.max(write.last.get());
         }
     }
 

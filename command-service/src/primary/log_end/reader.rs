@@ -35,7 +35,8 @@ impl LogEndHandle {
     pub fn channel(primary: Primary, limit: usize) -> (Self, LogEndReader) {
         let (sender, questions) = mpsc::channel(limit);
         let known = SharedEnd::default();
-        (Self { questions: sender, known: known.clone() }, LogEndReader { primary, questions, known })
+        let handle = Self { primary: primary.clone(), questions: sender, known: known.clone() };
+        (handle, LogEndReader { primary, questions, known })
     }
 }
 

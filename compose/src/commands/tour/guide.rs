@@ -1,17 +1,17 @@
-//! What the steps of the tour have in common: showing and running a command, and holding its output against what
-//! should be there.
+//! What the steps of the tour have in common: they show and run a command, and check what it printed.
 
 use std::time::Duration;
 
-use anyhow::{Context, Result, anyhow, ensure};
+use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 use stack::{files, wait};
 
 use super::{
     line::{Line, Output},
     pace::Pace,
+    screen::Screen,
 };
-use crate::local::{Part, Stack, http};
+use crate::local::{Part, Stack};
 
 /// How long something that follows may take: the replica a few milliseconds, the broker's count of messages 5 s.
 const FOLLOW_LIMIT: Duration = Duration::from_secs(20);
@@ -21,6 +21,7 @@ const POLL: Duration = Duration::from_millis(100);
 pub(super) struct Guide<'s> {
     pub(super) stack: &'s Stack,
     pub(super) pace: Pace,
+    pub(super) screen: Screen,
     /// What the names of the tour's slots begin with.
     pub(super) label: String,
     /// The slots of the tour, in the order of their creation.
@@ -30,44 +31,64 @@ pub(super) struct Guide<'s> {
 }
 
 impl<'s> Guide<'s> {
-    pub(super) fn new(stack: &'s Stack, pace: Pace) -> Result<Self> {
+    pub(super) fn new(stack: &'s Stack, pace: Pace, screen: Screen) -> Result<Self> {
         let label = format!("tour-{}", files::random_hex(4)?);
-        Ok(Self { stack, pace, label, slots: Vec::new(), consumer_is_stopped: false })
+        Ok(Self { stack, pace, screen, label, slots: Vec::new(), consumer_is_stopped: false })
     }
 
-    /// Shows a command, runs it and shows what it printed, which it returns; it must end well.
+    /// Shows a command, runs it and shows what it printed, which it returns. The command must succeed.
     pub(super) fn run(&self, line: &Line) -> Result<String> {
+        self.run_to(line, 0)
+    }
+
+    /// The same for a command that must end with this exit status.
+    pub(super) fn run_to(&self, line: &Line, status: i32) -> Result<String> {
         self.pace.check()?;
-        println!("\n$ {line}");
+        self.screen.command(&line.to_string());
         let output = line.run()?;
-        print(&output);
-        ended_well(line, &output)?;
+        self.show(&output);
+        check_status(line, &output, status)?;
         Ok(output.text)
     }
 
-    /// The same, again and again until its output is as it should be.
+    /// Shows a command and runs it until its output is as it should be, which it then shows.
     pub(super) fn run_until(&self, line: &Line, is_right: impl Fn(&str) -> Result<()>) -> Result<()> {
-        println!("\n$ {line}");
+        self.screen.command(&line.to_string());
         let mut last = None;
         let seen = wait::until(FOLLOW_LIMIT, POLL, || {
             self.pace.check()?;
             let output = line.run()?;
-            let right = ended_well(line, &output).and_then(|()| is_right(&output.text));
+            let right = check_status(line, &output, 0).and_then(|()| is_right(&output.text));
             let done = right.is_ok().then_some(());
             last = Some((output, right));
             Ok(done)
         })?;
         let (output, right) = last.context("nothing was run")?;
-        print(&output);
+        self.show(&output);
         match seen {
             Some(()) => Ok(()),
             None => right.with_context(|| format!("`{line}`, after {FOLLOW_LIMIT:?}")),
         }
     }
 
+    fn show(&self, output: &Output) {
+        self.screen.output(&output.text);
+        self.screen.output(&output.errors);
+    }
+
     /// The address of a path of command-service.
     pub(super) fn url(&self, path: &str) -> String {
         format!("{}{path}", self.stack.service_url(Part::CommandService))
+    }
+
+    /// The address of the first slot.
+    pub(super) fn first_url(&self) -> Result<String> {
+        Ok(self.url(&format!("/parking-slots/{}", self.first()?)))
+    }
+
+    /// The uuid of the first slot.
+    pub(super) fn first(&self) -> Result<&str> {
+        self.slots.first().map(String::as_str).context("no slot was created")
     }
 
     /// Lists the tour's slots until they are exactly these: name, status and version.
@@ -106,23 +127,8 @@ impl<'s> Guide<'s> {
     }
 }
 
-fn print(output: &Output) {
-    for text in [&output.text, &output.errors] {
-        let text = text.replace('\r', "");
-        if !text.trim().is_empty() {
-            println!("{}", text.trim_end());
-        }
-    }
-}
-
-fn ended_well(line: &Line, output: &Output) -> Result<()> {
-    ensure!(output.succeeded, "`{line}` failed: {}", output.errors.trim());
+fn check_status(line: &Line, output: &Output, status: i32) -> Result<()> {
+    let errors = output.errors.trim();
+    ensure!(output.status == Some(status), "`{line}` should end with status {status}, and did not: {errors}");
     Ok(())
-}
-
-/// The answer that `curl -i` showed, which must have this status.
-pub(super) fn answer(text: &str, status: u16) -> Result<http::Answer> {
-    let answer = http::parse(text).ok_or_else(|| anyhow!("this is no answer: {text}"))?;
-    ensure!(answer.status == status, "{status} was expected, but {} came: {}", answer.status, answer.body);
-    Ok(answer)
 }

@@ -1,4 +1,4 @@
-//! A command line: shown as one would type it, and run as it is shown.
+//! A command line: it is shown as a user would type it, and run as it is shown.
 
 use std::{
     env, fmt,
@@ -23,10 +23,11 @@ enum Program {
     Curl,
 }
 
-/// What a command printed, and whether it ended well.
+/// What a command printed, and how it ended.
 #[derive(Clone, Debug)]
 pub(super) struct Output {
-    pub(super) succeeded: bool,
+    /// Its exit status; none where a signal ended it.
+    pub(super) status: Option<i32>,
     pub(super) text: String,
     pub(super) errors: String,
 }
@@ -52,7 +53,7 @@ impl Line {
         command.args(&self.arguments).stdin(Stdio::null()).env("no_proxy", "*");
         let output = command.output().with_context(|| format!("cannot run `{self}`"))?;
         Ok(Output {
-            succeeded: output.status.success(),
+            status: output.status.code(),
             text: String::from_utf8_lossy(&output.stdout).into_owned(),
             errors: String::from_utf8_lossy(&output.stderr).into_owned(),
         })

@@ -1,4 +1,4 @@
-//! When the tour goes on: at once, or when somebody at a terminal presses Enter; and whether it was interrupted.
+//! When the tour goes on: at once, or when the reader at a terminal presses Enter. It also notes a Ctrl-C.
 
 use std::{
     io::{self, IsTerminal, Write},
@@ -33,7 +33,7 @@ pub(super) struct Pace {
 }
 
 impl Pace {
-    /// From now on the first Ctrl-C is noted here, so that the tour can clear up; a second one ends it at once.
+    /// From now on the first Ctrl-C is noted here, so that the tour can clear up. A second one ends it at once.
     pub(super) fn watch(yes: bool) -> Result<Self> {
         let (sender, events) = mpsc::channel();
         let interrupted = Arc::new(AtomicBool::new(false));
@@ -45,10 +45,10 @@ impl Pace {
         Ok(Self { events, interrupted, pauses })
     }
 
-    /// Waits for Enter before step `number`, where somebody is there to press it.
-    pub(super) fn pause(&mut self, number: usize) -> Result<()> {
+    /// On a terminal, asks this and waits for Enter.
+    pub(super) fn pause(&mut self, question: &str) -> Result<()> {
         if self.pauses {
-            print!("\n[Enter: step {number}] ");
+            print!("\n{question} ");
             io::stdout().flush()?;
             self.pauses = !matches!(self.events.recv(), Ok(Event::EndOfInput));
         }

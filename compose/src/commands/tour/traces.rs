@@ -1,15 +1,18 @@
-//! What a tour leaves behind: nothing, however it ended.
+//! Clears up after the tour, however it ended.
+
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use stack::http::{Request, call};
 
 use super::super::control;
 use crate::{
     cli::Start,
-    local::{
-        Home, Part, Stack,
-        http::{Request, call},
-    },
+    local::{Home, Part, Stack},
 };
+
+/// Longer than a command of command-service may take.
+const DELETE_LIMIT: Duration = Duration::from_secs(12);
 
 /// Starts event-consumer again if the tour had stopped it, and deletes every slot of the tour.
 pub(super) fn clear(home: &Home, stack: &Stack, label: &str, consumer_is_stopped: bool) -> Result<()> {
@@ -25,22 +28,22 @@ fn start_consumer(home: &Home, stack: &Stack) -> Result<()> {
         .context("event-consumer is left stopped")
 }
 
-/// Whether event-consumer was started optimized, and so has to be started that way again.
+/// Whether event-consumer was started with `--release`, which its next start needs too.
 pub(super) fn runs_release(stack: &Stack) -> bool {
     let record = stack.record.services.get(&Part::EventConsumer);
     record
         .is_some_and(|record| record.binary.parent().is_some_and(|directory| directory.ends_with("release")))
 }
 
-/// The primary is asked which: it also knows a slot whose answer was lost.
+/// The primary says which slots they are. It also knows one whose answer was lost.
 fn delete_slots(stack: &Stack, label: &str) -> Result<()> {
     let (role, database) = Stack::owner(Part::Primary);
     let left = format!("SELECT uuid FROM parking_slots WHERE name LIKE '{label} %'");
     let left = stack.postgres(Part::Primary)?.execute_as(role, database, &left)?;
     for uuid in left.lines() {
-        let path = format!("/parking-slots/{uuid}");
-        let request = Request { method: "DELETE", path: &path, ..Request::default() };
-        let answer = call(stack.service_port(Part::CommandService), &request)?;
+        let url = format!("{}/parking-slots/{uuid}", stack.service_url(Part::CommandService));
+        let request = Request { method: "DELETE", url: &url, ..Request::default() };
+        let answer = call(request, DELETE_LIMIT)?;
         ensure!(matches!(answer.status, 204 | 404), "{}: {}", answer.status, answer.body);
     }
     Ok(())

@@ -1,6 +1,9 @@
 //! The schema of the new copy, made and removed.
 
-use shared::postgres::{DatabaseUrl, migration::migrate};
+use shared::{
+    postgres::{DatabaseUrl, migration::migrate},
+    process::cause::chain,
+};
 use tokio_postgres::Row;
 
 use super::{
@@ -83,7 +86,7 @@ impl Director {
         for table in ["parking_slots", "parking_slot_tombstones"] {
             if let Err(error) = self.session.batch_execute(&format!("VACUUM (ANALYZE) rebuild.{table}")).await
             {
-                tracing::debug!(table, error = &error as &dyn std::error::Error, "not analyzed");
+                tracing::debug!(table, error = chain(&error), "not analyzed");
             }
         }
     }

@@ -1,35 +1,12 @@
-//! How a read's demand ended.
+//! Why a read has no answer.
 
 use std::time::Duration;
 
 use crate::{
     primary::log_end::LogEndError,
-    queries::replica::{Read, ReadError},
+    queries::replica::ReadError,
+    register::{place::LogEnd, receipt::Receipt},
 };
-
-/// How a read's demand ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Freshness {
-    /// Nothing was demanded.
-    Eventual,
-    /// What was demanded holds.
-    Satisfied,
-    /// It does not, and the caller takes that.
-    Stale,
-}
-
-/// What a read found, and how fresh that is.
-#[derive(Clone, Debug)]
-pub struct Fresh<T> {
-    /// What it found.
-    pub read: Read<T>,
-    /// How its demand ended.
-    pub freshness: Freshness,
-    /// How long ago the replica was complete; not less than it truly was.
-    pub lag: Option<Duration>,
-    /// How long it waited for the demand to be met.
-    pub waited: Duration,
-}
 
 /// Why a read has no answer.
 #[derive(Debug, thiserror::Error)]
@@ -52,8 +29,10 @@ pub enum Unmet {
     /// The demand was not met in time.
     #[error("the replica is behind")]
     Behind {
-        /// When it may be, judged by how far it is behind, in seconds.
+        /// When a caller may try again, judged by how far the replica is behind, in seconds.
         retry_after_secs: u32,
+        /// How long ago the replica was complete; `None` if it has never been.
+        lag: Option<Duration>,
     },
     /// Too many reads wait.
     #[error("too many reads are waiting")]
@@ -70,4 +49,25 @@ impl From<LogEndError> for Unmet {
             LogEndError::TooMany => Self::TooMany,
         }
     }
+}
+
+/// Whether the log is known to reach the receipt's position.
+pub(super) fn reaches(end: &LogEnd, receipt: &Receipt) -> bool {
+    receipt.epoch().is_none_or(|epoch| epoch == end.epoch && receipt.position() <= end.position)
+}
+
+/// Compares receipts with the log's end as it is now.
+///
+/// # Errors
+/// A receipt is of another epoch, or beyond the log's end.
+pub(super) fn judge(receipts: &[Receipt], end: &LogEnd) -> Result<(), Unmet> {
+    for receipt in receipts {
+        if receipt.epoch().is_some_and(|epoch| epoch != end.epoch) {
+            return Err(Unmet::ForeignReceipt);
+        }
+        if !reaches(end, receipt) {
+            return Err(Unmet::BeyondLog);
+        }
+    }
+    Ok(())
 }

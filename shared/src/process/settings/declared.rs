@@ -1,0 +1,130 @@
+//! Every setting of both services: its name, the services that read it, its default, and what it may be.
+
+use std::{fmt::Display, net::IpAddr, ops::RangeInclusive, str::FromStr, sync::LazyLock, thread};
+
+use tracing_subscriber::filter::LevelFilter;
+
+use self::Service::{CommandService, EventConsumer};
+use crate::{broker::BrokerUrl, postgres::DatabaseUrl, replica_name::ReplicaName};
+
+/// How the names of settings begin that stand in a section.
+pub(super) const PREFIX: &str = "PARKING__";
+
+/// The least severe lines that are logged.
+pub const LOG_LEVEL: &str = "PARKING__LOG__LEVEL";
+
+/// A service that reads settings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Service {
+    /// command-service.
+    CommandService,
+    /// event-consumer.
+    EventConsumer,
+}
+
+const COMMANDS: &[Service] = &[CommandService];
+const CONSUMER: &[Service] = &[EventConsumer];
+const BOTH: &[Service] = &[CommandService, EventConsumer];
+
+/// All settings. Both services share them, so that each recognises the other's in a common environment.
+pub static SETTINGS: LazyLock<[Setting; 14]> = LazyLock::new(|| {
+    // PostgreSQL needs the other half.
+    let half_the_cores = thread::available_parallelism().map_or(1, usize::from).div_ceil(2).min(64);
+    let is_format = |word: &String| ["text", "json"].contains(&word.as_str());
+    let replica = "1 to 40 of a-z, 0-9, _ and -";
+    let levels = "off, error, warn, info, debug or trace";
+    [
+        url::<DatabaseUrl>("DATABASE_URL", COMMANDS),
+        url::<DatabaseUrl>("REPLICA_DATABASE_URL", BOTH),
+        url::<BrokerUrl>("RABBITMQ_BROKER_URL", BOTH),
+        setting::<IpAddr>("PARKING__HTTP__BIND", BOTH, "127.0.0.1", "an IP address", |_| true),
+        number("PARKING__HTTP__PORT", COMMANDS, 8000, 0..=65_535),
+        number("PARKING__HTTP__WORKERS", COMMANDS, half_the_cores, 1..=64),
+        number("PARKING__HTTP__COMMAND_DEADLINE_MS", COMMANDS, 10_000, 4_500..=60_000),
+        number("PARKING__HTTP__KEEP_ALIVE_S", COMMANDS, 75, 1..=3_600),
+        number("PARKING__COMMIT__QUEUE_LIMIT", COMMANDS, 4_096, 1..=65_536),
+        number("PARKING__FRESHNESS__MAX_WAITERS", COMMANDS, 4_096, 1..=65_536),
+        number("PARKING__CONSUMER__HTTP_PORT", CONSUMER, 8001, 0..=65_535),
+        setting::<ReplicaName>("PARKING__REPLICA__NAME", CONSUMER, "main", replica, |_| true),
+        setting::<String>("PARKING__LOG__FORMAT", BOTH, "text", "text or json", is_format),
+        setting::<LevelFilter>(LOG_LEVEL, BOTH, "info", levels, |_| true),
+    ]
+});
+
+/// The declaration of a setting.
+pub struct Setting {
+    /// The name of its variable.
+    pub name: &'static str,
+    /// The services that read it. The others ignore it.
+    pub read_by: &'static [Service],
+    /// Its value unless it is set. Without one, the service does not start.
+    pub default: Option<String>,
+    /// The values that it may have.
+    pub allowed: String,
+    shown: Box<Shown>,
+}
+
+/// Checks a value, and returns what `settings` shows of it, or the problem with it.
+type Shown = dyn Fn(&str) -> Result<String, String> + Send + Sync;
+
+/// A setting that stops the start. The value does not show: it may be a secret.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{name}: {problem}")]
+pub struct SettingError {
+    /// The setting's name, or that of the variable or argument that is wrong.
+    pub name: String,
+    /// What is wrong with it.
+    pub problem: String,
+}
+
+impl SettingError {
+    pub(super) fn new(name: &str, problem: impl Into<String>) -> Self {
+        Self { name: name.to_owned(), problem: problem.into() }
+    }
+}
+
+impl Setting {
+    /// The setting with this name.
+    pub(super) fn named(name: &str) -> Option<&'static Self> {
+        SETTINGS.iter().find(|setting| setting.name == name)
+    }
+
+    /// What `settings` shows of this value, if the setting may have it.
+    pub(super) fn shown(&self, text: &str) -> Result<String, SettingError> {
+        (self.shown)(text).map_err(|problem| SettingError::new(self.name, problem))
+    }
+}
+
+/// A URL that holds a password.
+fn url<T: FromStr<Err: Display>>(name: &'static str, read_by: &'static [Service]) -> Setting {
+    let shown = |text: &str| match text.parse::<T>() {
+        Ok(_) => Ok("[hidden]".to_owned()),
+        Err(error) => Err(error.to_string()),
+    };
+    Setting { name, read_by, default: None, allowed: "a URL".to_owned(), shown: Box::new(shown) }
+}
+
+fn number(
+    name: &'static str,
+    read_by: &'static [Service],
+    default: usize,
+    range: RangeInclusive<usize>,
+) -> Setting {
+    let allowed = format!("from {} to {}", range.start(), range.end());
+    setting(name, read_by, &default.to_string(), allowed, move |number| range.contains(number))
+}
+
+fn setting<T: FromStr + Display>(
+    name: &'static str,
+    read_by: &'static [Service],
+    default: &str,
+    allowed: impl Into<String>,
+    fits: impl Fn(&T) -> bool + Send + Sync + 'static,
+) -> Setting {
+    let allowed = allowed.into();
+    let problem = format!("must be {allowed}");
+    let shown = move |text: &str| {
+        text.parse().ok().filter(&fits).map(|value| value.to_string()).ok_or_else(|| problem.clone())
+    };
+    Setting { name, read_by, default: Some(default.to_owned()), allowed, shown: Box::new(shown) }
+}

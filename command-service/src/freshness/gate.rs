@@ -9,16 +9,17 @@ use std::{
 use futures_util::{FutureExt, future::FusedFuture};
 use jiff::{SignedDuration, Timestamp};
 use tokio::{
-    sync::{OwnedSemaphorePermit, Semaphore},
+    sync::Semaphore,
     time::{Instant, sleep_until},
 };
 use tokio_util::sync::CancellationToken;
-use uuid::Uuid;
 
+pub use super::fresh::{Fresh, Freshness, Heard};
 use super::{
     demand::{Bounded, Demand, Lack, Need, OnTimeout, ReplicaLevel},
-    unmet::{Unmet, judge, reaches},
+    unmet::{Unmet, is_another, judge, position_of, reaches},
     waiting::Waiting,
+    waiting_read::WaitingRead,
 };
 use crate::{
     primary::log_end::{LogEndError, LogEndHandle},
@@ -26,46 +27,11 @@ use crate::{
         replica::{Read, ReadError},
         status::{HandedBack, ReplicaStatus},
     },
-    register::{place::LogEnd, receipt::Receipt},
+    register::receipt::Receipt,
 };
 
 /// The longest that a caller is told to wait before it tries again, in seconds.
 const RETRY_AFTER_SECS_MAX: u32 = 60;
-
-/// How a read's demand ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Freshness {
-    /// Nothing was demanded.
-    Eventual,
-    /// What was demanded holds.
-    Satisfied,
-    /// It does not, and the caller takes that.
-    Stale,
-}
-
-/// What a read found, and how fresh that is.
-#[derive(Clone, Debug)]
-pub struct Fresh<T> {
-    /// What it found.
-    pub read: Read<T>,
-    /// How its demand ended.
-    pub freshness: Freshness,
-    /// How long ago the replica was complete; not less than it truly was.
-    pub lag: Option<Duration>,
-    /// How long it waited for the demand to be met.
-    pub waited: Duration,
-}
-
-/// What the replica said of itself, without a query.
-#[derive(Clone, Copy, Debug)]
-pub struct Heard {
-    /// When the replica was complete; `None` before it has once been.
-    pub as_of: Option<Timestamp>,
-    /// How long ago that was; not less than it truly was.
-    pub lag: Option<Duration>,
-    /// How long ago the replica said so.
-    pub ago: Duration,
-}
 
 /// The gate. Clones are the same.
 #[derive(Clone, Debug)]
@@ -74,16 +40,6 @@ pub struct Gate {
     waiting: Waiting,
     places: Arc<Semaphore>,
     shutdown: CancellationToken,
-}
-
-/// How a read stands when its demand is not met yet.
-struct WaitingRead {
-    need: Need,
-    /// Whether the log's end was looked at for the bounded demand.
-    looked: bool,
-    /// Whether the receipts were judged again since the replica showed another epoch.
-    rejudged: bool,
-    place: Option<OwnedSemaphorePermit>,
 }
 
 impl Gate {
@@ -117,7 +73,7 @@ impl Gate {
             return Ok(self.fresh(read, Freshness::Eventual, Duration::ZERO));
         }
         let need = self.need(demand, arrived).await?;
-        let mut waiting_read = WaitingRead { need, looked: false, rejudged: false, place: None };
+        let mut waiting_read = WaitingRead::new(need);
         let deadline = arrived + demand.wait;
         let mut given_up = pin!(given_up.fuse());
         loop {
@@ -194,7 +150,7 @@ impl Gate {
 
     /// Asks the primary what helps to judge the lack. If it is down, the read goes on with what it knows.
     async fn learn(&self, waiting_read: &mut WaitingRead, demand: &Demand, lack: Lack) -> Result<(), Unmet> {
-        self.enter(waiting_read)?;
+        waiting_read.enter(&self.places)?;
         let end = self.log.end().await.ok();
         if lack == Lack::Epoch {
             waiting_read.rejudged = true;
@@ -203,15 +159,6 @@ impl Gate {
         waiting_read.looked = true;
         if let Some(bounded) = &mut waiting_read.need.bounded {
             bounded.end = end;
-        }
-        Ok(())
-    }
-
-    /// Takes a place among the waiting reads, unless the read has one.
-    fn enter(&self, waiting_read: &mut WaitingRead) -> Result<(), Unmet> {
-        if waiting_read.place.is_none() {
-            let place = Arc::clone(&self.places).try_acquire_owned().map_err(|_| Unmet::TooMany)?;
-            waiting_read.place = Some(place);
         }
         Ok(())
     }
@@ -225,7 +172,7 @@ impl Gate {
         deadline: Instant,
         given_up: Pin<&mut impl FusedFuture<Output = ()>>,
     ) -> Result<(), Unmet> {
-        self.enter(waiting_read)?;
+        waiting_read.enter(&self.places)?;
         tokio::select! {
             () = self.shutdown.cancelled() => Err(Unmet::Stopping),
             () = self.waiting.until_supplied(lack, seen) => Ok(()),
@@ -268,25 +215,6 @@ impl Gate {
     }
 }
 
-impl WaitingRead {
-    /// Whether the primary may still tell something of use.
-    fn may_learn(&self, lack: Lack) -> bool {
-        match lack {
-            Lack::Epoch => !self.rejudged,
-            Lack::Moment(..) => !self.looked,
-            Lack::Position(_) => false,
-        }
-    }
-}
-
 fn level(status: &ReplicaStatus) -> ReplicaLevel {
     ReplicaLevel { applied_through: status.applied_through, as_of: status.as_of, epoch: status.epoch }
-}
-
-fn is_another(known: Option<Uuid>, met: Option<Uuid>) -> bool {
-    known.zip(met).is_some_and(|(known, met)| known != met)
-}
-
-fn position_of(receipt: &Receipt) -> Option<LogEnd> {
-    receipt.epoch().map(|epoch| LogEnd { epoch, position: receipt.position() })
 }

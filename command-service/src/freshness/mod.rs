@@ -5,7 +5,9 @@
 //! | [`demand`] | what a read may demand, and whether a replica meets it |
 //! | [`waiting`] | the reads that wait, woken by what the replica pushes |
 //! | [`watch`] | whether the replica answers, and what it pushes |
-//! | [`unmet`] | why a read has no answer |
+//! | [`unmet`] | why a read has no answer, and which receipts the log does not reach |
+//! | [`fresh`] | how fresh an answer is |
+//! | `waiting_read` | a read whose demand is not met yet |
 //! | [`gate`] | the loop: reads, looks whether the demand is met, waits |
 //! | [`trace`] | what became of a write |
 //!
@@ -16,5 +18,7 @@ pub mod demand;
 pub mod waiting;
 pub mod watch;
 pub mod unmet;
+pub mod fresh;
+mod waiting_read;
 pub mod gate;
 pub mod trace;

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use uuid::Uuid;
+
 use crate::{
     primary::log_end::LogEndError,
     queries::replica::ReadError,
@@ -70,4 +72,14 @@ pub(super) fn judge(receipts: &[Receipt], end: &LogEnd) -> Result<(), Unmet> {
         }
     }
     Ok(())
+}
+
+/// Whether both epochs are known and differ.
+pub(super) fn is_another(known: Option<Uuid>, met: Option<Uuid>) -> bool {
+    known.zip(met).is_some_and(|(known, met)| known != met)
+}
+
+/// Up to where the replica must be complete for a receipt; `None` if its epoch is not known.
+pub(super) fn position_of(receipt: &Receipt) -> Option<LogEnd> {
+    receipt.epoch().map(|epoch| LogEnd { epoch, position: receipt.position() })
 }

@@ -1,5 +1,4 @@
-//! Whether the replica answers, known without waiting for somebody to read; and what it has settled, as it tells
-//! whoever listens.
+//! Whether the replica answers, known also while nothing reads; and what it has settled, as it tells its listeners.
 
 use std::time::Duration;
 
@@ -42,10 +41,10 @@ pub const STATEMENTS: [&str; 2] = [PROBE, STATUS];
 /// How often an open connection is asked; a closed one is noticed at once.
 const PROBE_INTERVAL: Duration = Duration::from_secs(5);
 
-/// Who hears what the replica has settled.
+/// What hears how far the replica is.
 #[derive(Clone, Debug)]
 pub struct Listeners {
-    /// Those who wait for it.
+    /// The reads that wait for it.
     pub waiting: Waiting,
     /// What is known of the log, which cannot be shorter.
     pub primary: Primary,
@@ -118,14 +117,14 @@ async fn answers(session: &Session, listeners: &Listeners) -> bool {
 }
 
 impl Listeners {
-    /// Wakes those who wait. Up to where the log is said to be applied, if that was said.
+    /// Wakes the reads that wait. Returns up to where the replica says that it has applied the log, if it does.
     fn hand_on(&self, status: &str) -> Option<LogEnd> {
         match serde_json::from_str::<Pushed>(status) {
             Ok(pushed) => {
                 self.waiting.push(pushed);
                 applied_in(&pushed)
             }
-            // Whoever waits looks for himself.
+            // The reads that wait look by themselves.
             Err(error) => {
                 tracing::warn!(error = chain(&error), "the replica's status cannot be read");
                 self.waiting.lose();

@@ -1,5 +1,5 @@
 //! The leader's session on the primary. Leading is a session-level advisory lock; the cursor moves on that same
-//! session, so that who has lost the lock cannot move it.
+//! session, so a process that has lost the lock cannot move it.
 
 use std::{sync::Arc, time::Duration};
 

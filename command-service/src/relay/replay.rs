@@ -1,4 +1,4 @@
-//! Answers replicas that ask for what they are missing: reads the log and sends it to the queue of who asked. It keeps
+//! Answers replicas that ask for what they are missing: reads the log and sends it to the queue of that replica. It keeps
 //! nothing between two requests, so any process may answer, and any number of times.
 
 use std::convert::Infallible;
@@ -43,7 +43,7 @@ const TAKE_MAX_EVENTS: i64 = 1_000;
 /// How long after each go nothing is sent: a replica that asks for everything must leave room for those that are level.
 const PAUSE: Duration = Duration::from_millis(10);
 
-/// How long a subscription that hears nothing is kept. A queue that was deleted and made anew at once has its messages
+/// How long a subscription that hears nothing is kept. A queue that was deleted and declared again at once has its messages
 /// dropped by the broker on a channel that knew the old one, and nobody says so. When that channel is closed they go back
 /// to the queue, and a new one hears them.
 const SILENCE_MAX: Duration = Duration::from_secs(3);

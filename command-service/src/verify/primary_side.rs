@@ -1,4 +1,4 @@
-//! The log and the write model, looked at by who compares them with each other and with a replica. Each look is one
+//! The log and the write model, as verify compares them with each other and with a replica. Each look is one
 //! statement and short, so that none holds a snapshot for long.
 
 use std::{collections::HashMap, time::Duration};
@@ -112,7 +112,7 @@ pub struct LogPlace {
     pub committed_at: Option<Timestamp>,
 }
 
-/// Who looks.
+/// A session that looks at the primary.
 #[derive(Debug)]
 pub struct PrimarySide {
     session: SideSession,

@@ -1,4 +1,4 @@
-//! The replica, looked at by who compares it with the log. Each look is one statement and short; what must be exact is
+//! The replica, as verify compares it with the log. Each look is one statement and short; what must be exact is
 //! read together with what was settled, in one snapshot.
 
 use std::{collections::HashMap, time::Duration};
@@ -144,7 +144,7 @@ pub struct Exact {
     pub epoch: Option<Uuid>,
 }
 
-/// Who looks.
+/// A session that looks at the replica.
 #[derive(Debug)]
 pub struct ReplicaSide {
     session: SideSession,

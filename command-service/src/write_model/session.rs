@@ -17,7 +17,7 @@ pub(super) const LOCK_FREE_SLOTS: &str = "
 /// Which of the slots exist, held by somebody or not.
 pub(super) const EXISTING_SLOTS: &str = "SELECT uuid FROM parking_slots WHERE uuid = ANY($1)";
 
-/// Locks the slots, waiting for whoever holds them, and says at which versions they are.
+/// Locks the slots, waits for sessions that hold them, and says at which versions they are.
 pub(super) const LOCK_SLOTS: &str =
     "SELECT uuid, version, position FROM parking_slots WHERE uuid = ANY($1) ORDER BY uuid FOR UPDATE";
 

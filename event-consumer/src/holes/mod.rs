@@ -1,5 +1,5 @@
 //! Asks for what is missing. A position that has been missing for two seconds was lost on the way, or was sent before
-//! this replica had a queue: whoever relays sends it again. An empty replica is one big hole, so bootstrap is the same.
+//! this replica had a queue: the relay sends it again. An empty replica is one big hole, so bootstrap is the same.
 
 pub mod missing;
 pub mod plan;
@@ -50,7 +50,7 @@ const ASK_DEADLINE: Duration = Duration::from_secs(7);
 const PERSISTENT: u8 = 2;
 
 /// How long a request waits to be taken: as long as those before it may need. It is made again by then. Without this
-/// bound, whoever relays would find one for every few seconds of its absence, and answer them all.
+/// bound, the relay would find one for every few seconds of its absence, and answer them all.
 const REQUEST_TTL: Duration = Duration::from_secs(ANSWER_PATIENCE.as_secs() * OPEN_MAX as u64);
 
 /// What is said when the broker does not take requests. It may be there all the same, with a queue of another kind.
@@ -74,7 +74,7 @@ pub struct Holes {
     pub broker: BrokerUrl,
     /// Where is looked.
     pub replica: DatabaseUrl,
-    /// Who asks.
+    /// The replica, or the rebuild, that asks.
     pub recipient: Recipient,
     /// The newest watermark: how far the log is.
     pub watermarks: watch::Receiver<Option<Watermark>>,

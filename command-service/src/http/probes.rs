@@ -83,11 +83,11 @@ pub async fn livez(request: HttpRequest) -> Result<HttpResponse, Problem> {
 #[derive(Serialize)]
 struct ReadyBody {
     status: ReadyStatus,
-    dependencies: BTreeMap<&'static str, Entry>,
+    dependencies: BTreeMap<&'static str, DependencyEntry>,
 }
 
 #[derive(Serialize)]
-struct Entry {
+struct DependencyEntry {
     #[serde(flatten)]
     status: DependencyStatus,
     #[serde(flatten)]
@@ -121,7 +121,7 @@ impl ReadyBody {
     fn of(readiness: Readiness, replica: &Dependency, heard: Option<Heard>) -> Self {
         let entry = |(name, status)| {
             let age = heard.filter(|_| name == replica.name()).map(Age::of);
-            (name, Entry { status, age })
+            (name, DependencyEntry { status, age })
         };
         Self {
             status: readiness.status,

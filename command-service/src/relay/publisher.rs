@@ -1,5 +1,5 @@
 //! The only publisher, on a connection of its own. A broker short of memory or disk blocks connections that
-//! publish. The consumer's connection must stay open to messages then.
+//! publish; this must not block the consumer's connection.
 
 use std::time::Duration;
 

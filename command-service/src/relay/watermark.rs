@@ -28,8 +28,8 @@ pub(super) const TAKE: &str = "
     WHERE current_setting('parking.holds_commit_lock')::boolean
     RETURNING (SELECT epoch FROM epoch) AS epoch, coalesce(last.position, 0) AS position, watermark.as_of";
 
-/// Takes a watermark in one pipelined roundtrip, so that the commit lock never waits for this process. `None`
-/// if the lock was not free.
+/// Takes a watermark in one pipelined roundtrip, so that no commit waits for this process to release the
+/// lock. `None` if the lock was not free.
 ///
 /// # Errors
 /// The connection was lost, or the primary refused.

@@ -107,7 +107,7 @@ pub enum Rejection {
 /// Answers a command on a slot in this state. `Ok(None)`: the change would change nothing.
 ///
 /// # Errors
-/// The [`Rejection`]: checks first that the slot exists, then that the precondition holds.
+/// [`Rejection`]: `decide` checks first that the slot exists, then that the precondition holds.
 pub fn decide(state: Option<&Slot>, command: &Command) -> Result<Option<SlotEvent>, Rejection> {
     match command {
         Command::Create(create) => match state {

@@ -77,7 +77,7 @@ pub enum Relayed {
 /// Why the relay has to start again.
 #[derive(Debug, thiserror::Error)]
 pub enum RelayError {
-    /// The primary is down, or the log breaks one of its rules.
+    /// The primary is down, the log has a gap, or another process leads.
     #[error(transparent)]
     Log(#[from] LogError),
     /// The broker did not confirm.

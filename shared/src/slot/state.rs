@@ -11,7 +11,7 @@ use super::name::SlotName;
 pub enum SlotStatus {
     /// Free to take.
     Available,
-    /// Free, but kept for a driver.
+    /// Empty, but not free to take.
     Reserved,
     /// A vehicle stands on it.
     Occupied,

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
-/// The primary's clock as this process knows it: its answer, and when this process asked. Two hosts' clocks are compared
-/// by durations only, never by time of day.
+/// The primary's clock as this process knows it: its answer, and when this process asked. Between two hosts, only
+/// durations are compared, never times of day.
 #[derive(Clone, Copy, Debug)]
 pub struct PrimaryClock {
     /// The clock's answer.

@@ -7,7 +7,7 @@ use std::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicU64, AtomicUsize, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use anyhow::{Context, Result, ensure};
@@ -61,6 +61,7 @@ struct Shared {
     /// Tells the names of this load from those of all others.
     load: u64,
     acknowledged: AtomicUsize,
+    slowest_micros: AtomicU64,
     next_name: AtomicU64,
     slots: Mutex<Vec<Uuid>>,
 }
@@ -69,6 +70,12 @@ impl Load {
     /// Starts `clients` clients, shared out over `services`, who ask one command after the other.
     #[must_use]
     pub fn start(services: &[Client], clients: usize, mix: Mix, seed: u64) -> Self {
+        Self::start_paced(services, clients, mix, seed, Duration::ZERO)
+    }
+
+    /// The same with a `pause` after each command, for loads that last long.
+    #[must_use]
+    pub fn start_paced(services: &[Client], clients: usize, mix: Mix, seed: u64, pause: Duration) -> Self {
         static LOADS: AtomicU64 = AtomicU64::new(1);
         let load = LOADS.fetch_add(1, Ordering::Relaxed);
         let shared = Arc::new(Shared { load, ..Shared::default() });
@@ -78,6 +85,7 @@ impl Load {
             let worker = Worker {
                 client: client.clone(),
                 mix,
+                pause,
                 random: Random::new(seed.wrapping_add(number as u64)),
                 shared: Arc::clone(&shared),
             };
@@ -90,6 +98,12 @@ impl Load {
     #[must_use]
     pub fn acknowledged(&self) -> usize {
         self.shared.acknowledged.load(Ordering::Relaxed)
+    }
+
+    /// How long the slowest command so far took, until its answer or until its client gave up.
+    #[must_use]
+    pub fn slowest(&self) -> Duration {
+        Duration::from_micros(self.shared.slowest_micros.load(Ordering::Relaxed))
     }
 
     /// Waits until `more` commands more have been acknowledged.
@@ -123,6 +137,7 @@ impl Load {
 struct Worker {
     client: Client,
     mix: Mix,
+    pause: Duration,
     random: Random,
     shared: Arc<Shared>,
 }
@@ -146,6 +161,9 @@ impl Worker {
                 }
             }
             entries.push(Entry { asked, fate });
+            if !self.pause.is_zero() {
+                stop.run_until_cancelled(tokio::time::sleep(self.pause)).await;
+            }
         }
         entries
     }
@@ -193,6 +211,10 @@ impl Worker {
             }
             Asked::Delete { uuid } => (Method::DELETE, format!("/parking-slots/{uuid}"), None),
         };
-        Fate::of(self.client.try_call(method, &path, body).await)
+        let asked_at = Instant::now();
+        let answer = self.client.try_call(method, &path, body).await;
+        let took = u64::try_from(asked_at.elapsed().as_micros()).unwrap_or(u64::MAX);
+        self.shared.slowest_micros.fetch_max(took, Ordering::Relaxed);
+        Fate::of(answer)
     }
 }

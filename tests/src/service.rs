@@ -127,6 +127,29 @@ impl Service {
         Ok(())
     }
 
+    /// Freezes the process: its connections stay open, and it says nothing.
+    ///
+    /// # Errors
+    /// It was not running.
+    pub fn pause(&self) -> Result<()> {
+        self.signal(Signal::STOP)
+    }
+
+    /// Undoes [`Service::pause`].
+    ///
+    /// # Errors
+    /// It was not running.
+    pub fn resume(&self) -> Result<()> {
+        self.signal(Signal::CONT)
+    }
+
+    fn signal(&self, signal: Signal) -> Result<()> {
+        let pid = self.pid().with_context(|| format!("{} does not run", self.name))?;
+        let sent = Process::of(i32::try_from(pid)?).context("it has ended already")?.signal(signal)?;
+        ensure!(sent, "{} has ended already", self.name);
+        Ok(())
+    }
+
     /// Asks the process to stop and waits for that.
     ///
     /// # Errors

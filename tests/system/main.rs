@@ -47,6 +47,7 @@ mod signals;
 mod outages;
 mod bounds;
 mod stopped_servers;
+mod frozen_servers;
 mod epoch;
 mod start_order;
 mod canary;

@@ -1,5 +1,7 @@
 //! The schemas: every statement of the services fits them, everything in them is described, and who may do what.
 
+use std::time::Duration;
+
 use anyhow::{Context, Result, ensure};
 use shared::postgres::DatabaseUrl;
 use stack::Role;
@@ -9,8 +11,11 @@ use system_tests::{
     servers::{Servers, servers},
     with_pair,
 };
+use tokio::time::timeout;
 use tokio_postgres::error::SqlState;
 use uuid::Uuid;
+
+use crate::programs::run;
 
 /// Runs `test` on a migrated primary and a migrated replica without any service.
 fn with_databases(test: impl AsyncFnOnce(Database, Database) -> Result<()>) -> Result<()> {
@@ -65,6 +70,31 @@ fn every_statement_of_a_rebuild_fits_the_replica_and_the_copy_beside_it() -> Res
         director.build(&url).await?;
 
         assert_prepares(&replica, Role::EventConsumer, "rebuild", &STATEMENTS).await
+    })
+}
+
+/// The lock that a migrator holds, and how long one that waited in the server for it would have waited at most.
+const MIGRATION_LOCK: i64 = 0x7061_726b_6d69_6772;
+const LOCK_TIMEOUT: Duration = Duration::from_secs(5);
+
+#[test]
+fn a_migrator_waits_for_another_one_until_it_is_done() -> Result<()> {
+    with_pair(async |pair| {
+        let other = pair.primary.connect_as(Role::CommandService).await?;
+        other.execute("SELECT pg_advisory_lock($1)", &[&MIGRATION_LOCK]).await?;
+
+        let program = servers()?.binaries.command_service.clone();
+        let environment = pair.command_environment();
+        let mut migrating =
+            tokio::spawn(async move { run(&program, &["migrate", "--json"], environment).await });
+        let waited = timeout(LOCK_TIMEOUT + Duration::from_secs(2), &mut migrating).await;
+        ensure!(waited.is_err(), "it did not wait: {waited:?}");
+        other.execute("SELECT pg_advisory_unlock($1)", &[&MIGRATION_LOCK]).await?;
+
+        let output = migrating.await??;
+        ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        assert_eq!(String::from_utf8(output.stdout)?.trim(), r#"{"migrations_applied":0}"#);
+        Ok(())
     })
 }
 

@@ -5,6 +5,7 @@ mod losses;
 mod truth;
 mod requests;
 mod replicas;
+mod standby;
 
 use anyhow::{Result, ensure};
 use lapin::Channel;

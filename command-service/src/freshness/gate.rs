@@ -93,7 +93,7 @@ impl Gate {
         Self { log, waiting, places: Arc::new(Semaphore::new(waiters_max)), shutdown }
     }
 
-    /// Reads the end of the log.
+    /// Asks for the log's end.
     #[must_use]
     pub fn log(&self) -> &LogEndHandle {
         &self.log
@@ -123,7 +123,7 @@ impl Gate {
         loop {
             let (pushed, seen) = self.waiting.newest();
             let is_last_try = deadline <= Instant::now() || given_up.is_terminated();
-            // The caller's write may be dead-lettered before the rest arrives: only a query tells.
+            // A demanded write may be dead-lettered before the rest arrives: only a query tells.
             let worth_a_query = is_last_try
                 || pushed.is_none_or(|it| it.last_dead_letter.is_some() && !handed_back.firsts.is_empty());
             let hinted =

@@ -45,7 +45,7 @@ const PROBE_INTERVAL: Duration = Duration::from_secs(5);
 pub struct Listeners {
     /// The reads that wait for it.
     pub waiting: Waiting,
-    /// The known end of the log; the replica's position can only raise it.
+    /// Told the replica's position: the log cannot be shorter.
     pub primary: Primary,
 }
 

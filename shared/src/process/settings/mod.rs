@@ -83,7 +83,7 @@ pub fn load<S: DeserializeOwned>(
     Ok((merged.try_deserialize().map_err(reported)?, effective))
 }
 
-/// Whether the value comes from a source, not the default.
+/// Whether a source sets it, not its default.
 #[must_use]
 pub fn is_set(effective: &[Effective], name: &str) -> bool {
     effective.iter().any(|setting| setting.name == name && setting.source != DEFAULT)

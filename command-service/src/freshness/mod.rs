@@ -1,4 +1,4 @@
-//! Freshness: what a read says of itself, and how a read that demands more waits for it.
+//! Freshness: how fresh a read is, and how a read that demands more waits for it.
 //!
 //! | module | holds |
 //! |---|---|
@@ -6,11 +6,11 @@
 //! | [`waiting`] | the reads that wait, woken by what the replica pushes |
 //! | [`watch`] | whether the replica answers, and what it pushes |
 //! | [`unmet`] | why a read has no answer |
-//! | [`gate`] | the loop: reads, looks whether the demand is met, waits |
+//! | [`gate`] | the loop: reads, compares with the demand, waits |
 //! | [`trace`] | what became of a write |
 //!
-//! Positions have no gap, so each demand is a comparison of integers. The push only wakes: whether a demand is met is
-//! judged by what the statement that returns the rows says of its own snapshot.
+//! Positions have no gap, so each demand compares integers. The push only wakes a read: the statement that returns
+//! the rows also returns the status of their snapshot, and that decides.
 
 pub mod demand;
 pub mod waiting;

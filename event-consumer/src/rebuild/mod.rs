@@ -210,9 +210,9 @@ impl Rebuild {
         }
     }
 
-    /// Deletes the replica's queue: it may contain events of the old epoch, which the new copy cannot apply. The
-    /// seeker asks again for anything else that is lost. Runs before the swap: if the rebuild is killed in between,
-    /// the old state loses only events that it cannot apply.
+    /// Deletes the replica's queue: its events of the old epoch do not fit the new copy. The seeker asks again for
+    /// all else that is lost. Runs before the swap: a rebuild killed in between loses only events that the old state
+    /// cannot apply.
     async fn forget_other_epoch(&self) -> Result<(), BrokerError> {
         let connection = self.broker.connect("rebuild").await?;
         let channel = within_deadline(connection.create_channel()).await?;

@@ -1,5 +1,5 @@
-//! Applies one dead letter after all, through the same projection as every event, at any time and in any order. A
-//! letter older than the row changes nothing. A running consumer waits only for the lock.
+//! Applies one dead letter after all, through the same projection as every event, at any time and in any order. One
+//! older than the row changes nothing. A running consumer waits only for the lock.
 
 use shared::postgres::{Fault, Transaction};
 use tokio::time::timeout;
@@ -33,7 +33,7 @@ pub enum Retried {
 /// Applies a dead letter and deletes it in one transaction; on failure stores the new reason.
 ///
 /// # Errors
-/// [`ApplyError`]: the fault is not the dead letter's own. Nothing has changed; if the connection was lost around the
+/// [`ApplyError`]: the fault is not the dead letter's own. Nothing has changed; after a connection lost around the
 /// commit, the retry may be complete.
 pub async fn retry(replica: &mut ReplicaSession, id: i64) -> Result<Retried, ApplyError> {
     timeout(APPLY_DEADLINE, retry_now(replica, id)).await.unwrap_or(Err(ApplyError::Deadline))

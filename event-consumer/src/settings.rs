@@ -1,5 +1,4 @@
-//! The consumer's settings; it has no connection to the primary. [`SETTINGS`](shared::process::settings::SETTINGS)
-//! declares their defaults and allowed values.
+//! The consumer's settings. [`SETTINGS`](shared::process::settings::SETTINGS) declares defaults and allowed values.
 
 use std::net::IpAddr;
 
@@ -11,7 +10,7 @@ use shared::{
     replica_name::ReplicaName,
 };
 
-/// All settings of the consumer.
+/// All settings of the consumer, which does not connect to the primary.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Settings {

@@ -1,6 +1,6 @@
-//! Rebuilds a replica: fills a second one beside it, with its own queue, schema and status row. When the copy is
-//! level, it takes the replica's place. Until then the old state serves reads and takes events, even if the rebuild
-//! fails. The consumer may run or not.
+//! Rebuilds a replica: fills a copy with its own queue, schema and status row. When the copy is level, it takes the
+//! replica's place. Until then the old state serves reads and takes events, even if the rebuild fails. The consumer
+//! may run or not.
 
 pub mod copy;
 mod order;
@@ -46,8 +46,8 @@ const LOCK_PATIENCE: Duration = Duration::from_secs(3);
 /// Bound for a look at the replica.
 const LOOK_DEADLINE: Duration = Duration::from_secs(5);
 
-/// Bound for any other step; then the rebuild drops the connection. Longer than the server's own bounds, which apply
-/// first unless the server hangs.
+/// Bound for any other step; then the rebuild reconnects. Longer than the server's own bounds, which apply first
+/// unless the server hangs.
 const STEP_DEADLINE: Duration = Duration::from_secs(150);
 
 /// Time for tries to remove the copy or the replaced state. The next rebuild removes what stays.
@@ -65,8 +65,8 @@ impl Rebuild {
     /// cancelled.
     ///
     /// # Errors
-    /// [`RebuildError`]: the replica is unchanged and the copy is removed. If the replica is down, the next rebuild
-    /// removes the copy.
+    /// [`RebuildError`]: the replica is unchanged and the copy is removed; if the replica is down, the next rebuild
+    /// removes it.
     pub async fn run(
         &self,
         progress: &watch::Sender<RebuildProgress>,
@@ -210,9 +210,8 @@ impl Rebuild {
         }
     }
 
-    /// Deletes the replica's queue: its events of the old epoch do not fit the new copy. The seeker asks again for
-    /// all else that is lost. Runs before the swap: a rebuild killed in between loses only events that the old state
-    /// cannot apply.
+    /// Deletes the replica's queue: its events of the old epoch do not fit the copy. The seeker asks again for all
+    /// else. Before the swap: a rebuild killed in between loses only events that the old state cannot apply.
     async fn forget_other_epoch(&self) -> Result<(), BrokerError> {
         let connection = self.broker.connect("rebuild").await?;
         let channel = within_deadline(connection.create_channel()).await?;

@@ -22,7 +22,7 @@ pub struct Rebuilt {
     pub is_cleared: bool,
 }
 
-/// Why the replica is as it was.
+/// Why a rebuild failed; the replica is unchanged.
 #[derive(Debug, thiserror::Error)]
 pub enum RebuildError {
     /// A step failed, and waiting does not help.

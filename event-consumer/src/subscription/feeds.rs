@@ -74,8 +74,8 @@ impl Feeds {
         Ok(())
     }
 
-    /// Whether events arrived once and no longer do. False for a rebuild: its queue is deleted with its connection,
-    /// so nothing else can replace it.
+    /// Whether events arrived once and no longer do. False for a rebuild: no other connection can delete its queue,
+    /// and a new subscription would lose the queue with its answers.
     pub(super) fn may_be_deaf(&self, recipient: &Recipient) -> bool {
         matches!(recipient, Recipient::Replica(_))
             && self.last_heard.is_some_and(|heard| heard.elapsed() >= HEARING_PATIENCE)

@@ -1,5 +1,5 @@
-//! Applies one dead letter after all, through the same projection as every event, at any time and in any order. One
-//! older than the row changes nothing. A running consumer waits only for the lock.
+//! Applies one dead letter through the same projection as every event, at any time and in any order. One older than
+//! the row changes nothing. A running consumer waits only for the lock.
 
 use shared::postgres::{Fault, Transaction};
 use tokio::time::timeout;
@@ -33,8 +33,8 @@ pub enum Retried {
 /// Applies a dead letter and deletes it in one transaction; on failure stores the new reason.
 ///
 /// # Errors
-/// [`ApplyError`]: the fault is not the dead letter's own. Nothing has changed; after a connection lost around the
-/// commit, the retry may be complete.
+/// [`ApplyError`]: the fault is not the dead letter's own. Nothing has changed, unless the connection was lost around
+/// the commit: then the retry may be complete.
 pub async fn retry(replica: &mut ReplicaSession, id: i64) -> Result<Retried, ApplyError> {
     timeout(APPLY_DEADLINE, retry_now(replica, id)).await.unwrap_or(Err(ApplyError::Deadline))
 }
@@ -42,7 +42,7 @@ pub async fn retry(replica: &mut ReplicaSession, id: i64) -> Result<Retried, App
 async fn retry_now(replica: &mut ReplicaSession, id: i64) -> Result<Retried, ApplyError> {
     let ReplicaSession { session, statements } = replica;
     let mut transaction = session.transaction().await?;
-    // Locked before the dead letter, as everywhere: a session with a dead letter's lock waits for no other lock.
+    // Comes first, as everywhere: a session with a dead letter's lock waits for no other.
     lock_status(&transaction, statements, &Batch::default()).await?;
     let Some(row) = transaction.query_opt(DEAD_LETTER, &[&id]).await? else {
         return Ok(Retried::Absent);
@@ -65,7 +65,7 @@ async fn retry_now(replica: &mut ReplicaSession, id: i64) -> Result<Retried, App
     Ok(failure.map_or(Retried::Applied, |reason| Retried::Failed { reason }))
 }
 
-/// The reason that excludes a retry, if the dead letter's content alone shows one.
+/// The reason, if the dead letter's content alone rules out a retry.
 fn unfit(batch: &Batch<'_>, position: Option<i64>) -> Option<String> {
     if let Some(unreadable) = batch.unreadable.first() {
         return Some(unreadable.reason.clone());
@@ -104,8 +104,7 @@ async fn refused(
     Ok(None)
 }
 
-/// Applies events or a repair: a dead letter is one of the two. A late repair changes only rows that were not written
-/// since.
+/// Applies events or a repair. A late repair changes only rows that were not written since.
 async fn apply_all(
     transaction: &Transaction<'_>,
     statements: &Statements,

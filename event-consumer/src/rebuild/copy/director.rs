@@ -14,8 +14,7 @@ pub const SCHEMA: &str = "rebuild";
 /// The schema that receives the replica's old tables.
 pub const REPLACED: &str = "replaced";
 
-/// Advisory lock: one process rebuilds a replica. The session owns it, also one that a killed process left on the
-/// server.
+/// Advisory lock: one process rebuilds a replica. A killed process's session keeps it until the server ends it.
 const REBUILD_LOCK: i64 = 0x7061_726b_7265_6275;
 
 pub(super) const TRY_LOCK: &str = "SELECT pg_try_advisory_lock($1)";
@@ -27,9 +26,9 @@ pub(super) const MARKED: &str = "SELECT coalesce(obj_description(oid, 'pg_namesp
 /// Prefix of the comments of our schemas; the rebuild's id follows.
 pub(super) const MARK: &str = "Made by event-consumer rebuild ";
 
-/// The server soon notices a killed process, also while a statement waits for a lock. It ends a transaction whose
-/// process is paused. A message contains several statements of up to 60 s, so the client waits 150 s. Then it closes
-/// the session and looks for the step's result on another one.
+/// The server soon notices a killed process, also while a statement waits for a lock, and ends a paused process's
+/// transaction. A message contains several statements of up to 60 s, so the client waits 150 s. Then it looks for the
+/// step's result on another session.
 const KIND: SessionKind = SessionKind {
     step: "rebuild",
     options: "-c lock_timeout=5s -c statement_timeout=60s -c idle_in_transaction_session_timeout=5s \

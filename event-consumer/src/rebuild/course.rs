@@ -6,7 +6,7 @@ use super::{copy::CopyStatus, follower::Follower, outcome::RebuildError};
 
 /// The state of the loop from one look to the next.
 pub(super) struct Course {
-    /// The known end of the log at the last look; the copy must reach it by the next.
+    /// The known end of the log at the last look. The copy is level if it has reached it at the next.
     pub(super) goal: Option<i64>,
     settled: i64,
     pub(super) moved_at: Instant,

@@ -1,4 +1,4 @@
-//! What is consumed, on one connection.
+//! The consumed queues of events and watermarks, on one connection.
 
 use std::time::Duration;
 
@@ -25,7 +25,7 @@ use crate::holes::plan::HEARING_PATIENCE;
 /// Nor does it report a queue that was deleted and declared again at once.
 const BIND_INTERVAL: Duration = Duration::from_secs(2);
 
-/// What is consumed, on one connection.
+/// The consumed queues of events and watermarks, on one connection.
 pub(super) struct Feeds {
     connection: Connection,
     channel: Channel,

@@ -4,9 +4,9 @@
 //! |---|---|
 //! | [`fault`] | why the subscription has to start again |
 //! | `deliveries` | messages taken from a queue and acknowledged |
-//! | `feeds` | what is consumed, on one connection |
-//! | `holding` | a batch is held until the replica has committed it |
-//! | `reports` | what the service says of the broker, the replica and the epoch |
+//! | `feeds` | the two consumed queues, on one connection |
+//! | `holding` | keeps a batch until the replica has committed it |
+//! | `reports` | reports the state of the broker, the replica and the epoch |
 
 pub mod fault;
 mod deliveries;

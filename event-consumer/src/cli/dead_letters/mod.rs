@@ -1,4 +1,4 @@
-//! Dead letters: an operator looks at what could not be applied, retries it after the fix, or discards it.
+//! Dead letters: an operator lists them, retries them after the fix, or discards them.
 //!
 //! | module | holds |
 //! |---|---|

@@ -1,7 +1,7 @@
--- The register of slots, the log of what happened to them, and how far the log has been published.
+-- The register of slots, the log of their events, and how far the relay has published the log.
 
--- Domains rather than CHECKs of the tables: a table's CHECKs are parsed anew by every statement that inserts, a
--- domain's only once by each connection.
+-- Domains rather than table CHECKs: every inserting statement parses a table's CHECKs again, but a connection parses
+-- a domain's only once.
 CREATE DOMAIN slot_status AS text
     CONSTRAINT slot_status_known CHECK (VALUE IN ('available', 'reserved', 'occupied', 'blocked'));
 COMMENT ON DOMAIN slot_status IS 'Whether a slot can be used';
@@ -53,9 +53,9 @@ CREATE TABLE parking_slot_events (
     name         slot_name,
     changed      text,
     traceparent  text,
-    -- Also what makes a batch that is run again meet its first attempt; an index on the ids would add nothing.
+    -- Also stops a repeated batch whose first attempt was committed. An index on the event ids would add nothing.
     CONSTRAINT parking_slot_events_slot_version_key UNIQUE (slot_uuid, version),
-    -- In one CHECK, for the same reason.
+    -- One CHECK instead of several, because every inserting statement parses it again.
     CONSTRAINT parking_slot_events_shape CHECK (
         version <= position
         AND (type = 'parking.create') = (version = 1)

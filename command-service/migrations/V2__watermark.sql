@@ -1,4 +1,4 @@
--- Up to when the log has been said to be complete.
+-- The time up to which a watermark has declared the log complete.
 
 CREATE TABLE log_watermark (
     singleton boolean PRIMARY KEY DEFAULT true CONSTRAINT log_watermark_singleton CHECK (singleton),

@@ -1,4 +1,4 @@
--- What requests with an idempotency key have led to.
+-- The results of requests with an idempotency key.
 
 CREATE TABLE idempotency_keys (
     key            text COLLATE "C" CONSTRAINT idempotency_keys_pkey PRIMARY KEY,
@@ -11,7 +11,7 @@ CREATE TABLE idempotency_keys (
         AND 1 <= first_position AND first_position <= last_position
     )
 );
--- Old ones are looked for by it.
+-- Finds the old keys.
 CREATE INDEX idempotency_keys_kept_at_idx ON idempotency_keys (kept_at);
 COMMENT ON TABLE idempotency_keys IS
     'Which requests with an Idempotency-Key were carried out; what was answered is read from the log';

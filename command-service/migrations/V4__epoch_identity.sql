@@ -1,4 +1,4 @@
--- Where the log was when its epoch was given: what is restored or replaced is somewhere else.
+-- Where the log was when it got its epoch. A restored or replaced primary is in another place.
 
 ALTER TABLE epoch
     ADD COLUMN system_identifier bigint,

@@ -1,20 +1,20 @@
 //! command-service: takes commands, commits slots and events to the primary, relays the events to the broker, and
-//! answers reads from the replica. From the bottom up; each room knows only those above it in this list:
+//! answers reads from the replica. Its rooms, from the bottom up; each room uses only the rooms above it in this table:
 //!
 //! | room | holds |
 //! |---|---|
 //! | [`register`] | what users and the log share: records, receipts, places in the log |
-//! | [`commands`] | what is asked, what comes of it, and the queue between callers and the committer |
-//! | [`primary`] | the way to the primary: sessions, epoch, commit lock, the log's end |
+//! | [`commands`] | commands, their outcomes, and the queue between callers and the committer |
+//! | [`primary`] | access to the primary: sessions, epoch, commit lock, the log's end |
 //! | [`write_model`] | group commit: everything that writes the primary |
 //! | [`queries`] | everything that reads the replica for users |
 //! | [`freshness`] | what a read demands of the replica, and the wait for it |
 //! | [`relay`] | publishes the log to the broker, answers replays |
 //! | [`verify`] | compares log, write model and replica, and repairs the replica |
-//! | [`settings`] | with what the service is put together |
+//! | [`settings`] | the settings of the service |
 //! | [`http`], [`startup`], [`cli`] | the service and the command line |
 //!
-//! A request goes [`http`] → [`commands`] → [`shared::slot`] → [`write_model`] → [`relay`]; a read [`http`] →
+//! A write goes [`http`] → [`commands`] → [`shared::slot`] → [`write_model`] → [`relay`]. A read goes [`http`] →
 //! [`freshness`] → [`queries`].
 
 pub mod register;

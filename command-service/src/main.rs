@@ -1,4 +1,4 @@
-//! The command service. See the library for what it does.
+//! Runs the command service. The library documents it.
 
 use std::process::ExitCode;
 

@@ -1,4 +1,4 @@
-//! Puts the service together, and takes it apart again in the right order.
+//! Starts the service, and stops it in the right order.
 
 use std::{net::SocketAddr, time::Duration};
 
@@ -22,10 +22,10 @@ use crate::{
     write_model::{committer::Committer, forget, wake::CommitSignal},
 };
 
-/// How long requests that are under way may take to finish after a signal, in seconds.
+/// How long requests in progress may take to finish after a signal, in seconds.
 const DRAIN_SECS: u64 = 8;
 
-/// The task that ends by itself, with the last entrance to the command queue.
+/// The task that ends by itself, after the last sender of the command queue.
 const COMMITTER: &str = "committer";
 
 /// How long the relay may take to finish its step.
@@ -41,11 +41,11 @@ pub struct Application {
 }
 
 impl Application {
-    /// Starts listening and everything that works in the background, where dependencies that are down are waited for.
-    /// Must be called on the main multi-thread runtime: connections live on it.
+    /// Starts listening and starts the background tasks, which wait for dependencies that are down.
+    /// Call it on the main multi-thread runtime: connections live on it.
     ///
     /// # Errors
-    /// The address cannot be listened on.
+    /// The service cannot listen on the address.
     pub fn build(settings: &Settings, shutdown: &CancellationToken) -> anyhow::Result<Self> {
         let dependencies = Dependencies::new(shutdown.clone());
         let committed = CommitSignal::default();
@@ -86,22 +86,21 @@ impl Application {
         self.address
     }
 
-    /// Serves until the shutdown token is cancelled, then ends in the order of the flow: no new requests, the
-    /// requests under way, the commands they left, the relay's step in hand.
+    /// Serves until the shutdown token is cancelled. Then it stops new requests and finishes, in this order: requests
+    /// in progress, their commands, the relay's current step.
     ///
     /// # Errors
-    /// The server failed, or a background task did: then nothing is waited for, so that the process ends at once and
-    /// is started again.
+    /// The server or a background task failed. The process then ends at once, without waiting, to be restarted.
     pub async fn run_until_stopped(self) -> anyhow::Result<()> {
         let Self { server, mut tasks, stop_tasks, shutdown, .. } = self;
         tokio::select! {
             served = server => served.context("the HTTP server failed")?,
             failure = tasks.failure(|| shutdown.is_cancelled()) => return Err(failure.into()),
         }
-        // The server took the last entrance to the command queue with it, so the committer comes to its end.
+        // The server dropped the last sender of the command queue, so the committer ends.
         tasks.end_of(COMMITTER).await?;
         stop_tasks.cancel();
-        // What was published without being noted is published again by the next leader, so this may be cut short.
+        // This may be cut short: the next leader publishes again what was published but not noted.
         let cut_short = tasks.end_of_all(STEP_GRACE).await?;
         if !cut_short.is_empty() {
             tracing::info!(tasks = ?cut_short, "steps in hand were cut short");
@@ -111,8 +110,8 @@ impl Application {
     }
 }
 
-/// Opens the gate, with the two tasks that it works with: one reads where the primary's log ends, one listens to the
-/// replica and reports to `dependency`. They end when `stop_tasks` is cancelled; reads that wait, when `shutdown` is.
+/// Opens the gate and its two tasks: one reads the end of the primary's log, one listens to the replica and reports
+/// to `dependency`. `stop_tasks` ends the tasks; `shutdown` ends waiting reads.
 pub(crate) fn open_gate(
     settings: &Settings,
     primary: &Primary,
@@ -131,7 +130,7 @@ pub(crate) fn open_gate(
     Gate::new(log_end, waiting, waiters_max, shutdown)
 }
 
-/// What the handlers work with.
+/// The shared state of the handlers.
 #[derive(Clone)]
 struct Served {
     commands: CommandQueue,

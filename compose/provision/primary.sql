@@ -1,7 +1,8 @@
--- The database of the write side and the role that owns it. For psql; may be repeated.
+-- Creates the database of the write side and the role that owns it. Runs in psql and may be repeated.
 -- Variables: database, command_service_password.
 
--- Two at once would both find a role missing. Held until this session changes its database.
+-- Without this lock, two runs at once would both find a role missing. The session releases it by changing its
+-- database.
 SELECT FROM pg_advisory_lock(7275);
 SET client_min_messages = warning;
 

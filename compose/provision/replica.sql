@@ -1,7 +1,9 @@
--- The database of the read side, the role that owns it, and the role that may only read it. For psql; may be repeated.
+-- Creates the database of the read side, the role that owns it, and the role that may only read it. Runs in psql and
+-- may be repeated.
 -- Variables: database, event_consumer_password, command_service_reader_password.
 
--- Two at once would both find a role missing. Held until this session changes its database.
+-- Without this lock, two runs at once would both find a role missing. The session releases it by changing its
+-- database.
 SELECT FROM pg_advisory_lock(7275);
 SET client_min_messages = warning;
 

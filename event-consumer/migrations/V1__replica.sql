@@ -1,7 +1,7 @@
--- The read model: the slots as far as they have been applied, their summary, and what exactly has been applied.
+-- The read model: the slots as applied so far, their summary, and exactly which positions are applied.
 
--- Domains rather than CHECKs of the tables: a table's CHECKs are parsed anew by every statement that inserts, a
--- domain's only once by each connection.
+-- Domains rather than table CHECKs: every inserting statement parses a table's CHECKs again, but a connection parses
+-- a domain's only once.
 CREATE DOMAIN slot_status AS text
     CONSTRAINT slot_status_known CHECK (VALUE IN ('available', 'reserved', 'occupied', 'blocked'));
 COMMENT ON DOMAIN slot_status IS 'Whether a slot can be used';
@@ -39,7 +39,7 @@ COMMENT ON COLUMN parking_slot_tombstones.deleted_at IS 'Commit time of the dele
 
 CREATE TABLE parking_slot_summary (
     status text   CONSTRAINT parking_slot_summary_pkey PRIMARY KEY,
-    -- Without a CHECK: a summary that was damaged by hand must not make the events look wrong.
+    -- Has no CHECK, because the replica must not refuse events when an edit by hand damaged the summary.
     slots  bigint NOT NULL DEFAULT 0
 ) WITH (fillfactor = 10, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000);
 COMMENT ON TABLE parking_slot_summary IS 'How many slots have each status; kept by triggers, for hand edits too';
@@ -96,8 +96,8 @@ CREATE TABLE replication_status (
     singleton       boolean        PRIMARY KEY DEFAULT true CONSTRAINT replication_status_singleton CHECK (singleton),
     applied         int8multirange NOT NULL DEFAULT '{[0,1)}'
                                    CONSTRAINT replication_status_starts_at_zero CHECK (lower(applied) = 0),
-    -- One less than the first position that is missing. Built-in functions only: a function in SQL would be parsed
-    -- anew by every statement that changes the row.
+    -- One less than the first missing position. Uses built-in functions only: every statement that changes the row
+    -- would parse a function in SQL again.
     applied_through bigint         NOT NULL
                     GENERATED ALWAYS AS (lower('{[0,)}'::int8multirange - applied) - 1) STORED,
     as_of           timestamptz,

@@ -1,4 +1,4 @@
--- What a read needs to say how fresh it is, and to be woken when it can be fresher.
+-- What a read needs to tell how fresh it is, and to be woken when fresher rows are there.
 
 CREATE INDEX dead_letters_position ON dead_letters (position) WHERE position IS NOT NULL;
 
@@ -13,6 +13,6 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION push_replication_status() IS 'Tells who listens on replication_status what is settled now';
--- A trigger rather than a line of the statements that change the row: whatever changes it wakes those who wait.
+-- A trigger rather than part of the statements that change the row: every change then wakes the waiting reads.
 CREATE TRIGGER push_status AFTER UPDATE ON replication_status
     FOR EACH ROW WHEN (OLD.* IS DISTINCT FROM NEW.*) EXECUTE FUNCTION push_replication_status();

@@ -1,5 +1,5 @@
-//! Messages read into a batch of events and repairs. What cannot be read is kept as it came, with the reason: it must
-//! not hide what is beside it.
+//! Reads messages into a batch of events and repairs. The batch keeps what it cannot read as it came, with the
+//! reason, so that the rest of the message is still applied.
 
 use lapin::{message::Delivery, protocol::basic::AMQPProperties};
 use shared::{
@@ -11,27 +11,27 @@ use shared::{
     position::Position,
 };
 
-/// A larger body is not read: no producer of ours makes one, and reading it would cost memory without a bound.
+/// The largest body that is read, which bounds the memory. No sender in this project makes a larger one.
 pub const BODY_MAX_BYTES: usize = 1024 * 1024;
 
-/// The longest reason that is kept, in characters.
+/// The longest reason that is stored, in characters.
 const REASON_MAX_CHARS: usize = 1000;
 
-/// An event as it came.
+/// An event as received.
 #[derive(Clone, Debug)]
 pub struct Received<'d> {
     /// The event.
     pub event: LoggedEvent,
-    /// Its JSON, to the letter.
+    /// Its JSON, byte for byte.
     pub json: &'d str,
     /// The properties of its message.
     pub properties: &'d AMQPProperties,
 }
 
-/// A repair as it came.
+/// A repair as received.
 #[derive(Clone, Debug)]
 pub struct ReceivedRepair<'d> {
-    /// What is to be repaired.
+    /// The repair.
     pub repair: Repair,
     /// The body of its message.
     pub body: &'d [u8],
@@ -39,33 +39,33 @@ pub struct ReceivedRepair<'d> {
     pub properties: &'d AMQPProperties,
 }
 
-/// What could not be read: an event's JSON, or a whole body.
+/// An event's JSON or a whole body that could not be read.
 #[derive(Clone, Debug)]
 pub struct Unreadable<'d> {
     /// The bytes.
     pub body: &'d [u8],
-    /// Why not.
+    /// Why it could not be read.
     pub reason: String,
-    /// The position of the event that it should have been, if that is certain: it was sent again, and alone. Else
-    /// nothing is known to be settled by it: if real events were damaged, they are still missing.
+    /// The position of the event that it should be. Known only if the relay sent the event again, and alone.
+    /// Otherwise it settles no position: damaged events stay missing.
     pub position: Option<Position>,
     /// The properties of its message.
     pub properties: &'d AMQPProperties,
 }
 
-/// What was taken from the queue in one go. It borrows from the deliveries.
+/// The messages taken from the queue at one time. Borrows from the deliveries.
 #[derive(Clone, Debug, Default)]
 pub struct Batch<'d> {
-    /// The events, in the order in which they came.
+    /// The events, in the order of arrival.
     pub events: Vec<Received<'d>>,
-    /// The repairs, in the order in which they came.
+    /// The repairs, in the order of arrival.
     pub repairs: Vec<ReceivedRepair<'d>>,
-    /// The rest.
+    /// What could not be read.
     pub unreadable: Vec<Unreadable<'d>>,
 }
 
 impl<'d> Batch<'d> {
-    /// Reads the messages.
+    /// Reads the messages into a batch.
     #[must_use]
     pub fn read(deliveries: &'d [Delivery]) -> Self {
         let mut batch = Self::default();
@@ -78,7 +78,7 @@ impl<'d> Batch<'d> {
         batch
     }
 
-    /// Reads what was dead-lettered: an event's JSON, or a whole message.
+    /// Reads the body of a dead letter: an event's JSON, or a whole message.
     #[must_use]
     pub fn of_dead_letter(body: &'d [u8], properties: &'d AMQPProperties) -> Self {
         let mut batch = Self::default();
@@ -91,14 +91,14 @@ impl<'d> Batch<'d> {
         batch
     }
 
-    /// The traces that led to its events, for a log line at `debug`; nothing is collected while none is wanted.
+    /// The traces of its events, for a log line at `debug`; `None` while that level is off.
     #[must_use]
     pub fn traces(&self) -> Option<String> {
         tracing::enabled!(tracing::Level::DEBUG)
             .then(|| traces(self.events.iter().map(|received| &received.event)))
     }
 
-    /// A position whose event was read settles nothing by a copy that was not.
+    /// Drops an unreadable copy's position if the batch also has the event in readable form, which settles it.
     fn settle_once(&mut self) {
         for unreadable in &mut self.unreadable {
             let read = |received: &Received<'_>| Some(received.event.position) == unreadable.position;
@@ -174,14 +174,14 @@ fn content_type(properties: &AMQPProperties) -> &str {
     properties.content_type().as_ref().map_or("", |name| name.as_str())
 }
 
-/// The position of the only event of a message, as its id `<first>-<last>/<count>` tells.
+/// The position of a message's only event, from the message id `<first>-<last>/<count>`.
 fn only_position(properties: &AMQPProperties) -> Option<Position> {
     let id = properties.message_id().as_ref()?.as_str();
     let (first, last) = id.strip_suffix("/1")?.split_once('-')?;
     (first == last).then(|| first.parse().ok().and_then(Position::new)).flatten()
 }
 
-/// A text that PostgreSQL can store: without NUL, and not without end.
+/// A text that PostgreSQL can store: without NUL, and cut to the longest reason that is stored.
 #[must_use]
 pub fn storable(text: &str) -> String {
     text.chars()

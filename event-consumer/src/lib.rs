@@ -1,14 +1,14 @@
-//! event-consumer: takes events from the broker and projects them into the replica. From the bottom up; each room knows
-//! only those above it in this list:
+//! event-consumer: takes events from the broker and projects them into the replica. Each room in this list uses only
+//! the rooms above it:
 //!
 //! | room | holds |
 //! |---|---|
-//! | [`batch`] | messages read into a batch of events and repairs |
-//! | [`projection`] | a batch into rows, in one transaction |
-//! | [`holes`] | asks for what is missing |
-//! | [`subscription`] | receives, has it applied, acknowledges |
-//! | [`rebuild`] | all of it beside the replica, which is then replaced |
-//! | [`settings`] | with what the consumer is put together |
+//! | [`batch`] | reads messages into a batch of events and repairs |
+//! | [`projection`] | turns a batch into rows, in one transaction |
+//! | [`holes`] | requests missing positions |
+//! | [`subscription`] | receives messages, has them applied, acknowledges them |
+//! | [`rebuild`] | builds a new copy beside the replica, then replaces the replica by it |
+//! | [`settings`] | the consumer's settings |
 //! | [`probes`], [`startup`], [`cli`] | the service and the command line |
 
 pub mod batch;

@@ -1,4 +1,4 @@
-//! The event consumer. See the library for what it does.
+//! The event-consumer program. The library's documentation says what it does.
 
 use std::process::ExitCode;
 

@@ -1,4 +1,4 @@
-//! Health: `/livez`, `/readyz`.
+//! Health probes: `/livez`, `/readyz`.
 
 use actix_web::{
     HttpResponse, Resource, Route, guard,
@@ -14,20 +14,20 @@ const NO_STORE: (header::HeaderName, &str) = (header::CACHE_CONTROL, "no-store")
 /// The dependencies around event-consumer.
 #[derive(Clone, Debug)]
 pub struct Dependencies {
-    /// Where events come from.
+    /// The broker, from which events come.
     pub broker: Dependency,
-    /// Where they are applied.
+    /// The replica, to which events are applied.
     pub replica: Dependency,
-    /// Whether what is missing comes when it is asked for.
+    /// The log: up while missing positions arrive on request.
     pub log: Dependency,
-    /// Whether the replica is of the epoch from which events come.
+    /// Up while the replica has the epoch of the events that arrive.
     pub epoch: Dependency,
-    /// Cancelled when the service is about to end.
+    /// Cancelled when the service starts to shut down.
     pub shutdown: CancellationToken,
 }
 
 impl Dependencies {
-    /// Dependencies that have not been reached yet. The epoch is taken for right until something of another one comes.
+    /// Dependencies that are not reached yet. The epoch counts as right until something of another epoch arrives.
     #[must_use]
     pub fn new(shutdown: CancellationToken) -> Self {
         let (broker, replica) = (Dependency::new("broker"), Dependency::new("replica"));
@@ -36,7 +36,7 @@ impl Dependencies {
         Self { broker, replica, log, epoch, shutdown }
     }
 
-    /// Without these dependencies nothing can be applied.
+    /// Ready while broker, replica and epoch are up: without one of them nothing can be applied.
     fn readiness(&self) -> Readiness {
         let useful = self.broker.is_up() && self.replica.is_up() && self.epoch.is_up();
         let dependencies = [&self.broker, &self.replica, &self.log, &self.epoch];
@@ -44,12 +44,12 @@ impl Dependencies {
     }
 }
 
-/// Adds the resources.
+/// Adds the probes' resources.
 pub fn configure(config: &mut ServiceConfig) {
     config.service(resource("/livez", read().to(livez))).service(resource("/readyz", read().to(readyz)));
 }
 
-/// `HEAD` wherever `GET`, and a 405 with `Allow` for every other method.
+/// Answers `GET` and `HEAD`; answers every other method with 405 and `Allow`.
 fn resource(path: &str, read: Route) -> Resource {
     let not_allowed =
         || async { HttpResponse::MethodNotAllowed().insert_header((header::ALLOW, "GET, HEAD")).finish() };

@@ -1,4 +1,4 @@
-//! The consumer's settings. It knows no primary. [`SETTINGS`](shared::process::settings::SETTINGS) declares their defaults and what they may be.
+//! The consumer's settings. [`SETTINGS`](shared::process::settings::SETTINGS) declares defaults and allowed values.
 
 use std::net::IpAddr;
 
@@ -10,23 +10,23 @@ use shared::{
     replica_name::ReplicaName,
 };
 
-/// Everything that can be set.
+/// All settings of the consumer, which does not connect to the primary.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Settings {
     /// The database that the consumer owns.
     #[serde(rename = "REPLICA_DATABASE_URL", deserialize_with = "parsed")]
     pub replica: DatabaseUrl,
-    /// Its name, which names its queue.
+    /// The replica's name, which also names its queue.
     #[serde(rename = "PARKING__REPLICA__NAME", deserialize_with = "parsed")]
     pub replica_name: ReplicaName,
-    /// Where events come from.
+    /// The broker that delivers events.
     #[serde(rename = "RABBITMQ_BROKER_URL", deserialize_with = "parsed")]
     pub broker: BrokerUrl,
     /// The address of `/livez` and `/readyz`.
     #[serde(rename = "PARKING__HTTP__BIND")]
     pub bind: IpAddr,
-    /// Their port; 0 takes a free one.
+    /// The port of `/livez` and `/readyz`; 0 takes a free one.
     #[serde(rename = "PARKING__CONSUMER__HTTP_PORT")]
     pub port: u16,
     /// The form of the logs.

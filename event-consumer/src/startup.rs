@@ -1,4 +1,4 @@
-//! Puts the consumer together, and takes it apart again in the right order.
+//! Starts the consumer's tasks, and stops them in the right order.
 
 use std::{net::SocketAddr, sync::Arc};
 
@@ -15,10 +15,10 @@ use crate::{
     subscription::Subscription,
 };
 
-/// How long health requests that are under way may take to finish after a signal, in seconds.
+/// How long running health requests may take to finish after a signal, in seconds.
 const DRAIN_SECS: u64 = 2;
 
-/// The task that finishes its batch before the process ends.
+/// The task that finishes its current batch before the process ends.
 const SUBSCRIPTION: &str = "subscription";
 
 /// The consumer, listening for health requests.
@@ -30,10 +30,10 @@ pub struct Application {
 }
 
 impl Application {
-    /// Starts consuming and listening. Dependencies that are down are waited for.
+    /// Starts to consume and to listen. Dependencies may be down: the consumer waits for them.
     ///
     /// # Errors
-    /// The address cannot be listened on.
+    /// The server cannot listen on the address.
     pub fn build(settings: &Settings, shutdown: &CancellationToken) -> anyhow::Result<Self> {
         let dependencies = Dependencies::new(shutdown.clone());
         let (watermarks, newest_watermark) = watch::channel(None);
@@ -73,24 +73,24 @@ impl Application {
         Ok(Self { server: server.run(), address, tasks, shutdown: shutdown.clone() })
     }
 
-    /// Where `/livez` and `/readyz` are.
+    /// The address of `/livez` and `/readyz`.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Works until the shutdown token is cancelled, then finishes the batch in hand.
+    /// Runs until the shutdown token is cancelled, then finishes the current batch.
     ///
     /// # Errors
-    /// The server failed, or a background task did: then nothing is waited for, so that the process ends at once and
-    /// is started again.
+    /// The server or a background task failed. The call then returns without waiting for anything, so that the
+    /// process ends at once and is started again.
     pub async fn run_until_stopped(self) -> anyhow::Result<()> {
         let Self { server, mut tasks, shutdown, .. } = self;
         tokio::select! {
             served = server => served.context("the HTTP server failed")?,
             failure = tasks.failure(|| shutdown.is_cancelled()) => return Err(failure.into()),
         }
-        // A search for missing positions may be cut short: what it has asked for is asked for again.
+        // The search for missing positions may be cut short: the next process requests them again.
         tasks.end_of(SUBSCRIPTION).await?;
         tracing::info!("stopped");
         Ok(())

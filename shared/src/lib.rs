@@ -1,12 +1,12 @@
-//! What both services use, from the bottom up: the words, what travels, the broker, PostgreSQL, the process.
+//! What both services share, from the bottom up: domain, messages, broker, PostgreSQL, process.
 //!
 //! | module | holds |
 //! |---|---|
 //! | [`slot`] | the rules of a parking slot: `decide` and `evolve`, pure |
-//! | [`position`] | a place in the log |
-//! | [`time`] | how times look |
-//! | [`replica_name`] | who a replica is |
-//! | [`messages`] | what travels by the broker |
+//! | [`position`] | the position of an event in the log |
+//! | [`time`] | the text form of times |
+//! | [`replica_name`] | the names of replicas, and the recipients of events |
+//! | [`messages`] | the messages on the broker |
 //! | [`broker`] | a connection to RabbitMQ; every name and option of its exchange and queues |
 //! | [`postgres`] | a connection to PostgreSQL, columns, migrations |
 //! | [`process`] | settings, logs, states of dependencies, probes, shutdown |

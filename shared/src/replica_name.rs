@@ -1,4 +1,4 @@
-//! Who a replica is, and who gets events in a queue of its own.
+//! The names of replicas, and the recipients of events.
 
 use std::{fmt, str::FromStr};
 
@@ -28,7 +28,7 @@ impl fmt::Display for ReplicaName {
 }
 
 impl ReplicaName {
-    /// The name of a replica that was given none.
+    /// The default name of a replica.
     #[must_use]
     pub fn main() -> Self {
         Self("main".to_owned())
@@ -41,7 +41,7 @@ impl ReplicaName {
     }
 }
 
-/// Who gets events in a queue of its own.
+/// A recipient of events, with a queue of its own.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Recipient {
     /// A replica.
@@ -50,7 +50,8 @@ pub enum Recipient {
     Rebuild(ReplicaName),
 }
 
-/// What follows the name of a replica for the copy beside it. A name has no dot, so the two cannot be mistaken.
+/// Follows the replica's name in the name of a rebuild. A replica's name has no dot, so the two names cannot
+/// be confused.
 const REBUILD_SUFFIX: &str = ".rebuild";
 
 impl FromStr for Recipient {
@@ -80,7 +81,7 @@ impl Recipient {
         format!("parking.replica.{self}")
     }
 
-    /// The name under which a step of its flow shows in the broker's list.
+    /// The name under which a step of this recipient shows in the broker's list.
     #[must_use]
     pub fn step(&self, step: &str) -> String {
         match self {

@@ -19,10 +19,11 @@ pub fn serialize<S: Serializer>(time: &Timestamp, serializer: S) -> Result<S::Ok
     serializer.serialize_str(&format(*time))
 }
 
-/// For `#[serde(with)]`. Finer than a microsecond is refused: the databases would round it, and a copy would differ.
+/// For `#[serde(with)]`. Refuses a time finer than a microsecond: the databases would round it, and a copy
+/// would differ.
 ///
 /// # Errors
-/// Not a time, or one that microseconds cannot hold.
+/// Not a time, or a time finer than a microsecond.
 pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Timestamp, D::Error> {
     let time = Timestamp::deserialize(deserializer)?;
     if time.subsec_nanosecond() % 1_000 == 0 {
@@ -47,10 +48,10 @@ pub mod option {
         }
     }
 
-    /// For `#[serde(with)]`; `null` is refused, absence is `default`.
+    /// For `#[serde(with)]`. Refuses `null`; an absent member takes the field's `default`.
     ///
     /// # Errors
-    /// Not a time, or one that microseconds cannot hold.
+    /// Not a time, or a time finer than a microsecond.
     pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Timestamp>, D::Error> {
         super::deserialize(deserializer).map(Some)
     }

@@ -3,6 +3,7 @@
 mod strategies;
 mod tidy;
 mod rooms;
+mod house;
 mod prose;
 mod checks;
 mod schema;

@@ -1,8 +1,8 @@
-//! Commands: what is asked, and what comes of it. No HTTP, no SQL, no AMQP.
+//! Commands and their outcomes. No HTTP, no SQL, no AMQP.
 //!
 //! | module | holds |
 //! |---|---|
-//! | [`queue`] | the door to the write side: bounded, with a deadline |
+//! | [`queue`] | the bounded queue in front of the write model; each submission has a deadline |
 
 pub mod queue;
 
@@ -15,17 +15,17 @@ use crate::register::{receipt::WriteReceipt, record::SlotRecord};
 /// The most creates in one request.
 pub const CREATES_MAX: usize = 1000;
 
-/// What is asked in one go.
+/// The commands of one request.
 #[derive(Clone, Debug)]
 pub enum Commands {
     /// One command.
     One(Command),
-    /// Several creates, all or none, in one transaction: 1 to [`CREATES_MAX`].
+    /// 1 to [`CREATES_MAX`] creates in one transaction: all or none.
     CreateAll(Vec<CreateSlot>),
 }
 
 impl Commands {
-    /// How many commands it is.
+    /// The number of commands.
     #[must_use]
     pub fn commands(&self) -> usize {
         match self {
@@ -34,7 +34,7 @@ impl Commands {
         }
     }
 
-    /// The slot that must exist for the request to make sense; `None` for creates.
+    /// The slot that must exist already; `None` for creates.
     #[must_use]
     pub fn existing_slot(&self) -> Option<Uuid> {
         match self {
@@ -44,29 +44,29 @@ impl Commands {
     }
 }
 
-/// What tells a request that is sent again from a new one.
+/// Tells a repeated request from a new one.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct IdempotencyKey {
-    /// The caller's own name for the request: 1 to 200 visible ASCII characters.
+    /// The caller's name for the request: 1 to 200 visible ASCII characters.
     pub name: String,
-    /// A hash of everything that makes the request what it is: two with the same are the same request.
+    /// A hash of everything that identifies the request. Equal fingerprints mean the same request.
     pub fingerprint: [u8; 32],
 }
 
-/// A request and what came with it.
+/// A request with its idempotency key and trace context.
 #[derive(Clone, Debug)]
 pub struct Submission {
-    /// What is asked.
+    /// The commands.
     pub request: Commands,
-    /// If given, the request is carried out once, however often it is sent.
+    /// With a key, the service carries out the request once, however often the caller sends it.
     pub key: Option<IdempotencyKey>,
-    /// The caller's W3C trace context, if it sent a valid one; kept with the event.
+    /// The caller's W3C trace context, if it sent a valid one. The event keeps it.
     pub traceparent: Option<String>,
-    /// The span of the caller's request: what is logged of this submission stands in it.
+    /// The span of the caller's request; log lines about this submission belong to it.
     pub span: Span,
 }
 
-/// What a command led to. It is durable on the primary.
+/// The outcome of a command, durable on the primary.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
     /// The slot was created.
@@ -76,7 +76,7 @@ pub enum Outcome {
         /// The receipt of its first event.
         receipt: WriteReceipt,
     },
-    /// The slot is as the command asks: it was changed, or there was nothing to change.
+    /// The slot is as the command asks: the command changed it, or there was nothing to change.
     Updated {
         /// The slot.
         record: SlotRecord,
@@ -85,7 +85,7 @@ pub enum Outcome {
     },
     /// The slots of a [`Commands::CreateAll`] were created.
     AllCreated {
-        /// The slots, in the order in which they were asked for.
+        /// The slots, in the order of the request.
         records: Vec<SlotRecord>,
         /// The receipt of their events.
         receipt: WriteReceipt,
@@ -100,7 +100,7 @@ pub enum Outcome {
 }
 
 impl Outcome {
-    /// The receipt of what stands in the log.
+    /// The receipt of the events behind this outcome.
     #[must_use]
     pub fn receipt(&self) -> &WriteReceipt {
         match self {
@@ -115,19 +115,19 @@ impl Outcome {
 /// A request that was carried out.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Done {
-    /// What it led to.
+    /// Its outcome.
     pub outcome: Outcome,
-    /// Whether that was before, for an earlier request with the same key.
+    /// Whether an earlier request with the same key produced this outcome.
     pub replayed: bool,
 }
 
-/// Why a command led to nothing. Except for [`Refusal::OutcomeUnknown`] it is certain that nothing happened.
+/// Why a command has no outcome. Only with [`Refusal::OutcomeUnknown`] may the command have been committed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
-    /// The slot's rules say no.
+    /// The slot's rules reject the command.
     #[error(transparent)]
     Rejected(#[from] Rejection),
-    /// The slot has another version than the caller demanded.
+    /// The slot's version differs from the version that the caller demanded.
     #[error("the parking slot is at version {current}")]
     VersionMismatch {
         /// The slot's version.
@@ -135,25 +135,25 @@ pub enum Refusal {
         /// The receipt of the event that made it.
         receipt: WriteReceipt,
     },
-    /// A request with the same key is being carried out.
+    /// Another request with the same key is still running.
     #[error("a request with the same idempotency key is being carried out")]
     KeyInUse,
-    /// Another request was carried out with the same key.
+    /// The key was already used for a different request.
     #[error("the idempotency key belongs to another request")]
     KeyReused,
     /// The primary is down.
     #[error("the primary database is down")]
     PrimaryUnavailable,
-    /// Too many commands wait, this one has waited too long, or its slot was held too long by others.
+    /// Too many commands wait, this command waited too long, or other transactions locked its slot too long.
     #[error("too many commands are waiting")]
     Overloaded,
-    /// The connection was lost around the commit, and the primary did not come back in time to tell.
+    /// The connection was lost around the commit, and the primary did not return in time to tell the outcome.
     #[error("the connection was lost around the commit")]
     OutcomeUnknown,
-    /// The primary refused this command for a reason that is a fault of this service; it is in the log.
+    /// The primary refused this command because of a fault in this service. The service logs the reason.
     #[error("the command could not be committed")]
     Internal,
 }
 
-/// What became of a request.
+/// The answer to a request.
 pub type Answer = Result<Done, Refusal>;

@@ -1,4 +1,4 @@
-//! The door to the write side: a command goes in, and what became of it comes out.
+//! The entrance to the write side: takes a submission and returns its answer.
 
 use std::{
     error::Error,
@@ -17,51 +17,51 @@ use tokio::{
 
 use super::{Answer, Refusal, Submission};
 
-/// The part of a command's time that is kept for committing it. A command that has waited until only this much is
-/// left is cancelled, which is a definite answer; a command that was taken before gets at least this much.
+/// The part of a command's time reserved for its commit. A command still waiting when only this much is left is
+/// cancelled, which is a definite answer; a command taken before gets at least this much.
 pub const RESERVED_FOR_COMMIT: Duration = Duration::from_secs(4);
 
-/// How long after a command's deadline the committer's own last word may come.
+/// How long after a command's deadline the committer may still answer.
 const ANSWER_GRACE: Duration = Duration::from_millis(500);
 
-/// What the caller of a request gets.
+/// The result of a submission.
 #[derive(Clone, Debug)]
 pub struct Executed {
-    /// What became of it.
+    /// The committer's answer, or the refusal.
     pub answer: Answer,
-    /// How long it waited to be taken.
+    /// How long it waited in the queue.
     pub queued: Duration,
-    /// How long it took from then on; zero if it was not taken.
+    /// How long the commit took; zero if it was not taken.
     pub committing: Duration,
 }
 
-/// The entrance to the write side. Cheap to clone; when the last clone is gone, the committer finishes and ends.
+/// The sender of the queue. Cheap to clone; after the last clone drops, the committer finishes and ends.
 #[derive(Clone, Debug)]
 pub struct CommandQueue {
     queue: mpsc::Sender<QueuedSubmission>,
-    /// A place for each command that may wait.
+    /// One permit for each command that may wait.
     places: Arc<Semaphore>,
     limit: usize,
     deadline: Duration,
 }
 
 impl CommandQueue {
-    /// An entrance, and the queue behind it. At most `limit` commands wait or are being committed; `deadline` bounds
-    /// each request's time from asking to answer and must exceed [`RESERVED_FOR_COMMIT`].
+    /// Creates the queue and its sender. At most `limit` commands wait or are being committed. `deadline` bounds each
+    /// request from call to answer and must exceed [`RESERVED_FOR_COMMIT`].
     #[must_use]
     pub fn channel(limit: usize, deadline: Duration) -> (Self, mpsc::Receiver<QueuedSubmission>) {
         let (queue, submissions) = mpsc::channel(limit);
         (Self { queue, places: Arc::new(Semaphore::new(limit)), limit, deadline }, submissions)
     }
 
-    /// Has a request carried out, and answers at the latest shortly after the deadline. Dropping the future cancels the
-    /// request unless the committer has taken it.
+    /// Submits a request; returns shortly after the deadline at the latest. Dropping the future cancels the request
+    /// unless the committer has taken it.
     pub async fn execute(&self, submission: Submission) -> Executed {
         self.execute_until(submission, std::future::pending()).await
     }
 
-    /// As [`CommandQueue::execute`]. `given_up` completes when the caller waits no longer: it refuses a request that the
-    /// committer has not taken by then.
+    /// Like [`CommandQueue::execute`]. When `given_up` completes, the caller has stopped waiting: a request that the
+    /// committer has not taken is then refused.
     pub async fn execute_until(
         &self,
         submission: Submission,
@@ -82,7 +82,7 @@ impl CommandQueue {
         deadline: Instant,
         given_up: impl Future<Output = ()>,
     ) -> Answer {
-        // A request larger than the limit may have the whole queue for itself.
+        // A request larger than the limit takes the whole queue.
         let places = u32::try_from(submission.request.commands().min(self.limit)).unwrap_or(u32::MAX);
         let places =
             Arc::clone(&self.places).try_acquire_many_owned(places).map_err(|_| Refusal::Overloaded)?;
@@ -143,7 +143,7 @@ impl Ticket {
         self.leave_waiting(CANCELLED)
     }
 
-    /// The committer is gone. A command that it had not taken cannot have happened.
+    /// The committer is gone. A command that it did not take has not happened.
     fn refusal_without_answer(&self) -> Refusal {
         if self.cancel() { Refusal::PrimaryUnavailable } else { Refusal::OutcomeUnknown }
     }
@@ -157,7 +157,7 @@ impl Drop for CancelOnDrop<'_> {
     }
 }
 
-/// A command in the queue. Nobody may carry it out before it is taken.
+/// A command in the queue. The committer must take it before running it.
 #[derive(Debug)]
 pub struct QueuedSubmission {
     submission: Submission,
@@ -182,21 +182,21 @@ impl QueuedSubmission {
     }
 }
 
-/// A command that the committer has taken: it must be answered, and only the committer can.
+/// A command that the committer has taken: only the committer answers it, and must.
 #[derive(Debug)]
 pub struct TakenSubmission {
-    /// What is asked.
+    /// The request.
     pub submission: Submission,
     /// When the caller must have an answer.
     pub deadline: Instant,
     taken_at: Instant,
     reply: oneshot::Sender<Answer>,
-    /// Given back with the answer: what is taken still counts.
+    /// Released with the answer: a taken command still counts.
     _places: OwnedSemaphorePermit,
 }
 
 impl TakenSubmission {
-    /// How many commands it is.
+    /// How many commands it holds.
     #[must_use]
     pub fn commands(&self) -> usize {
         self.submission.request.commands()
@@ -208,19 +208,19 @@ impl TakenSubmission {
         self.deadline <= Instant::now()
     }
 
-    /// How long ago it was taken.
+    /// Time since it was taken.
     #[must_use]
     pub fn since_taken(&self) -> Duration {
         self.taken_at.elapsed()
     }
 
-    /// Refuses the command because of a failure, and logs the failure in the span of its request.
+    /// Refuses the command because of a failure, and logs that in the request's span.
     pub fn refuse(self, refusal: Refusal, cause: &(dyn Error + 'static)) {
         self.submission.span.in_scope(|| tracing::warn!(cause = chain(cause), "{refusal}"));
         self.answer(Err(refusal));
     }
 
-    /// Gives the answer. A caller that is gone does not mind.
+    /// Sends the answer. Does nothing if the caller is gone.
     pub fn answer(self, answer: Answer) {
         let _ = self.reply.send(answer);
     }

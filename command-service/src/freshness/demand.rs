@@ -1,4 +1,4 @@
-//! What a read may demand, and whether a replica meets it. Pure.
+//! What a read may demand, and whether a replica meets it. No I/O.
 
 use std::time::Duration;
 
@@ -7,40 +7,40 @@ use uuid::Uuid;
 
 use crate::register::{place::LogEnd, receipt::Receipt};
 
-/// The most receipts that one read hands back.
+/// The most receipts that a caller may hand back with one read.
 pub const RECEIPTS_MAX: usize = 16;
 
-/// The most that `max_staleness_ms` may be: a day.
+/// The upper bound of `max_staleness_ms`: one day.
 pub const MAX_STALENESS_MS_MAX: u64 = 86_400_000;
 
 /// How long a read waits when the caller does not say, in milliseconds.
 pub const WAIT_MS_DEFAULT: u64 = 2_000;
 
-/// The longest that a read waits, in milliseconds.
+/// The longest wait of a read, in milliseconds.
 pub const WAIT_MS_MAX: u64 = 30_000;
 
-/// What to do when the demand is not met in time.
+/// What to do when the replica does not meet the demand in time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum OnTimeout {
     /// Refuse.
     #[default]
     Fail,
-    /// Answer with what there is, and say so.
+    /// Answer with the replica's current state, marked as stale.
     Stale,
 }
 
-/// What a read demands. All of it must hold.
+/// What a read demands. The replica must meet all of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Demand {
-    /// What returned these receipts is visible.
+    /// The reads and writes that returned these receipts are visible.
     pub receipts: Vec<Receipt>,
-    /// Complete as of at most this long before the request.
+    /// The replica is complete as of a time at most this long before the request.
     pub max_staleness: Option<Duration>,
-    /// Complete as of the arrival of the request.
+    /// The replica is complete as of the arrival of the request.
     pub strong: bool,
-    /// How long to wait for it.
+    /// How long to wait for the replica to meet the demand.
     pub wait: Duration,
-    /// What to do then.
+    /// What to do after that wait.
     pub on_timeout: OnTimeout,
 }
 
@@ -57,19 +57,19 @@ impl Default for Demand {
 }
 
 impl Demand {
-    /// Whether any state of the replica will do.
+    /// Whether any state of the replica meets the demand.
     #[must_use]
     pub fn is_eventual(&self) -> bool {
         self.receipts.is_empty() && self.max_staleness.is_none() && !self.strong
     }
 }
 
-/// How far a replica is.
+/// How far a replica has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ReplicaLevel {
     /// Every position up to this one is settled.
     pub applied_through: i64,
-    /// Every write whose commit time is not after this is settled.
+    /// Every write committed at or before this time is settled.
     pub as_of: Option<Timestamp>,
     /// The epoch in which the positions count.
     pub epoch: Option<Uuid>,
@@ -84,29 +84,29 @@ pub struct Need {
     pub bounded: Option<Bounded>,
 }
 
-/// Complete as of a moment: known by the time of what was settled last, or by the position that the log had then.
+/// Complete as of a moment. Either the replica's `as_of` proves it, or the replica reaches the log's end of that time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Bounded {
-    /// The moment by the primary's clock, not earlier than it truly was; unknown if that clock is.
+    /// The moment by the primary's clock: the true one or a later one. `None` while that clock is unknown.
     pub moment: Option<Timestamp>,
-    /// The log's end, looked at after the moment.
+    /// The log's end, read after the moment.
     pub end: Option<LogEnd>,
 }
 
-/// What a level lacks, first things first.
+/// What a level lacks. [`Need::lack`] returns the most severe lack.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Lack {
-    /// It is of another epoch.
+    /// The level is of another epoch.
     Epoch,
-    /// It ends before this position.
+    /// The level ends before this position.
     Position(i64),
-    /// It is too old: neither as of this moment, nor does it reach this position.
+    /// The level is too old: it is not as of this moment, and does not reach this position.
     Moment(Option<Timestamp>, Option<i64>),
 }
 
 impl Need {
-    /// What `level` lacks; `None` if it is enough. `latest` is a time that the primary's clock has not reached yet: a
-    /// level as of later than that shows that its clock is not what we think, and proves nothing.
+    /// What `level` lacks; `None` if it is enough. `latest` is an upper bound for the primary's clock. An `as_of` after
+    /// `latest` shows that this process misjudges that clock. Such an `as_of` proves nothing.
     #[must_use]
     pub fn lack(&self, level: &ReplicaLevel, latest: Option<Timestamp>) -> Option<Lack> {
         let shortfall = self.up_to.iter().filter_map(|end| lack_of(end, level));
@@ -121,7 +121,7 @@ impl Need {
 
 fn lack_of(end: &LogEnd, level: &ReplicaLevel) -> Option<Lack> {
     match level.epoch {
-        // An empty log is held by a replica that has not heard of it.
+        // A replica without an epoch has applied nothing. That is all of an empty log.
         None if end.position == 0 => None,
         None => Some(Lack::Position(end.position)),
         Some(epoch) if epoch != end.epoch => Some(Lack::Epoch),

@@ -9,34 +9,34 @@ use crate::queries::replica::Read;
 /// How a read's demand ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Freshness {
-    /// Nothing was demanded.
+    /// The caller demanded nothing.
     Eventual,
-    /// What was demanded holds.
+    /// The demand is met.
     Satisfied,
-    /// It does not, and the caller takes that.
+    /// The demand is not met; the caller accepts that.
     Stale,
 }
 
-/// What a read found, and how fresh that is.
+/// The result of a read, and its freshness.
 #[derive(Clone, Debug)]
 pub struct Fresh<T> {
-    /// What it found.
+    /// The rows, and the replica's status.
     pub read: Read<T>,
     /// How its demand ended.
     pub freshness: Freshness,
-    /// How long ago the replica was complete; not less than it truly was.
+    /// Time since the replica was complete; never too low.
     pub lag: Option<Duration>,
-    /// How long it waited for the demand to be met.
+    /// How long the read waited for its demand.
     pub waited: Duration,
 }
 
-/// What the replica said of itself, without a query.
+/// The status that the replica pushed, without a query.
 #[derive(Clone, Copy, Debug)]
 pub struct Heard {
-    /// When the replica was complete; `None` before it has once been.
+    /// When the replica was complete; `None` before the first time.
     pub as_of: Option<Timestamp>,
-    /// How long ago that was; not less than it truly was.
+    /// Time since then; never too low.
     pub lag: Option<Duration>,
-    /// How long ago the replica said so.
+    /// Time since the replica pushed this.
     pub ago: Duration,
 }

@@ -1,4 +1,4 @@
-//! The gate: runs a query, compares the snapshot of its rows with the demand, and waits if the demand is not met.
+//! The gate: runs a query, compares the snapshot of its rows with the demand, and waits until the demand is met.
 
 use std::{
     pin::{Pin, pin},
@@ -30,10 +30,10 @@ use crate::{
     register::receipt::Receipt,
 };
 
-/// The longest that a caller is told to wait before it tries again, in seconds.
+/// The longest `Retry-After` that a caller gets, in seconds.
 const RETRY_AFTER_SECS_MAX: u32 = 60;
 
-/// The gate. Clones are the same.
+/// The gate. Clones share its state.
 #[derive(Clone, Debug)]
 pub struct Gate {
     log: LogEndHandle,
@@ -43,23 +43,23 @@ pub struct Gate {
 }
 
 impl Gate {
-    /// A gate at which at most `waiters_max` reads wait at a time; until `shutdown` is cancelled.
+    /// Lets at most `waiters_max` reads wait at a time. Cancelling `shutdown` ends their wait.
     #[must_use]
     pub fn new(log: LogEndHandle, waiting: Waiting, waiters_max: usize, shutdown: CancellationToken) -> Self {
         Self { log, waiting, places: Arc::new(Semaphore::new(waiters_max)), shutdown }
     }
 
-    /// The way to ask for the log's end.
+    /// Asks for the log's end.
     #[must_use]
     pub fn log(&self) -> &LogEndHandle {
         &self.log
     }
 
-    /// Runs `query` when the replica meets the demand, or when there is no more time. `arrived` is when the request
-    /// came. `given_up` completes when the caller waits no longer: the read then ends as at its deadline.
+    /// Runs `query` once the replica meets the demand, or at the deadline, which counts from `arrived`. When
+    /// `given_up` completes, the caller has stopped waiting: the read ends as at its deadline.
     ///
     /// # Errors
-    /// [`Unmet`], at the latest when the demand's time is up and a query has had its own.
+    /// [`Unmet`], at the latest when the demand's time and then a query's own are over.
     pub async fn read<T>(
         &self,
         demand: &Demand,
@@ -79,7 +79,7 @@ impl Gate {
         loop {
             let (pushed, seen) = self.waiting.newest();
             let is_last_try = deadline <= Instant::now() || given_up.is_terminated();
-            // Somebody's write may have been dead-lettered before the rest arrives: only a query tells.
+            // A demanded write may be dead-lettered before the rest arrives: only a query tells.
             let worth_a_query = is_last_try
                 || pushed.is_none_or(|it| it.last_dead_letter.is_some() && !handed_back.firsts.is_empty());
             let hinted =
@@ -109,14 +109,14 @@ impl Gate {
         }
     }
 
-    /// What the demand comes to. Receipts that are known to be of no use are refused at once.
+    /// Turns the demand into positions and moments. Refuses useless receipts at once.
     async fn need(&self, demand: &Demand, arrived: Instant) -> Result<Need, Unmet> {
         let known = self.log.known_end();
         let doubtful = demand.receipts.iter().any(|receipt| known.is_none_or(|end| !reaches(&end, receipt)));
         let end = if demand.strong || doubtful { self.log.end().await } else { Err(LogEndError::Down) };
         match &end {
             Ok(end) => judge(&demand.receipts, end)?,
-            // Only the primary can say whether its epoch is over, or not heard of yet.
+            // Only the primary can say whether the receipt's epoch is over or still unknown here.
             Err(away) if self.is_foreign(&demand.receipts) => return Err((*away).into()),
             Err(_) => {}
         }
@@ -133,14 +133,14 @@ impl Gate {
         Ok(Need { up_to, bounded })
     }
 
-    /// Whether a receipt is of another epoch than the one last heard of.
+    /// Whether a receipt names another epoch than the last known one.
     fn is_foreign(&self, receipts: &[Receipt]) -> bool {
         let known = self.log.known_epoch();
         receipts.iter().any(|receipt| is_another(known, receipt.epoch()))
     }
 
     fn lack(&self, waiting_read: &WaitingRead, level: &ReplicaLevel) -> Option<Lack> {
-        // Times of another epoch say nothing, however fresh.
+        // Times of another epoch prove nothing, however fresh.
         if waiting_read.need.bounded.is_some() && is_another(self.log.known_epoch(), level.epoch) {
             return Some(Lack::Epoch);
         }
@@ -148,7 +148,7 @@ impl Gate {
         waiting_read.need.lack(level, latest)
     }
 
-    /// Asks the primary what helps to judge the lack. If it is down, the read goes on with what it knows.
+    /// Asks the primary for what helps to judge the lack. If it is down, the read goes on without.
     async fn learn(&self, waiting_read: &mut WaitingRead, demand: &Demand, lack: Lack) -> Result<(), Unmet> {
         waiting_read.enter(&self.places)?;
         let end = self.log.end().await.ok();
@@ -163,7 +163,7 @@ impl Gate {
         Ok(())
     }
 
-    /// Waits until the lack may be supplied, or there is no more time.
+    /// Waits until the replica may meet the lack, or time is up.
     async fn wait(
         &self,
         waiting_read: &mut WaitingRead,
@@ -199,14 +199,14 @@ impl Gate {
         Fresh { read, freshness, lag, waited }
     }
 
-    /// How long ago this moment was, by the primary's clock; not less than it truly was.
+    /// Time since this moment by the primary's clock; never too low.
     fn lag(&self, as_of: Timestamp) -> Duration {
-        // A service that has never reached the primary has no clock but its own.
+        // Until the service first reaches the primary, it has only its own clock.
         let now = self.log.clock().map_or_else(Timestamp::now, |clock| clock.latest_at(Instant::now()));
         Duration::try_from(now.duration_since(as_of)).unwrap_or_default()
     }
 
-    /// What the replica said of itself last; `None` while nobody hears it.
+    /// The replica's last push; `None` while the watch is not connected.
     #[must_use]
     pub fn heard(&self) -> Option<Heard> {
         let (pushed, ago) = self.waiting.last_push()?;

@@ -1,4 +1,4 @@
-//! Freshness: what a read says of itself, and how a read that demands more waits for it.
+//! Freshness: how fresh a read is, and how a read that demands more waits for it.
 //!
 //! | module | holds |
 //! |---|---|
@@ -8,11 +8,11 @@
 //! | [`unmet`] | why a read has no answer, and which receipts the log does not reach |
 //! | [`fresh`] | how fresh an answer is |
 //! | `waiting_read` | a read whose demand is not met yet |
-//! | [`gate`] | the loop: reads, looks whether the demand is met, waits |
+//! | [`gate`] | the loop: reads, compares with the demand, waits |
 //! | [`trace`] | what became of a write |
 //!
-//! Positions have no gap, so each demand is a comparison of integers. The push only wakes: whether a demand is met is
-//! judged by what the statement that returns the rows says of its own snapshot.
+//! Positions have no gap, so each demand compares integers. The push only wakes a read: the statement that returns
+//! the rows also returns the status of their snapshot, and that decides.
 
 pub mod demand;
 pub mod waiting;

@@ -1,4 +1,4 @@
-//! What became of a write: how far its events have come.
+//! Traces a write: how far its events have come.
 
 use jiff::Timestamp;
 use serde::{Serialize, Serializer};
@@ -12,36 +12,36 @@ use crate::{
     register::receipt::WriteReceipt,
 };
 
-/// How far a write has come; of several events, the one that has come least far.
+/// How far a write has come. Of several events, the one that is least far counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum WriteState {
-    /// It is durable on the primary.
+    /// The write is durable on the primary.
     Committed,
-    /// The broker has confirmed it.
+    /// The broker has confirmed the write.
     Published,
-    /// It is visible on the replica.
+    /// The write is visible on the replica.
     Applied,
-    /// The replica could not apply it and has dead-lettered it.
+    /// The replica could not apply the write and dead-lettered it.
     DeadLettered,
 }
 
-/// What became of a write.
+/// How far a write has come, with its positions and times.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Trace {
-    /// The position of its last event.
+    /// The position of the write's last event.
     pub position: i64,
-    /// How many events it has.
+    /// The number of its events.
     pub events: i64,
-    /// The slot, if there is one event.
+    /// The slot, if the write is a single event.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub uuid: Option<Uuid>,
-    /// The version that the event made, if there is one event.
+    /// The version that the event made, if the write is a single event.
     #[serde(skip_serializing_if = "Option::is_none", serialize_with = "number")]
     pub version: Option<Version>,
-    /// How far it has come.
+    /// How far the write has come.
     pub state: WriteState,
-    /// When its last event was committed.
+    /// The commit time of its last event.
     #[serde(with = "time")]
     pub committed_at: Timestamp,
 }
@@ -50,11 +50,11 @@ fn number<S: Serializer>(version: &Option<Version>, serializer: S) -> Result<S::
     version.map(Version::get).serialize(serializer)
 }
 
-/// Asks both databases what became of a write. The replica is asked last, so that it is never said to be less far than
-/// the broker.
+/// Asks the primary, then the replica, how far a write has come. The replica comes last, so that its progress is never
+/// older than the broker's.
 ///
 /// # Errors
-/// [`Unmet`]: either database is down, or the receipt is not of this log.
+/// [`Unmet`]: a database is down, or the receipt does not belong to this log.
 pub async fn trace(log: &LogEndHandle, replica: &Replica, write: &WriteReceipt) -> Result<Trace, Unmet> {
     let (end, logged) = log.last_event(write).await?;
     if end.epoch != write.epoch {

@@ -13,10 +13,10 @@ use crate::{
 /// Why a read has no answer.
 #[derive(Debug, thiserror::Error)]
 pub enum Unmet {
-    /// The replica is down, or refused.
+    /// The replica is down, or refused the read.
     #[error(transparent)]
     Read(#[from] ReadError),
-    /// What was demanded needs a look at the primary, which is down.
+    /// The demand needs the primary, which is down.
     #[error("the primary database is down")]
     PrimaryDown,
     /// A receipt names a position that the log has not reached.
@@ -25,21 +25,21 @@ pub enum Unmet {
     /// A receipt is of another epoch.
     #[error("a receipt is of another epoch")]
     ForeignReceipt,
-    /// A write of which a receipt was handed back was dead-lettered on the replica.
+    /// The replica dead-lettered a write whose receipt the caller handed back.
     #[error("a write was dead-lettered")]
     DeadLettered,
-    /// The demand was not met in time.
+    /// The replica did not meet the demand in time.
     #[error("the replica is behind")]
     Behind {
-        /// When a caller may try again, judged by how far the replica is behind, in seconds.
+        /// Seconds until the caller may try again, estimated from how far the replica is behind.
         retry_after_secs: u32,
-        /// How long ago the replica was complete; `None` if it has never been.
+        /// How long ago the replica was complete; `None` if it was never complete.
         lag: Option<Duration>,
     },
     /// Too many reads wait.
     #[error("too many reads are waiting")]
     TooMany,
-    /// The service is about to end.
+    /// The service is stopping.
     #[error("the service is about to end")]
     Stopping,
 }
@@ -53,15 +53,15 @@ impl From<LogEndError> for Unmet {
     }
 }
 
-/// Whether the log is known to reach the receipt's position.
+/// Whether `end` reaches the receipt's position, in the receipt's epoch.
 pub(super) fn reaches(end: &LogEnd, receipt: &Receipt) -> bool {
     receipt.epoch().is_none_or(|epoch| epoch == end.epoch && receipt.position() <= end.position)
 }
 
-/// Compares receipts with the log's end as it is now.
+/// Checks receipts against the log's current end.
 ///
 /// # Errors
-/// A receipt is of another epoch, or beyond the log's end.
+/// A receipt is of another epoch, or lies beyond the log's end.
 pub(super) fn judge(receipts: &[Receipt], end: &LogEnd) -> Result<(), Unmet> {
     for receipt in receipts {
         if receipt.epoch().is_some_and(|epoch| epoch != end.epoch) {

@@ -1,5 +1,5 @@
-//! The reads that wait, in the order of what they wait for. Each push of the replica wakes the reads that it may help,
-//! so waiting holds no connection and costs no query.
+//! The waiting reads, ordered by what they wait for. Each push from the replica wakes the reads that it may help. So a
+//! waiting read holds no connection and costs no query.
 
 use std::{
     collections::BTreeMap,
@@ -14,12 +14,12 @@ use uuid::Uuid;
 
 use super::demand::{Lack, ReplicaLevel};
 
-/// What the replica says of itself when that has changed. It only wakes: a read is judged by its own snapshot.
+/// What the replica reports of itself after a change. A push only wakes reads; each read's own snapshot decides.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 pub struct Pushed {
     /// Every position up to this one is settled.
     pub applied_through: i64,
-    /// Every write whose commit time is not after this is settled, in microseconds since 1970.
+    /// Every write committed at or before this time is settled, in microseconds since 1970.
     pub as_of_micros: Option<i64>,
     /// The epoch in which the positions count.
     pub epoch: Option<Uuid>,
@@ -32,7 +32,7 @@ impl Pushed {
         self.as_of_micros.and_then(|micros| Timestamp::from_microsecond(micros).ok())
     }
 
-    /// How far the replica says it is.
+    /// How far the replica has come, by its own report.
     #[must_use]
     pub fn level(&self) -> ReplicaLevel {
         ReplicaLevel { applied_through: self.applied_through, as_of: self.as_of(), epoch: self.epoch }
@@ -50,7 +50,7 @@ impl Pushed {
     }
 }
 
-/// The waiting reads. Clones are the same.
+/// The waiting reads. Clones share them.
 #[derive(Clone, Debug, Default)]
 pub struct Waiting(Arc<Mutex<Places>>);
 
@@ -62,7 +62,7 @@ struct Places {
     newest_place: u64,
     by_position: BTreeMap<(i64, u64), Arc<Notify>>,
     by_moment: BTreeMap<(Timestamp, u64), Arc<Notify>>,
-    /// The reads that neither a position nor a moment helps.
+    /// The reads that wait for neither a position nor a moment.
     others: BTreeMap<u64, Arc<Notify>>,
 }
 
@@ -71,21 +71,21 @@ impl Waiting {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What the replica pushed last, and how many pushes there have been.
+    /// The last push of the replica, and the number of pushes so far.
     #[must_use]
     pub fn newest(&self) -> (Option<Pushed>, u64) {
         let places = self.places();
         (places.pushed, places.pushes)
     }
 
-    /// What the replica pushed last, and how long ago; `None` while nobody hears the replica.
+    /// The last push of the replica, and its age. `None` while the service does not hear the replica.
     #[must_use]
     pub fn last_push(&self) -> Option<(Pushed, Duration)> {
         let places = self.places();
         places.pushed.zip(places.pushed_at.map(|at| at.elapsed()))
     }
 
-    /// Wakes the reads that this may help. Wakes all, if it is of another epoch or tells of a new dead letter.
+    /// Wakes the reads that this push may help. A change of epoch or a new dead letter wakes all reads.
     pub fn push(&self, pushed: Pushed) {
         let mut places = self.places();
         let before = places.pushed.replace(pushed);
@@ -99,7 +99,7 @@ impl Waiting {
         places.wake_up_to(&pushed);
     }
 
-    /// Wakes all reads, since the service no longer hears what the replica holds.
+    /// Forgets the last push and wakes all reads, because the service no longer hears the replica.
     pub fn lose(&self) {
         let mut places = self.places();
         places.pushed = None;
@@ -108,7 +108,7 @@ impl Waiting {
     }
 
     /// Waits until the replica pushes something that may supply what is lacking. `seen` is the number of pushes before
-    /// the query that found the lack: a push after it counts.
+    /// the query that found the lack. A push after those counts, even before this call.
     pub async fn until_supplied(&self, lack: Lack, seen: u64) {
         let place = {
             let mut places = self.places();
@@ -173,7 +173,7 @@ impl Places {
     }
 }
 
-/// A place among the waiting reads. Dropping it leaves the place.
+/// A place among the waiting reads. Dropping it gives the place up.
 struct Place<'w> {
     waiting: &'w Waiting,
     lack: Lack,

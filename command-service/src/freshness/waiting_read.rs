@@ -13,9 +13,9 @@ use super::{
 pub(super) struct WaitingRead {
     /// What it needs.
     pub(super) need: Need,
-    /// Whether the log's end was looked at for the bounded demand.
+    /// Whether the read has asked for the log's end for its bounded demand.
     pub(super) looked: bool,
-    /// Whether the receipts were judged again since the replica showed another epoch.
+    /// Whether the receipts were judged again after the replica showed another epoch.
     pub(super) rejudged: bool,
     place: Option<OwnedSemaphorePermit>,
 }
@@ -26,7 +26,7 @@ impl WaitingRead {
         Self { need, looked: false, rejudged: false, place: None }
     }
 
-    /// Whether the primary may still tell something of use.
+    /// Whether asking the primary may still help.
     pub(super) fn may_learn(&self, lack: Lack) -> bool {
         match lack {
             Lack::Epoch => !self.rejudged,

@@ -1,4 +1,4 @@
-//! Whether the replica answers, known also while nothing reads; and what it has settled, as it tells its listeners.
+//! Watches the replica: reports whether it answers, and passes on what it has applied.
 
 use std::time::Duration;
 
@@ -13,20 +13,19 @@ use tokio_util::sync::CancellationToken;
 use super::waiting::{Pushed, Waiting};
 use crate::{primary::connection::Primary, register::place::LogEnd};
 
-/// A replica that answers nothing for 1 s is down, and the watch connects again.
+/// A replica that answers nothing for 1 s is down; the watch then reconnects.
 const KIND: SessionKind = SessionKind {
     step: "replica watch",
     options: "-c statement_timeout=900ms",
     deadline: Duration::from_secs(1),
 };
 
-/// The channel on which the replica tells what it has settled.
+/// The channel on which the replica pushes its status.
 const LISTEN: &str = "LISTEN replication_status";
 
 const PROBE: &str = "SELECT 1";
 
-/// What is settled now, in the form in which the replica pushes it. Fails when the replica answers but has no schema
-/// yet.
+/// The current status, in the form that the replica pushes. Fails while the replica has no schema.
 const STATUS: &str = "
     SELECT json_build_object(
         'applied_through', applied_through,
@@ -38,20 +37,20 @@ const STATUS: &str = "
 /// Every statement of this room, for the test that prepares them against the replica's schema.
 pub const STATEMENTS: [&str; 2] = [PROBE, STATUS];
 
-/// How often an open connection is asked; a closed one is noticed at once.
+/// How often the watch probes an open connection; it notices a closed one at once.
 const PROBE_INTERVAL: Duration = Duration::from_secs(5);
 
-/// What hears how far the replica is.
+/// The receivers of the replica's status.
 #[derive(Clone, Debug)]
 pub struct Listeners {
     /// The reads that wait for it.
     pub waiting: Waiting,
-    /// What is known of the log, which cannot be shorter.
+    /// Told the replica's position: the log cannot be shorter.
     pub primary: Primary,
 }
 
-/// Keeps a connection to the replica, reports to `dependency`, and hands on to `listeners` what the replica pushes; until
-/// `shutdown` is cancelled.
+/// Keeps a connection to the replica until `shutdown` is cancelled. Reports its state to `dependency` and passes
+/// what the replica pushes to `listeners`.
 pub async fn run(
     replica: DatabaseUrl,
     dependency: Dependency,
@@ -75,7 +74,7 @@ pub async fn run(
     shutdown.run_until_cancelled(watching).await;
 }
 
-/// Listens first and asks then: what changes between the two is told twice, not missed.
+/// Listens first, then queries: a change between the two arrives twice instead of being missed.
 async fn reach(replica: &DatabaseUrl, dependency: &Dependency) -> Option<(Session, String)> {
     let session =
         replica.connect(KIND).await.inspect_err(|error| dependency.down("not connected", error)).ok()?;
@@ -99,7 +98,7 @@ async fn reach(replica: &DatabaseUrl, dependency: &Dependency) -> Option<(Sessio
     }
 }
 
-/// Waits until the connection is lost (false), until the replica tells something, or until it is time to ask.
+/// Waits for a push, the next probe, or the loss of the connection. False: the session is unusable.
 async fn answers(session: &Session, listeners: &Listeners) -> bool {
     let notified = session.notified();
     tokio::select! {
@@ -117,14 +116,14 @@ async fn answers(session: &Session, listeners: &Listeners) -> bool {
 }
 
 impl Listeners {
-    /// Wakes the reads that wait. Returns up to where the replica says that it has applied the log, if it does.
+    /// Wakes the waiting reads. Returns the replica's position, if the status names an epoch.
     fn hand_on(&self, status: &str) -> Option<LogEnd> {
         match serde_json::from_str::<Pushed>(status) {
             Ok(pushed) => {
                 self.waiting.push(pushed);
                 applied_in(&pushed)
             }
-            // The reads that wait look by themselves.
+            // The waiting reads query the replica themselves.
             Err(error) => {
                 tracing::warn!(error = chain(&error), "the replica's status cannot be read");
                 self.waiting.lose();

@@ -1,7 +1,7 @@
-//! Refusals of the HTTP parser, which answers a request that it cannot read before any handler hears of it.
+//! Turns the HTTP parser's own refusals into problems.
 //!
-//! Such an answer is only a head. Every answer of the handlers carries `X-Request-Id`, so its absence tells the two
-//! apart. A problem takes the place of the head.
+//! The parser answers a request that it cannot read, before any handler runs. Its answer is a head without a body.
+//! Every answer of a handler carries `X-Request-Id`; a refusal of the parser lacks it. A problem replaces the refusal.
 
 use actix_web::{
     body::MessageBody,
@@ -15,10 +15,10 @@ const HEAD_BEGIN: &[u8] = b"HTTP/1.";
 
 const HEAD_END: &[u8] = b"\r\n\r\n";
 
-/// A refusal of the parser in the bytes that it writes; nothing follows it.
+/// A refusal in the bytes that the parser writes; nothing follows it.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct BareRefusal<'b> {
-    /// Where its head begins.
+    /// The index at which its head begins.
     pub(super) start: usize,
     head: &'b str,
     status: StatusCode,
@@ -37,7 +37,7 @@ impl<'b> BareRefusal<'b> {
         (is_refusal && is_bare).then_some(Self { start, head, status })
     }
 
-    /// The answer to be sent instead: `problem`, with this id.
+    /// The answer that the client gets instead: `problem`, with this id.
     pub(super) fn replaced_by(&self, problem: &Problem, id: &str) -> Bytes {
         let response = problem.response(Some(id));
         let kept = self.head.lines().filter(|line| !is_named(line, "content-length"));
@@ -54,12 +54,12 @@ impl<'b> BareRefusal<'b> {
         answer.freeze()
     }
 
-    /// The status that the caller gets.
+    /// The status that the client gets.
     pub(super) fn status(&self) -> StatusCode {
         self.status
     }
 
-    /// What the refusal means.
+    /// The problem that the refusal stands for.
     pub(super) fn problem(&self) -> Problem {
         match self.status {
             StatusCode::REQUEST_TIMEOUT => {

@@ -1,4 +1,4 @@
-//! A request's body: its media type, its size, its time.
+//! Reads a request's body, within the bounds for its media type, size and time.
 
 use std::time::Duration;
 
@@ -13,13 +13,13 @@ pub const BODY_MAX_BYTES: usize = 64 * 1024;
 /// The largest body of a batch of creates, in bytes.
 pub const BATCH_BODY_MAX_BYTES: usize = 4 * 1024 * 1024;
 
-/// How long a body may take to arrive.
+/// The longest time that a body may take to arrive.
 pub const BODY_DEADLINE: Duration = Duration::from_secs(5);
 
-/// Takes the request's body, if it is of one of these media types, small enough and quick enough.
+/// Reads the request's body: one of `media_types`, at most `max_bytes`, within [`BODY_DEADLINE`].
 ///
 /// # Errors
-/// `unsupported-media-type`, `too-large`, `request-timeout`, or `malformed-json` for a body that was cut off.
+/// `unsupported-media-type`, `too-large`, `request-timeout`, or `malformed-json` if the body is cut off.
 pub async fn body(
     request: &HttpRequest,
     payload: web::Payload,
@@ -42,7 +42,7 @@ pub async fn body(
     }
     let too_large =
         || Problem::new(ProblemType::TooLarge, format!("the body must have at most {max_bytes} bytes"));
-    // A body whose length is too large need not arrive.
+    // A too large `Content-Length` is refused before the body arrives.
     let length = lines(header::CONTENT_LENGTH).next().and_then(|length| std::str::from_utf8(length).ok());
     if length.and_then(|length| length.parse().ok()).is_some_and(|length: u64| length > max_bytes as u64) {
         return Err(too_large());
@@ -55,7 +55,7 @@ pub async fn body(
         .map_err(|_| Problem::new(ProblemType::MalformedJson, "the body was cut off"))
 }
 
-/// Whether a parameter of a media type names no other charset than UTF-8, which is what the body is read as.
+/// Whether a media type's parameter leaves the charset at UTF-8, in which the service reads every body.
 fn leaves_utf8(parameter: &[u8]) -> bool {
     let (name, value) = match parameter.iter().position(|byte| *byte == b'=') {
         Some(at) => (&parameter[..at], &parameter[at + 1..]),

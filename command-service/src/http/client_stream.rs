@@ -1,7 +1,7 @@
 //! A client's connection, below the HTTP parser.
 //!
-//! It notices that the client has closed its side, withholds a `100 Continue` that came too late, and gives the
-//! parser's own refusals the form of every other problem.
+//! It notices that the client closes its side. It drops a `100 Continue` that a final answer already follows. It turns
+//! the parser's own refusals into problems.
 
 use std::{
     io,
@@ -21,13 +21,13 @@ use uuid::Uuid;
 
 use super::bare_refusals::BareRefusal;
 
-/// How long a request still waits for its turn, or for a fresher replica, after the client has closed its side.
+/// How long a request still waits for its turn, or for a fresher replica, after the client closes its side.
 ///
-/// A client that has gone and one that only ended its side look alike. So neither is refused at once, and neither holds
-/// a place for long.
+/// A client that left looks like a client that closed only its sending side. So the service refuses neither at once,
+/// and keeps a waiting place for neither for long.
 const GIVEN_UP_AFTER: Duration = Duration::from_secs(1);
 
-/// What the parser writes before it asks the handler, whether or not the handler wants the body.
+/// The parser writes this before it calls the handler, even if the handler does not read the body.
 const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 
 /// A client's connection.
@@ -35,15 +35,15 @@ const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 pub(super) struct ClientStream {
     stream: TcpStream,
     closed: Closed,
-    /// What is still to be sent of the problem that takes the place of a refusal.
+    /// The unsent rest of the problem that replaces a refusal.
     refusal: Option<Bytes>,
 }
 
-/// Cancelled when the client has closed its side of the connection.
+/// Cancelled when the client closes its side of the connection.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Closed(CancellationToken);
 
-/// Completes when the client of this request waits no longer. Never completes while its side of the connection is open.
+/// Completes [`GIVEN_UP_AFTER`] after the client closes its side; never while that side is open.
 pub(super) async fn given_up(request: &HttpRequest) {
     match request.conn_data::<Closed>() {
         Some(closed) => closed.0.cancelled().await,
@@ -79,7 +79,7 @@ impl AsyncRead for ClientStream {
 
 impl AsyncWrite for ClientStream {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        // The final answer stands right behind it: the handler has refused the request by its head.
+        // The final answer follows in the same bytes: the handler refused the request by its head.
         if bytes.len() > CONTINUE.len() && bytes.starts_with(CONTINUE) {
             return Poll::Ready(Ok(CONTINUE.len()));
         }
@@ -105,7 +105,7 @@ impl AsyncWrite for ClientStream {
             return Pin::new(&mut self.stream).poll_flush(cx);
         }
         ready!(Pin::new(&mut self.stream).poll_shutdown(cx))?;
-        // Else the parser would log at ERROR what a client did wrong, and then close the connection just the same.
+        // This error closes the connection quietly. Otherwise the parser logs the client's fault at ERROR and closes it.
         Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()))
     }
 
@@ -114,7 +114,7 @@ impl AsyncWrite for ClientStream {
     }
 }
 
-/// The problem that takes the place of a refusal. No handler hears of such a request, so it is logged here.
+/// The problem that replaces a refusal. Logs the request here, because no handler sees it.
 fn told(refusal: &BareRefusal<'_>) -> Bytes {
     let (id, problem) = (Uuid::now_v7(), refusal.problem());
     let span = tracing::info_span!("request", %id);

@@ -1,5 +1,5 @@
-//! What every answer carries, whoever made it: `X-Request-Id`, `Server-Timing`, `Cache-Control`, freshness; and the request's id
-//! in every problem.
+//! Adds to each answer `X-Request-Id`, `Cache-Control` and, where known, `Server-Timing` and freshness. Puts the
+//! request's id into every problem.
 
 use actix_web::{
     Error, HttpMessage,
@@ -20,7 +20,7 @@ use super::{
     unread::KeptBody,
 };
 
-/// The longest id that is taken over from a request, in bytes.
+/// The longest `X-Request-Id` that the service accepts from a request, in bytes.
 const REQUEST_ID_MAX_BYTES: usize = 128;
 
 /// The middleware around every resource.
@@ -47,7 +47,7 @@ pub async fn wrap(
     span.in_scope(|| {
         request_log::answered(&request, response.status(), problem.as_ref(), freshness, begun_at.elapsed());
     });
-    // An answer of the replica may be kept, but must be asked for again before each use.
+    // A cache may store an answer of the replica, but must revalidate it before each use.
     let cache = if label.is_some() { "no-cache" } else { "no-store" };
     let headers = response.headers_mut();
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static(cache));
@@ -70,7 +70,7 @@ pub async fn wrap(
     })
 }
 
-/// The caller's own id if it is visible ASCII and short, else a new one.
+/// The client's own id if it is 1 to [`REQUEST_ID_MAX_BYTES`] bytes of visible ASCII, else a new id.
 fn request_id(headers: &HeaderMap) -> String {
     let given = headers.get(X_REQUEST_ID).and_then(|value| value.to_str().ok());
     let usable = given.filter(|id| {

@@ -1,4 +1,7 @@
-//! A JSON object's members. Every fault is named at once: malformed JSON alone, then unknown members, then values.
+//! Reads a JSON object's members.
+//!
+//! An answer for malformed JSON names that fault alone. Any other answer lists unknown members and invalid values
+//! together.
 
 use std::{collections::HashSet, fmt};
 
@@ -14,14 +17,14 @@ use super::{
     problem_types::ProblemType,
 };
 
-/// A member's value, as far as any field of ours can use it.
+/// A member's value. Every field of this API is a text.
 #[derive(Debug)]
 enum FieldValue {
     Text(String),
     Other,
 }
 
-/// The most faults that one answer names. A body of faults only would else get an answer many times its size.
+/// The most faults that one answer names. It keeps an answer from growing to many times the size of its request.
 pub const FAULTS_MAX: usize = 100;
 
 /// What is wrong with a body.
@@ -29,7 +32,7 @@ pub const FAULTS_MAX: usize = 100;
 pub struct Faults {
     /// At most [`FAULTS_MAX`].
     list: Vec<FieldFault>,
-    /// How many there are besides.
+    /// How many further faults the list leaves out.
     more: usize,
     has_unknown_field: bool,
 }
@@ -51,10 +54,10 @@ impl Faults {
         self.has_unknown_field |= other.has_unknown_field;
     }
 
-    /// Whether there are none.
+    /// Succeeds if there are no faults.
     ///
     /// # Errors
-    /// `unknown-field` if there is one, else `invalid-value`; either names up to [`FAULTS_MAX`] faults.
+    /// `unknown-field` if a field is unknown, else `invalid-value`; either names up to [`FAULTS_MAX`] faults.
     pub fn check(self) -> Result<(), Problem> {
         if self.list.is_empty() {
             return Ok(());
@@ -64,10 +67,10 @@ impl Faults {
     }
 }
 
-/// The members of an object that nobody has asked for yet, and the faults found so far.
+/// The members of an object that the handler has not taken yet, and the faults found so far.
 #[derive(Debug)]
 pub struct Fields {
-    /// Where the object stands in the body.
+    /// The object's place in the body, as a JSON pointer.
     pointer: String,
     members: Vec<(String, FieldValue)>,
     faults: Faults,
@@ -77,7 +80,7 @@ impl Fields {
     /// Reads a body that is one object.
     ///
     /// # Errors
-    /// `malformed-json`, also when two members have one name; `invalid-value` for JSON that is not an object.
+    /// `malformed-json`, also if two members have the same name; `invalid-value` for JSON that is not an object.
     pub fn parse(body: &[u8]) -> Result<Self, Problem> {
         let mut faults = Faults::default();
         let fields = Self::of(read(body)?, String::new(), &mut faults);
@@ -85,11 +88,10 @@ impl Fields {
         fields.ok_or_else(|| Problem::new(ProblemType::InvalidValue, "the body must be an object"))
     }
 
-    /// Reads a body that is an array of 1 to `items_max` objects. What is wrong with items that are no objects goes to
-    /// `faults`.
+    /// Reads a body that is an array of 1 to `items_max` objects. Any other shape adds to `faults`.
     ///
     /// # Errors
-    /// `malformed-json`; `invalid-value` for JSON that is not such an array.
+    /// `malformed-json`, also if two members of an item have the same name.
     pub fn parse_array(body: &[u8], items_max: usize, faults: &mut Faults) -> Result<Vec<Self>, Problem> {
         let Document::Array(items) = read(body)? else {
             faults.add(String::new(), "must be an array");
@@ -129,7 +131,7 @@ impl Fields {
         })
     }
 
-    /// Makes it a fault that a member is absent. `found` is what was read of it.
+    /// Adds a fault if the member is absent: `found` is `None` and the member has no other fault.
     pub fn require<T>(&mut self, name: &str, found: Option<&T>) {
         let pointer = self.pointer_to(name);
         if found.is_none() && !self.faults.list.iter().any(|fault| fault.pointer == pointer) {
@@ -147,7 +149,7 @@ impl Fields {
         parsed.map_err(|detail| self.faults.add(pointer, detail)).ok()
     }
 
-    /// Adds the faults to `all`, when every known member has been asked for: one that is left over is unknown.
+    /// Adds the faults to `all`. Call it last: every member that the handler has not taken is an unknown field.
     pub fn finish(mut self, all: &mut Faults) {
         for (name, _) in &self.members {
             self.faults.add(self.pointer_to(name), "is not a field that can be set: name and status are");
@@ -162,8 +164,8 @@ impl Fields {
     }
 }
 
-/// A document whose syntax is right, taken apart at its top only. Numbers are not looked at: whatever their size, no
-/// field of ours is one.
+/// A document with valid syntax, parsed at its top level only. It does not parse numbers, whatever their
+/// size: no field of this API is a number.
 enum Document<'body> {
     Object(Vec<(String, FieldValue)>),
     Array(Vec<&'body RawValue>),
@@ -175,7 +177,7 @@ fn malformed(error: impl ToString) -> Problem {
 }
 
 fn read(body: &[u8]) -> Result<Document<'_>, Problem> {
-    // What is passed over would not be checked for this otherwise.
+    // Checks the whole body for UTF-8, including the values that the parser skips.
     let text = std::str::from_utf8(body).map_err(malformed)?;
     take_apart(serde_json::from_str(text).map_err(malformed)?)
 }
@@ -189,7 +191,7 @@ fn take_apart(document: &RawValue) -> Result<Document<'_>, Problem> {
     })
 }
 
-/// The members of an object, in their order, no two of one name.
+/// The members of an object, in order; each name occurs once.
 struct Members(Vec<(String, FieldValue)>);
 
 impl<'de> Deserialize<'de> for Members {
@@ -215,7 +217,7 @@ impl<'de> Visitor<'de> for MembersVisitor {
                 return Err(A::Error::custom(format_args!("duplicate member {name:?}")));
             }
             let value = match raw.get().starts_with('"') {
-                // Only now half a surrogate pair is found.
+                // `RawValue` accepts half a surrogate pair; this parse refuses it.
                 true => FieldValue::Text(serde_json::from_str(raw.get()).map_err(|_| {
                     A::Error::custom(format_args!("half of a surrogate pair in member {name:?}"))
                 })?),

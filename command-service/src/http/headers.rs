@@ -1,4 +1,4 @@
-//! The names of all headers of our own.
+//! The names of this API's own headers.
 
 use actix_web::http::header::HeaderName;
 
@@ -6,9 +6,9 @@ pub(super) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-i
 pub(super) const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
 pub(super) const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
-/// On an answer that was given before: the command was not carried out again.
+/// On a repeated answer: the service did not carry out the command again.
 pub const IDEMPOTENCY_REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
-/// What a command gives to be handed back as `receipt`.
+/// The receipt of a write, which the client hands back as `receipt`.
 pub const WRITE_RECEIPT: HeaderName = HeaderName::from_static("write-receipt");
 
 pub(super) const AS_OF: HeaderName = HeaderName::from_static("freshness-as-of");

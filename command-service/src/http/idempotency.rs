@@ -1,4 +1,4 @@
-//! `Idempotency-Key`: a command that is sent again with the same key is carried out once.
+//! `Idempotency-Key`: the service carries out a command once, even if the client sends it again with the same key.
 
 use actix_web::{HttpRequest, http::header};
 use sha2::{Digest, Sha256};
@@ -9,7 +9,7 @@ use crate::commands::IdempotencyKey;
 /// The longest key, in bytes.
 const KEY_MAX_BYTES: usize = 200;
 
-/// The key that a request carries.
+/// The key in a request's header.
 #[derive(Debug)]
 pub struct GivenKey(String);
 
@@ -17,8 +17,8 @@ impl GivenKey {
     /// The request's key, if it has one.
     ///
     /// # Errors
-    /// `invalid-parameter` for several, or one that is not 1 to 200 visible ASCII characters: were it passed over, the
-    /// caller would rely on a safety that is not there.
+    /// `invalid-parameter` for several keys, or a key that is not 1 to 200 visible ASCII characters. If the service
+    /// ignored such a key, the client would rely on a protection that it does not have.
     pub fn of(request: &HttpRequest) -> Result<Option<Self>, Problem> {
         let mut lines = request.headers().get_all(IDEMPOTENCY_KEY).map(header::HeaderValue::as_bytes);
         let Some(line) = lines.next() else {
@@ -42,7 +42,7 @@ impl GivenKey {
         parts.extend(conditions);
         let mut hash = Sha256::new();
         for part in parts {
-            // With its length, so that no two lists of parts run together to the same bytes.
+            // The length comes first, so two different lists of parts never hash the same bytes.
             hash.update((part.len() as u64).to_be_bytes());
             hash.update(part);
         }

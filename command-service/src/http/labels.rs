@@ -1,5 +1,5 @@
-//! What handlers leave with the request for the envelope: how fresh the answer is, how long the steps took, and
-//! whether it was given before.
+//! What handlers leave with the request for the envelope: the answer's freshness, the time of each step, and whether
+//! the answer is a repeated one.
 
 use std::time::Duration;
 
@@ -12,8 +12,8 @@ use shared::time;
 use super::headers::{AS_OF, LAG_MS, MISSING, RECEIPT, RESULT};
 use crate::freshness::gate::{Fresh, Freshness};
 
-/// How fresh an answer is. A handler leaves it in the request's extensions, so that it stands on every answer of the
-/// replica, a 304 and a 404 included.
+/// How fresh an answer is. A handler leaves it in the request's extensions. So every answer of the replica carries it,
+/// including a 304 and a 404.
 #[derive(Clone, Debug)]
 pub struct Label {
     result: &'static str,
@@ -35,13 +35,13 @@ impl Label {
         Self { result, headers }
     }
 
-    /// How the demand of the read ended.
+    /// The outcome of the read's demand: `eventual`, `satisfied` or `stale`.
     #[must_use]
     pub fn result(&self) -> &'static str {
         self.result
     }
 
-    /// Puts the label on an answer.
+    /// Writes the label into an answer's headers.
     pub fn write_to(self, headers: &mut HeaderMap) {
         for (name, value) in self.headers {
             if let Ok(value) = HeaderValue::from_str(&value) {
@@ -51,7 +51,7 @@ impl Label {
     }
 }
 
-/// Takes what a read found, and leaves with the request how fresh it is and how long it took.
+/// Returns what the read found. Leaves its freshness and timing with the request.
 pub fn labelled<T>(request: &HttpRequest, fresh: Fresh<T>) -> T {
     let mut extensions = request.extensions_mut();
     extensions.insert(Label::of(&fresh));
@@ -72,6 +72,6 @@ impl Timing {
     }
 }
 
-/// That the answer was given before. A handler leaves it in the request's extensions.
+/// Marks a repeated answer. A handler leaves it in the request's extensions.
 #[derive(Clone, Copy, Debug)]
 pub struct Replayed;

@@ -1,8 +1,8 @@
-//! HTTP: parses requests into commands and queries, and makes answers of what comes back. No SQL, no AMQP.
+//! HTTP: parses requests into commands and queries, and turns their outcomes into answers. No SQL, no AMQP.
 //!
 //! | module | holds |
 //! |---|---|
-//! | [`headers`] | the names of all headers of our own |
+//! | [`headers`] | the names of this API's own headers |
 //! | [`problem_types`] | the types of problems |
 //! | [`problem_pages`] | the page of each type |
 //! | [`problem`] | every error answer |
@@ -10,9 +10,9 @@
 //! | [`client_stream`] | a client's connection, below the parser |
 //! | [`server`] | the HTTP server |
 //! | [`labels`] | what handlers leave for the envelope |
-//! | [`unread`] | bodies that nobody reads to their end |
-//! | [`body`] | a request's body: its media type, its size, its time |
-//! | [`fields`] | a JSON object's members, each fault named |
+//! | [`unread`] | bodies of requests that were refused before they were read |
+//! | [`body`] | a request's body: media type, size, time |
+//! | [`fields`] | a JSON object's members and their faults |
 //! | [`parameters`] | query parameters and path segments |
 //! | [`preconditions`] | `If-Match`, `If-None-Match`, `ETag` |
 //! | [`idempotency`] | `Idempotency-Key` |
@@ -21,9 +21,9 @@
 //! | [`envelope`] | what every answer carries |
 //! | [`writes`] | the commands |
 //! | [`reads`] | the queries |
-//! | [`receipts`] | what became of a write |
+//! | [`receipts`] | how far a write has come |
 //! | [`probes`] | health |
-//! | [`routes`] | every path and method in one place |
+//! | [`routes`] | all paths and methods |
 
 pub mod headers;
 pub mod problem_types;

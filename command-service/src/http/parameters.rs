@@ -1,5 +1,5 @@
-//! Query parameters and path segments. What is unknown, repeated or malformed is refused: a parameter that is
-//! silently without effect would be a lie.
+//! Parses query parameters and path segments. It refuses unknown, repeated and malformed ones: a parameter without
+//! effect would mislead the client.
 
 use std::time::Duration;
 
@@ -18,10 +18,10 @@ use crate::{
     register::receipt::Receipt,
 };
 
-/// The one parameter that may occur more than once.
+/// The only parameter that may occur more than once.
 const RECEIPT: &str = "receipt";
 
-/// The query's parameters, taken one by one.
+/// The query's parameters that the handler has not taken yet.
 #[derive(Debug)]
 pub struct Parameters(Vec<(String, String)>);
 
@@ -29,7 +29,7 @@ impl Parameters {
     /// Splits a query string.
     ///
     /// # Errors
-    /// `invalid-parameter` if a name occurs twice that may occur once, or something is not UTF-8.
+    /// `invalid-parameter` if a name other than `receipt` repeats, or if decoded text is not UTF-8.
     pub fn parse(query: &str) -> Result<Self, Problem> {
         let mut parameters: Vec<(String, String)> = Vec::new();
         for pair in query.split('&').filter(|pair| !pair.is_empty()) {
@@ -57,7 +57,7 @@ impl Parameters {
         let Some(text) = self.take("limit") else {
             return Ok(LIMIT_DEFAULT);
         };
-        // In its usual form: neither `+1` nor `01`.
+        // Only the usual form passes: not `+1`, not `01`.
         let limit = text.parse().ok().filter(|limit: &u16| limit.to_string() == text);
         limit
             .filter(|limit| (1..=LIMIT_MAX).contains(limit))
@@ -67,7 +67,7 @@ impl Parameters {
     /// Where the page begins.
     ///
     /// # Errors
-    /// `invalid-parameter` if no page gave it out.
+    /// `invalid-parameter` if it is not a `next_cursor` of an earlier page.
     pub fn cursor(&mut self) -> Result<Cursor, Problem> {
         let Some(text) = self.take("cursor") else {
             return Ok(Cursor::START);
@@ -78,7 +78,7 @@ impl Parameters {
     /// Which slots to list.
     ///
     /// # Errors
-    /// `invalid-parameter` if a filter is not one.
+    /// `invalid-parameter` if `status` or `name` is not valid.
     pub fn filter(&mut self) -> Result<Filter, Problem> {
         let status = self.take("status").map(|text| {
             SlotStatus::parse(&text)
@@ -142,10 +142,10 @@ impl Parameters {
             .ok_or_else(|| invalid(name, &format!("must be from 0 to {max}")))
     }
 
-    /// To be called when every known parameter has been asked for.
+    /// Call it last: every parameter that the handler has not taken is unknown.
     ///
     /// # Errors
-    /// `invalid-parameter` if one is left over.
+    /// `invalid-parameter` if a parameter is left.
     pub fn finish(self) -> Result<(), Problem> {
         match self.0.first() {
             None => Ok(()),
@@ -154,7 +154,7 @@ impl Parameters {
     }
 }
 
-/// A slot's uuid in a path, in its usual form of 36 characters.
+/// Parses a slot's uuid in a path. It accepts only the usual form of 36 characters.
 ///
 /// # Errors
 /// `invalid-parameter`.
@@ -169,10 +169,10 @@ pub fn slot_uuid(segment: &str) -> Result<Uuid, Problem> {
     })
 }
 
-/// `application/x-www-form-urlencoded`, but nothing is replaced that is not UTF-8.
+/// Decodes `application/x-www-form-urlencoded`. `None` for invalid escapes and for text that is not UTF-8.
 fn decode(text: &str) -> Option<String> {
     let spaced = text.replace('+', " ");
-    // The decoder would let a percent sign stand that begins no escape.
+    // The decoder accepts a percent sign that begins no escape. This check refuses it.
     let mut after_signs = spaced.split('%').skip(1);
     if !after_signs
         .all(|rest| rest.as_bytes().iter().take(2).filter(|byte| byte.is_ascii_hexdigit()).count() == 2)

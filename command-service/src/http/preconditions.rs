@@ -14,24 +14,24 @@ pub fn etag(version: Version) -> String {
     format!("\"{version}\"")
 }
 
-/// What `If-Match` demands; without it, that the slot exists.
+/// The precondition in `If-Match`. Without the header: the slot exists.
 ///
 /// # Errors
 /// `invalid-parameter` if the header is malformed.
 pub fn if_match(request: &HttpRequest) -> Result<Precondition, Problem> {
     Ok(match entity_tags(request, &header::IF_MATCH)? {
         None | Some(Tags::Any) => Precondition::Exists,
-        // Strong comparison: a weak tag matches nothing, and neither does a tag that was never given out.
+        // Strong comparison: a weak tag matches nothing. A tag that the service never issued matches nothing either.
         Some(Tags::List(tags)) => {
             Precondition::VersionIn(tags.iter().filter(|tag| !tag.weak).filter_map(Tag::version).collect())
         }
     })
 }
 
-/// Refuses `If-Match` on a create, where there is no version to compare it with.
+/// Refuses `If-Match` on a create, because a new slot has no version to compare.
 ///
 /// # Errors
-/// `invalid-parameter` if the header is there.
+/// `invalid-parameter` if the request has the header.
 pub fn no_if_match(request: &HttpRequest) -> Result<(), Problem> {
     if !request.headers().contains_key(header::IF_MATCH) {
         return Ok(());
@@ -40,7 +40,7 @@ pub fn no_if_match(request: &HttpRequest) -> Result<(), Problem> {
     Err(Problem::new(ProblemType::InvalidParameter, detail))
 }
 
-/// What `If-None-Match` says that the caller has already.
+/// The versions that the client already has, according to `If-None-Match`.
 #[derive(Debug)]
 pub struct CallerHas(Option<Tags>);
 
@@ -53,7 +53,7 @@ pub fn if_none_match(request: &HttpRequest) -> Result<CallerHas, Problem> {
 }
 
 impl CallerHas {
-    /// Whether this version is among it.
+    /// Whether the client has this version.
     #[must_use]
     pub fn version(&self, version: Version) -> bool {
         match &self.0 {
@@ -77,7 +77,7 @@ struct Tag {
 }
 
 impl Tag {
-    /// The version that the tag stands for. `"01"` is another tag than `"1"`.
+    /// The version in the tag. `None` for any other text, including `"01"`, which differs from `"1"`.
     fn version(&self) -> Option<Version> {
         let version = self.text.parse().ok().and_then(Version::new)?;
         (version.to_string() == self.text).then_some(version)
@@ -105,7 +105,7 @@ fn entity_tags(request: &HttpRequest, name: &HeaderName) -> Result<Option<Tags>,
     parse_list(&list).map(|tags| Some(Tags::List(tags))).ok_or_else(malformed)
 }
 
-/// `#entity-tag`: elements separated by commas, empty ones allowed, at least one present.
+/// Parses `#entity-tag`: a list separated by commas. Empty elements are allowed; at least one tag is required.
 fn parse_list(list: &str) -> Option<Vec<Tag>> {
     let mut tags = Vec::new();
     let mut rest = list.trim_start_matches([',', ' ', '\t']);

@@ -15,23 +15,23 @@ use tokio_util::sync::CancellationToken;
 use super::{parameters::Parameters, problem::Problem};
 use crate::freshness::gate::{Gate, Heard};
 
-/// The dependencies around command-service.
+/// The dependencies of command-service.
 #[derive(Clone, Debug)]
 pub struct Dependencies {
-    /// The database that commands are committed to.
+    /// The database to which the service commits commands.
     pub primary: Dependency,
-    /// The database that reads are answered from.
+    /// The database from which the service answers reads.
     pub replica: Dependency,
-    /// Where events go.
+    /// RabbitMQ, to which the relay publishes events.
     pub broker: Dependency,
-    /// Whether events get there.
+    /// The relay: up while events reach the broker.
     pub relay: Dependency,
-    /// Cancelled when the service is about to end.
+    /// Cancelled when the service begins to shut down.
     pub shutdown: CancellationToken,
 }
 
 impl Dependencies {
-    /// Dependencies that have not been reached yet.
+    /// Dependencies that the service has not reached yet.
     #[must_use]
     pub fn new(shutdown: CancellationToken) -> Self {
         Self {
@@ -47,14 +47,14 @@ impl Dependencies {
         [&self.primary, &self.replica, &self.broker, &self.relay]
     }
 
-    /// The names of those that are down.
+    /// The names of the dependencies that are down.
     #[must_use]
     pub fn down(&self) -> Vec<&'static str> {
         let down = self.all().into_iter().filter(|dependency| !dependency.is_up());
         down.map(Dependency::name).collect()
     }
 
-    /// The service is of use while it can serve reads or commands.
+    /// The service is useful while it can serve reads or commands.
     fn readiness(&self) -> Readiness {
         let useful = self.primary.is_up() || self.replica.is_up();
         Readiness::of(&self.all(), useful, self.shutdown.is_cancelled())
@@ -79,31 +79,31 @@ pub async fn livez(request: HttpRequest) -> Result<HttpResponse, Problem> {
     Ok(HttpResponse::Ok().json(json!({ "status": "live" })))
 }
 
-/// What `/readyz` answers: the replica's entry also says how old the replica is.
+/// The answer of `/readyz`. The replica's entry also carries the replica's age.
 #[derive(Serialize)]
 struct ReadyBody {
     status: ReadyStatus,
-    dependencies: BTreeMap<&'static str, Entry>,
+    dependencies: BTreeMap<&'static str, DependencyEntry>,
 }
 
 #[derive(Serialize)]
-struct Entry {
+struct DependencyEntry {
     #[serde(flatten)]
     status: DependencyStatus,
     #[serde(flatten)]
     age: Option<Age>,
 }
 
-/// How old the replica is, by its own last word. Absent while the service does not hear the replica.
+/// The replica's age, as the replica last reported it. Absent while the service gets no reports.
 #[derive(Serialize)]
 struct Age {
-    /// As `Freshness-As-Of`; absent before the replica has once been complete.
+    /// As `Freshness-As-Of`. Absent until the replica is complete for the first time.
     #[serde(with = "time::option", skip_serializing_if = "Option::is_none")]
     as_of: Option<Timestamp>,
     /// As `Freshness-Lag-Ms`.
     #[serde(skip_serializing_if = "Option::is_none")]
     lag_ms: Option<u128>,
-    /// How long ago the replica said so.
+    /// How long ago the replica reported this.
     heard_ms_ago: u128,
 }
 
@@ -121,7 +121,7 @@ impl ReadyBody {
     fn of(readiness: Readiness, replica: &Dependency, heard: Option<Heard>) -> Self {
         let entry = |(name, status)| {
             let age = heard.filter(|_| name == replica.name()).map(Age::of);
-            (name, Entry { status, age })
+            (name, DependencyEntry { status, age })
         };
         Self {
             status: readiness.status,

@@ -1,5 +1,5 @@
-//! The pages that the types of problems lead to: what the problem means, whether something has happened, and what the
-//! caller can do.
+//! The page behind each problem's `type`: what the problem means, whether anything changed, and what the client can
+//! do.
 
 use super::problem_types::ProblemType;
 
@@ -17,7 +17,7 @@ impl ProblemType {
     }
 }
 
-/// What the caller can do, for every type.
+/// What the client can do, for each type.
 const ADVICE: [(ProblemType, &str); 23] = [
     (
         ProblemType::MalformedRequest,

@@ -2,7 +2,7 @@
 
 use actix_web::http::StatusCode;
 
-/// What kind of problem, as in its `type`.
+/// The type of a problem, as in its member `type`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[expect(missing_docs, reason = "each is described by its title")]
 pub enum ProblemType {
@@ -59,7 +59,7 @@ impl ProblemType {
         Self::ReplicaBehind,
     ];
 
-    /// The type with this name, as in the path of its page.
+    /// Finds the type by its name, which is the last segment of its page's path.
     #[must_use]
     pub fn named(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|kind| kind.describe().0 == name)

@@ -1,4 +1,4 @@
-//! The queries: all of them read the replica.
+//! The queries. All of them read the replica.
 
 use actix_web::{HttpRequest, HttpResponse, http::header, web};
 use serde::Serialize;
@@ -55,7 +55,7 @@ pub async fn list(
     Ok(answer.json(PageBody { items: page.items, next_cursor }))
 }
 
-/// Where the next page is: the same query from another place on, freshness demanded as before.
+/// The path of the next page: the same query, with the same freshness demand, from `cursor` on.
 fn next_page(query: &str, limit: u16, cursor: &str) -> String {
     let same =
         form_urlencoded::parse(query.as_bytes()).filter(|(name, _)| name != "limit" && name != "cursor");
@@ -64,7 +64,7 @@ fn next_page(query: &str, limit: u16, cursor: &str) -> String {
     format!("/parking-slots?{}", next.finish())
 }
 
-/// Runs `query` when the replica meets the demand, and leaves with the request how fresh the answer is.
+/// Runs `query` when the replica meets the demand. Leaves the answer's freshness with the request.
 async fn read<T>(
     request: &HttpRequest,
     gate: &Gate,
@@ -83,7 +83,7 @@ async fn read<T>(
     }
 }
 
-/// The parameters of a resource that knows none but those of freshness.
+/// Parses the query of a resource that accepts freshness parameters only.
 fn only_demand(request: &HttpRequest) -> Result<Demand, Problem> {
     let mut parameters = Parameters::parse(request.query_string())?;
     let demand = parameters.demand()?;

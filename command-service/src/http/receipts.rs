@@ -1,4 +1,4 @@
-//! What became of a write.
+//! Tells how far the write behind a receipt has come.
 
 use actix_web::{HttpRequest, HttpResponse, web};
 

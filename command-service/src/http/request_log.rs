@@ -1,4 +1,4 @@
-//! The log of requests: a span in which every line of a request stands, and one line for each answer.
+//! The request log: a span around all lines of a request, and one line for each answer.
 
 use std::time::Duration;
 
@@ -7,15 +7,15 @@ use tracing::Span;
 
 use super::{problem::Problem, trace_context::traceparent};
 
-/// The span of a request. `id` is what the caller gets as `X-Request-Id`, and as `instance` of a problem.
+/// The span of a request. The client gets `id` as `X-Request-Id`, and as a problem's `instance`.
 pub(super) fn span(id: &str, request: &HttpRequest) -> Span {
     let traceparent = traceparent(request);
     let trace_id = traceparent.as_deref().and_then(shared::messages::event::trace_id);
     tracing::info_span!("request", id, trace_id)
 }
 
-/// Logs that a request is answered, and with what. The route stands for all paths that it takes, so that lines can be
-/// counted by it; the path itself may hold what a caller made up.
+/// Logs the answer to a request. It logs the route instead of the path, so that an operator can count lines by route.
+/// A path may contain arbitrary text from the client.
 pub(super) fn answered(
     request: &HttpRequest,
     status: StatusCode,

@@ -1,4 +1,4 @@
-//! Every path and method in one place: one resource a path, and a 405 with `Allow` for every other method.
+//! All paths and methods. Each path is one resource, which answers every other method with 405 and `Allow`.
 
 use actix_web::{
     HttpRequest, HttpResponse, Resource, guard,
@@ -11,7 +11,7 @@ use super::{
 
 const READ_ONLY: &str = "GET, HEAD";
 
-/// Every path, for a caller that asks for another one.
+/// All paths, listed in the answer to a request for any other path.
 const PATHS: &str = "there are /parking-slots, /parking-slots/batch, /parking-slots/summary, /parking-slots/{uuid}, \
                      /receipts/{receipt}, /health, /livez, /readyz and /problems/{name}, without a slash behind them";
 
@@ -39,7 +39,7 @@ pub fn configure(config: &mut ServiceConfig) {
         .default_service(web::to(|| async { Err::<&str, _>(Problem::no_such_path(PATHS)) }));
 }
 
-/// What a problem's `type` leads to.
+/// `GET /problems/{name}`: the page behind a problem's `type`.
 async fn problem_page(request: HttpRequest, name: web::Path<String>) -> Result<HttpResponse, Problem> {
     let kind = ProblemType::named(&name).ok_or_else(|| {
         let names = ProblemType::ALL.map(|kind| format!("/problems/{}", kind.describe().0)).join(", ");
@@ -54,7 +54,7 @@ fn resource(path: &str, allow: &'static str) -> Resource {
         .default_service(web::to(move || async move { Err::<&str, _>(Problem::method_not_allowed(allow)) }))
 }
 
-/// `HEAD` wherever `GET`.
+/// A route for `GET` and `HEAD`.
 fn read() -> actix_web::Route {
     web::route().guard(guard::Any(guard::Get()).or(guard::Head()))
 }

@@ -1,9 +1,9 @@
-//! `traceparent` (W3C Trace Context, version 00), kept with the event if it is valid.
+//! Reads `traceparent` (W3C Trace Context, version 00). The event keeps it if it is valid.
 
 use actix_web::HttpRequest;
 
-/// The request's trace context, if it carries exactly one and that is valid. An invalid one is passed over, as the
-/// recommendation asks.
+/// The request's trace context, if the request carries exactly one valid `traceparent`. The service ignores an invalid
+/// one, as the W3C recommendation asks.
 #[must_use]
 pub fn traceparent(request: &HttpRequest) -> Option<String> {
     let mut values = request.headers().get_all("traceparent");
@@ -11,7 +11,7 @@ pub fn traceparent(request: &HttpRequest) -> Option<String> {
     (values.next().is_none() && is_valid(value)).then(|| value.to_owned())
 }
 
-/// `00-<32 hex>-<16 hex>-<2 hex>` in lower case, neither id all zeros.
+/// Whether it is `00-<32 hex>-<16 hex>-<2 hex>` in lower case, with neither id all zeros.
 fn is_valid(value: &str) -> bool {
     let parts: Vec<&str> = value.split('-').collect();
     let [version, trace_id, parent_id, flags] = parts[..] else {

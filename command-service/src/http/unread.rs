@@ -1,7 +1,7 @@
-//! Bodies that nobody reads to their end: the request was refused before.
+//! Keeps the body of a refused request until its answer is sent.
 //!
-//! When the reader of a chunked body is gone, actix takes what still comes and passes it over, for as long as
-//! something comes. So the reader stays until the answer is sent: then the connection is closed.
+//! If the reader of a chunked body is dropped early, actix reads and discards the rest for as long as the client sends.
+//! A reader that lives until the answer is sent lets actix close the connection then.
 
 use std::{
     cell::RefCell,
@@ -19,7 +19,7 @@ use actix_web::{
 };
 use futures_util::Stream;
 
-/// A request's body, kept beside the handler that may read it.
+/// A request's body, shared with the handler, which may read it.
 #[derive(Clone)]
 pub struct KeptBody(Rc<RefCell<Payload>>);
 
@@ -35,7 +35,7 @@ impl KeptBody {
         Some(kept)
     }
 
-    /// Keeps it until `response` is sent.
+    /// Keeps the body until `response` is sent.
     #[must_use]
     pub fn until_sent(self, response: ServiceResponse<BoxBody>) -> ServiceResponse<BoxBody> {
         response.map_body(|_, answer| BoxBody::new(HeldAnswer { answer, _kept: self }))
@@ -50,7 +50,7 @@ impl Stream for KeptBody {
     }
 }
 
-/// The body of an answer, and the request's.
+/// An answer's body, which keeps the request's body alive.
 struct HeldAnswer {
     answer: BoxBody,
     _kept: KeptBody,

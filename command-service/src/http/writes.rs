@@ -1,4 +1,4 @@
-//! The commands: `POST`, also in batches, `PATCH`, `DELETE`.
+//! The commands: `POST` (one slot or a batch), `PATCH`, `DELETE`.
 
 use actix_web::{HttpMessage, HttpRequest, HttpResponse, http::header, web};
 use serde::Serialize;
@@ -94,7 +94,7 @@ struct BatchBody {
     receipt: String,
 }
 
-/// What a member of the body asks to create. `None` if something is wrong with it, which `faults` then says.
+/// The create that `fields` ask for. `None` if the name is absent or invalid. `faults` gets every fault.
 fn create_from(mut fields: Fields, faults: &mut Faults) -> Option<CreateSlot> {
     let (name, status) = (fields.name(), fields.status());
     fields.require("name", name.as_ref());
@@ -145,7 +145,7 @@ pub async fn delete(
     let uuid = slot_uuid(&uuid)?;
     Parameters::parse(request.query_string())?.finish()?;
     let precondition = if_match(&request)?;
-    // A body has no meaning here, and is not read.
+    // A body has no meaning on a delete: the handler does not read it.
     let key = GivenKey::of(&request)?.map(|key| key.on(&request, &[]));
     let delete = DeleteSlot { uuid, precondition };
     match carry_out(&request, &commands, Commands::One(Command::Delete(delete)), key).await? {
@@ -172,7 +172,7 @@ async fn carry_out(
     Ok(outcome)
 }
 
-/// The write side answered something else than was asked; what it says has happened.
+/// The write side returned another outcome than the command's. That outcome has happened, so the client must check.
 fn unexpected(outcome: &Outcome) -> Problem {
     tracing::error!(?outcome, "unexpected outcome of a command");
     Problem::new(ProblemType::OutcomeUnknown, "please look whether the change was made")

@@ -4,21 +4,21 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
-/// The primary's clock as this process knows it: what it said, and when it was asked. Between two hosts only lengths of
-/// time are compared, never times of day.
+/// The primary's clock as this process knows it: its answer, and when this process asked. Between two hosts, only
+/// durations are compared, never times of day.
 #[derive(Clone, Copy, Debug)]
 pub struct PrimaryClock {
-    /// What it said.
+    /// The clock's answer.
     pub said: Timestamp,
-    /// When the question was sent: the answer cannot be older.
+    /// When this process sent the question. The answer cannot be older.
     pub asked_at: tokio::time::Instant,
 }
 
-/// By how much two clocks may run apart: twice what NTP allows itself (500 ppm).
+/// The most that two clocks may drift apart, as a ratio: twice the 500 ppm that NTP allows itself.
 const DRIFT: f64 = 0.001;
 
 impl PrimaryClock {
-    /// A time that the primary's clock does not reach before `instant`, which must not be before it was asked.
+    /// An upper bound for the primary's clock at `instant`. `instant` must not be before `asked_at`.
     #[must_use]
     pub fn latest_at(&self, instant: tokio::time::Instant) -> Timestamp {
         let passed = instant.saturating_duration_since(self.asked_at);

@@ -1,5 +1,5 @@
-//! The way to the primary. Every session on it is opened here, and held against what is known of the log before anybody
-//! reads or writes on it: a primary that was restored or replaced gets a new epoch first.
+//! Opens connections to the primary. Before use, [`Primary::connect`] checks that each leads to the same log as before.
+//! A primary that was restored or replaced gets a new epoch first.
 
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -19,16 +19,16 @@ use super::{
 };
 use crate::register::place::{LogEnd, Sighting};
 
-/// How long the primary may take to say whether it is the one it was, once connected.
+/// Time for the primary, once connected, to pass the check that its log is still the same.
 const CHECK_DEADLINE: Duration = Duration::from_secs(3);
 
-/// How often it is asked when others give new epochs at the same time.
+/// Attempts at this check while other processes give new epochs at the same time.
 const CHECKS_MAX: usize = 3;
 
-/// How long the replica may take to say what it has applied. Nobody waits for a replica that is down for longer.
+/// Time for the replica to say what it has applied. A replica that is down delays a new session by this much at most.
 const REPLICA_DEADLINE: Duration = Duration::from_millis(700);
 
-/// For sessions that only give a new epoch. A primary that answers nothing for 11 s is down.
+/// For sessions that only give a new epoch. A primary that answers nothing for 11 s counts as down.
 const KIND: SessionKind = SessionKind {
     step: "epoch",
     options: "-c lock_timeout=5s -c statement_timeout=10s",
@@ -41,22 +41,22 @@ pub enum PrimaryOpenError {
     /// The primary is down.
     #[error(transparent)]
     Connect(#[from] ConnectError),
-    /// The primary went down again, or could not work just then.
+    /// The primary went down again, or refused for a moment.
     #[error("the connection to the primary was lost")]
     Lost(#[source] tokio_postgres::Error),
-    /// The primary answers, but does not know our tables, or not like this.
+    /// The primary answers, but its tables are missing or differ from those expected.
     #[error("the primary's schema is not the one expected")]
     Schema(#[source] tokio_postgres::Error),
-    /// The primary did not say in time whether it is the one it was.
+    /// The primary did not answer in time whether its log is still the same.
     #[error("the primary did not answer in time")]
     Deadline,
-    /// What answers is a standby. What is read there now may be of another timeline later.
+    /// The server is a standby. What it shows now may belong to another timeline later.
     #[error("the server is a standby")]
     Standby,
 }
 
 impl PrimaryOpenError {
-    /// Judges an error of a session that has just been opened.
+    /// Classifies an error of a session that has just been opened.
     #[must_use]
     pub fn of(error: tokio_postgres::Error, session: &Session) -> Self {
         match session.fault(&error) {
@@ -65,7 +65,7 @@ impl PrimaryOpenError {
         }
     }
 
-    /// What is waited for, in words that name no host.
+    /// The reason in short, without a host name.
     #[must_use]
     pub fn detail(&self) -> &'static str {
         match self {
@@ -76,7 +76,7 @@ impl PrimaryOpenError {
     }
 }
 
-/// The way to the primary, and what this process knows of its log. Clones share it.
+/// Opens sessions on the primary and remembers what this process knows of its log. Clones share that knowledge.
 #[derive(Clone, Debug)]
 pub struct Primary {
     url: DatabaseUrl,
@@ -95,14 +95,14 @@ struct Shared {
 struct KnownLog {
     /// The furthest event that this process has seen on the primary.
     seen: Option<Sighting>,
-    /// Up to where the replica had applied the log when it was asked.
+    /// Position up to which the replica had applied the log when this process asked it.
     applied: Option<LogEnd>,
-    /// Up to where it is said to have: only a reason to ask.
+    /// The same, from the replica's latest report. This is only a reason to ask the replica.
     told: Option<LogEnd>,
 }
 
 impl Primary {
-    /// The primary at `url`, whose log `replica` is a copy of.
+    /// The primary at `url`; `replica` copies its log.
     #[must_use]
     pub fn new(url: DatabaseUrl, replica: DatabaseUrl) -> Self {
         Self { url, replica, shared: Arc::default() }
@@ -119,7 +119,7 @@ impl Primary {
         Ok(session)
     }
 
-    /// Takes note of an event that is in the log.
+    /// Records an event that is in the log.
     pub fn saw(&self, event: Sighting) {
         let mut known = self.known();
         match &mut known.seen {
@@ -134,25 +134,25 @@ impl Primary {
         self.known().seen
     }
 
-    /// Takes note that the replica is said to have applied the log up to here.
+    /// Records that the replica is reported to have applied the log up to here.
     pub fn told(&self, applied: LogEnd) {
         self.known().told = Some(applied);
     }
 
-    /// As [`Primary::told`] when the replica is heard for the first time, or again: whoever looks at the log should look
-    /// soon.
+    /// As [`Primary::told`], for the first report on a new connection to the replica. Also wakes [`Primary::doubted`],
+    /// so that the log is read soon.
     pub fn told_anew(&self, applied: LogEnd) {
         self.told(applied);
         self.shared.doubted.notify_one();
     }
 
-    /// Waits until there is a reason to look at the log soon.
+    /// Waits until there is a reason to read the end of the log soon.
     pub async fn doubted(&self) {
         self.shared.doubted.notified().await;
     }
 
-    /// Up to where the replica is said to have applied the log. If a look at the log that is sent after this finds it
-    /// shorter, a new session will tell why.
+    /// Position up to which the replica is reported to have applied the log. If a later snapshot of the log ends before
+    /// it, the caller opens a new session, which finds out why.
     #[must_use]
     pub fn said_to_be_applied(&self) -> Option<LogEnd> {
         self.known().told
@@ -162,8 +162,8 @@ impl Primary {
         self.shared.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What a process knows that has just been started is nothing: then the replica is asked, once. And it is asked when
-    /// it is said to have more than this process has seen.
+    /// Asks the replica once while this process has seen no event. Asks again whenever the replica is reported to have
+    /// applied more than this process has seen.
     async fn ask_replica_if_of_use(&self) {
         let KnownLog { seen, told, .. } = *self.known();
         let knows_more =
@@ -175,7 +175,7 @@ impl Primary {
         }
     }
 
-    /// What it does not say now it will say when it is heard again.
+    /// Asks the replica how far it has applied the log. Clears the report first; the replica's next one replaces it.
     async fn ask_replica(&self) {
         self.known().told = None;
         let answer = timeout(REPLICA_DEADLINE, replica_word::applied(&self.replica)).await;
@@ -184,10 +184,10 @@ impl Primary {
         }
     }
 
-    /// Holds the primary against what is known of it, and gives it a new epoch if it was restored or replaced.
+    /// Compares the primary with what is known of its log. Gives it a new epoch if it was restored or replaced.
     async fn check(&self, session: &mut Session) -> Result<(), PrimaryOpenError> {
         for _ in 0..CHECKS_MAX {
-            // What is known now is compared with what the primary says later.
+            // Read before the primary is asked: its log must have all that is known by then.
             let KnownLog { seen, applied, .. } = *self.known();
             let asked = epoch::state(session, seen.map_or(0, |seen| seen.position)).await;
             let state = asked.map_err(|error| PrimaryOpenError::of(error, session))?;
@@ -195,7 +195,7 @@ impl Primary {
             match state.judge(seen, applied) {
                 EpochVerdict::Changed(evidence) => {
                     let renewed = epoch::renew(session, state.epoch, server).await;
-                    // If not by this process, then by another: what it left is looked at anew.
+                    // `None` if another process was sooner. Either way the next attempt checks the result.
                     if let Some(epoch) = renewed.map_err(|error| PrimaryOpenError::of(error, session))? {
                         let (old, new) = (state.epoch, epoch);
                         tracing::warn!(epoch.old = %old, epoch.new = %new, %evidence,
@@ -216,7 +216,7 @@ impl Primary {
     }
 }
 
-/// Gives the primary a new epoch, whatever is known of it.
+/// Gives the primary a new epoch, without checking whether it needs one.
 ///
 /// # Errors
 /// [`PrimaryOpenError`].

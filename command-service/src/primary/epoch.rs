@@ -1,11 +1,11 @@
-//! The epoch: the epoch in which positions count. When the primary was restored or replaced, positions are
-//! given anew for other events, so nothing may be said under the old epoch any more.
+//! The epoch: one incarnation of the primary's log. A restored or replaced primary gives the same positions to other
+//! events, so it needs a new epoch.
 //!
 //! | what happened | how it is noticed |
 //! |---|---|
-//! | a dump was restored, the database or its cluster copied by PostgreSQL | the server or the database is another one |
-//! | recovery from an archive, a standby promoted | the timeline is another one |
-//! | files put back from a copy | the log lacks an event that this process, or the replica, has heard of |
+//! | a dump was restored, the database or its cluster copied by PostgreSQL | the server or the database differs |
+//! | recovery from an archive, a standby promoted | the timeline differs |
+//! | files put back from a copy | the log lacks an event that this process has seen, or the replica has applied |
 
 use jiff::Timestamp;
 use shared::postgres::Session;
@@ -15,8 +15,8 @@ use uuid::Uuid;
 use super::commit_lock::take_commit_lock;
 use crate::register::place::{LogEnd, Sighting};
 
-/// What the primary notes of itself and what it is; and of the log its end, and when position `$1` was committed. A
-/// standby has no timeline of its own.
+/// Reads the stored identity, the present one and the last event of the log. Also reads when position `$1` was
+/// committed. A standby has no timeline of its own.
 pub(super) const STATE: &str = "
     WITH server AS MATERIALIZED (
         SELECT (SELECT system_identifier FROM pg_control_system()) AS system_identifier,
@@ -35,57 +35,57 @@ pub(super) const STATE: &str = "
         SELECT position, committed_at FROM parking_slot_events ORDER BY position DESC LIMIT 1
     ) AS last ON true";
 
-/// Notes where the log is, if that was not noted yet.
+/// Stores the identity of the log's server, unless one is stored already.
 pub(super) const NOTE: &str = "
     UPDATE epoch SET system_identifier = $2, timeline = $3, database = $4
     WHERE epoch = $1 AND system_identifier IS NULL";
 
-/// Of several who notice at a time, one gives the new epoch.
+/// Gives a new epoch. If several processes try at the same time, one succeeds.
 pub(super) const RENEW: &str = "
     UPDATE epoch SET epoch = gen_random_uuid(), system_identifier = $2, timeline = $3, database = $4
     WHERE epoch = $1 RETURNING epoch";
 
-/// Where a log is.
+/// The server, timeline and database of a log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Identity {
-    /// The cluster, given when it was made; copies of its files have the same.
+    /// The cluster, as numbered at its creation. Copies of its files have the same number.
     pub system_identifier: i64,
-    /// Its history: each recovery from an archive, and each promotion, begins another.
+    /// The cluster's timeline. Each recovery from an archive and each promotion starts another.
     pub timeline: i64,
-    /// The database in it.
+    /// The database in the cluster.
     pub database: u32,
 }
 
-/// What a primary says of itself.
+/// The primary's report on its identity and its log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PrimaryReport {
-    /// The epoch that it carries.
+    /// Its epoch.
     pub epoch: Uuid,
-    /// Where it was when that was given; `None` if nobody has noted it yet.
+    /// The identity stored with the epoch; `None` if none is stored yet.
     pub noted: Option<Identity>,
-    /// Where it is; `None` while it is a standby.
+    /// Its identity now; `None` while it is a standby.
     pub server: Option<Identity>,
-    /// The last event of its log; `None` if that is empty.
+    /// The last event of its log; `None` if the log is empty.
     pub last: Option<Sighting>,
-    /// When the position that was asked for was committed; `None` if the log does not have it.
+    /// When the requested position was committed; `None` if the log lacks it.
     pub known_committed_at: Option<Timestamp>,
 }
 
-/// What follows from that.
+/// The conclusion from a [`PrimaryReport`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EpochVerdict {
-    /// It is the one it was.
+    /// The log is the same as before.
     Same,
-    /// So it is, as far as can be said; where it is has to be noted.
+    /// Nothing shows a change, but no identity is stored yet: the caller stores it.
     Unnoted,
-    /// It was restored or replaced.
+    /// The primary was restored or replaced.
     Changed(Evidence),
 }
 
 /// What shows that a primary was restored or replaced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Evidence {
-    /// Server, timeline or database are others than those that were noted.
+    /// Server, timeline or database differ from those stored.
     #[error("it is another server, timeline or database")]
     Elsewhere,
     /// This process has seen an event that the log does not have.
@@ -97,8 +97,8 @@ pub enum Evidence {
 }
 
 impl PrimaryReport {
-    /// Whether the primary is the one it was. `seen` is an event that this process saw, `applied` up to where the replica
-    /// had applied the log: both before the primary was asked.
+    /// Decides whether the log is the same as before. `seen` is an event that this process saw; `applied` is how far
+    /// the replica had applied the log. Both must date from before the primary was asked.
     #[must_use]
     pub fn judge(&self, seen: Option<Sighting>, applied: Option<LogEnd>) -> EpochVerdict {
         if self.noted.is_some() && self.noted != self.server {
@@ -117,7 +117,7 @@ impl PrimaryReport {
     }
 }
 
-/// Asks the primary; also when position `known` was committed.
+/// Asks the primary for its report, including when position `known` was committed.
 ///
 /// # Errors
 /// The primary refused, or the connection was lost.
@@ -148,20 +148,20 @@ fn identity(
     }))
 }
 
-/// Notes where the log of this epoch is.
+/// Stores the identity of the server that has the log of this epoch.
 ///
 /// # Errors
 /// The primary refused, or the connection was lost.
 pub(super) async fn note(session: &mut Session, epoch: Uuid, server: Identity) -> Result<(), Error> {
     let Identity { system_identifier, timeline, database } = server;
-    // Sessions that only read notice too.
+    // Read-only sessions run this check too, so the transaction must ask to write.
     let transaction = session.writing_transaction().await?;
     transaction.execute(NOTE, &[&epoch, &system_identifier, &timeline, &database]).await?;
     transaction.commit().await
 }
 
-/// Gives a new epoch in place of `epoch`, under the commit lock: no event that is committed later is of the old one.
-/// `None` if somebody else has been sooner.
+/// Replaces `epoch` by a new one. Takes the commit lock, so that every event committed later has the new epoch. `None`
+/// if another process was sooner.
 ///
 /// # Errors
 /// The primary refused, or the connection was lost; it may or may not have the new epoch.

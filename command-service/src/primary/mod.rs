@@ -1,13 +1,13 @@
-//! The way to the primary: every session on it is opened here.
+//! Access to the primary: this room opens every session on it.
 //!
 //! | module | holds |
 //! |---|---|
-//! | [`connection`] | no session is used before the epoch is known to hold |
+//! | [`connection`] | opens sessions; checks the epoch before a session is used |
 //! | [`epoch`] | one incarnation of the primary's log: noted, compared, renewed |
 //! | [`clock`] | the primary's clock |
-//! | [`commit_lock`] | the lock of whoever appends to the log |
+//! | [`commit_lock`] | the lock of every transaction that appends to the log |
 //! | [`log_end`] | where the log ends |
-//! | [`replica_word`] | what the replica says of the log |
+//! | [`replica_word`] | what the replica knows of the log |
 
 pub mod clock;
 pub mod commit_lock;
@@ -16,9 +16,9 @@ pub mod epoch;
 pub mod connection;
 pub mod log_end;
 
-/// Every statement of this room but the migrations, for the test that prepares them against the primary's schema.
+/// Every statement of this room except the migrations. A test prepares them against the primary's schema.
 pub const STATEMENTS: [&str; 5] =
     [epoch::STATE, epoch::NOTE, epoch::RENEW, log_end::END, log_end::LAST_EVENT];
 
-/// The statement that this room asks the replica, for the test that prepares it against the replica's schema.
+/// The statement that this room sends to the replica. A test prepares it against the replica's schema.
 pub const REPLICA_STATEMENTS: [&str; 1] = [replica_word::APPLIED];

@@ -1,4 +1,4 @@
-//! What the replica says of the log that it copies: a primary whose log is shorter was restored or replaced.
+//! Asks the replica how far it has applied the log. A primary whose log ends before that was restored or replaced.
 
 use std::time::Duration;
 
@@ -6,8 +6,8 @@ use shared::postgres::{DatabaseUrl, SessionKind};
 
 use crate::register::place::LogEnd;
 
-/// A replica that answers nothing in time says nothing. [`Primary`](super::connection::Primary) goes on without it even
-/// sooner.
+/// A replica that answers nothing for 1.2 s counts as down. [`Primary`](super::connection::Primary) goes on without its
+/// answer even sooner.
 const KIND: SessionKind = SessionKind {
     step: "replica watch",
     options: "-c statement_timeout=1s",
@@ -16,8 +16,8 @@ const KIND: SessionKind = SessionKind {
 
 pub(super) const APPLIED: &str = "SELECT epoch, applied_through FROM replication_status";
 
-/// Up to where the replica has applied the log, as it says after this was called. `None` if it has applied nothing, is
-/// away, or says nothing that can be read.
+/// Position up to which the replica has applied the log, as it reports after this call. `None` if it has applied
+/// nothing, is down, or gives an answer that cannot be read.
 pub(super) async fn applied(replica: &DatabaseUrl) -> Option<LogEnd> {
     let session = replica.connect(KIND).await.ok()?;
     let row = session.query_one(APPLIED, &[]).await.ok()?;

@@ -6,14 +6,14 @@ use uuid::Uuid;
 
 use crate::register::record::SlotRecord;
 
-/// Told apart from cursors of another form, should there ever be one.
+/// The first byte of a cursor. It lets the service recognise a later form.
 const FORM: u8 = 1;
 
-/// A place in the order of creation (`created_at`, `uuid`), just behind a slot. It names no row, so it survives the
-/// slot's delete, a rebuild of the replica and a restart of the service, and works with any filter.
+/// A place in the order of creation (`created_at`, `uuid`), just behind a slot. It refers to no row, so it survives the
+/// slot's delete, a rebuild of the replica and a restart of the service. It works with any filter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Cursor {
-    /// When the slot before this place was created.
+    /// The creation time of the slot before this place.
     pub created_at: Timestamp,
     /// The slot before this place.
     pub uuid: Uuid,
@@ -39,7 +39,7 @@ impl Cursor {
         URL_SAFE_NO_PAD.encode(bytes)
     }
 
-    /// The opposite of [`Cursor::encode`]; `None` for what it did not make.
+    /// Reverses [`Cursor::encode`]; `None` for any other text.
     #[must_use]
     pub fn decode(text: &str) -> Option<Self> {
         let bytes: [u8; 25] = URL_SAFE_NO_PAD.decode(text).ok()?.try_into().ok()?;
@@ -47,7 +47,7 @@ impl Cursor {
             return None;
         }
         let micros = i64::from_be_bytes(bytes[1..9].try_into().ok()?);
-        // PostgreSQL's times begin later than ours; no slot is older than the first cursor.
+        // No slot is older than `START`. An earlier time might be outside PostgreSQL's range, which begins later.
         let created_at =
             Timestamp::from_microsecond(micros).ok().filter(|at| *at >= Self::START.created_at)?;
         Some(Self { created_at, uuid: Uuid::from_slice(&bytes[9..]).ok()? })

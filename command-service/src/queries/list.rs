@@ -11,17 +11,17 @@ use super::{
 };
 use crate::register::record::SlotRecord;
 
-/// The slots of a page when the caller names no limit.
+/// The size of a page when the caller names no limit.
 pub const LIMIT_DEFAULT: u16 = 100;
 
-/// The most slots of a page.
+/// The largest size of a page.
 pub const LIMIT_MAX: u16 = 1000;
 
-/// The status comes first, then the page: the members of a UNION ALL come in the order in which they are written as
-/// long as nothing runs in parallel, which the session forbids.
+/// The status comes first, then the page. PostgreSQL returns the members of a UNION ALL in written order unless they
+/// run in parallel, which the session forbids.
 ///
-/// While a position is missing, slots that were created after it may be here already: they are not shown, since
-/// the missing one would later turn up behind a cursor that was given out meanwhile.
+/// While a position is missing, the page hides slots created after `as_of`. Otherwise a missing slot could later appear
+/// on a page that the caller has already passed.
 pub(super) const PAGE: &str = with_status!(
     "
     SELECT applied_through, reach, as_of, epoch, missing, dead_lettered,
@@ -41,17 +41,17 @@ pub(super) const PAGE: &str = with_status!(
      LIMIT $5)"
 );
 
-/// Which slots to list; by default all.
+/// Which slots to list; all by default.
 #[derive(Clone, Debug, Default)]
 pub struct Filter {
-    /// Only those with this status.
+    /// Only slots with this status.
     pub status: Option<SlotStatus>,
-    /// Only those whose name contains this, upper and lower case alike.
+    /// Only slots whose name contains this text; upper and lower case are the same.
     pub name_contains: Option<String>,
 }
 
 impl Filter {
-    /// The part of a name that a caller asks for, normalised as names are; `None` for what no name can contain.
+    /// Normalises a caller's search text as names are normalised. `None` if no name can contain the text.
     #[must_use]
     pub fn name_part(text: &str) -> Option<String> {
         let part: String = text.nfc().collect();
@@ -60,7 +60,7 @@ impl Filter {
         fits.then_some(part)
     }
 
-    /// The pattern for `ILIKE`, in which the caller's `%`, `_` and `\` mean themselves.
+    /// The pattern for `ILIKE`, with the caller's `%`, `_` and `\` escaped.
     fn name_pattern(&self) -> Option<String> {
         let escaped =
             self.name_contains.as_ref()?.replace('\\', r"\\").replace('%', r"\%").replace('_', r"\_");
@@ -73,13 +73,13 @@ impl Filter {
 pub struct Page {
     /// The slots, in creation order.
     pub items: Vec<SlotRecord>,
-    /// Where the next page begins; `None` exactly when nothing follows.
+    /// Where the next page begins; `None` exactly when no slot follows.
     pub next: Option<Cursor>,
 }
 
 impl Replica {
-    /// The first `limit` slots behind `cursor` that pass the filter. `handed_back` are the writes that the caller wants
-    /// to see.
+    /// Reads the first `limit` slots behind `cursor` that pass the filter. `handed_back` are the writes that the caller
+    /// wants to see.
     ///
     /// # Errors
     /// [`ReadError`].
@@ -90,7 +90,7 @@ impl Replica {
         limit: u16,
         handed_back: &HandedBack,
     ) -> Result<Read<Page>, ReadError> {
-        // One more than asked for tells whether something follows.
+        // One extra row tells whether another slot follows.
         let rows_max = i64::from(limit) + 1;
         let status = filter.status.map(SlotStatus::as_str);
         let pattern = filter.name_pattern();

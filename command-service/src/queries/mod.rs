@@ -1,4 +1,4 @@
-//! Everything that reads the replica. The role under which it connects can do nothing else.
+//! Every query on the replica for users. The database role of these connections can only read.
 //!
 //! | module | holds |
 //! |---|---|
@@ -7,8 +7,8 @@
 //! | [`cursor`] | a place in that order |
 //! | [`one`] | one slot |
 //! | [`summary`] | how many slots have each status |
-//! | [`settled`] | what became of a write on the replica |
-//! | [`status`] | what the replica holds, in the snapshot of the query |
+//! | [`settled`] | what the replica has done with a write |
+//! | [`status`] | how far the replica has come, in the snapshot of the query |
 
 pub mod replica;
 pub mod cursor;
@@ -18,5 +18,5 @@ pub mod summary;
 pub mod settled;
 pub mod status;
 
-/// Every statement that reads the replica, for the test that prepares them against the schema.
+/// Every statement that reads the replica. A test prepares them against the schema.
 pub const STATEMENTS: [&str; 4] = [list::PAGE, one::BY_UUID, summary::BY_STATUS, settled::SETTLED];

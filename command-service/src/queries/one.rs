@@ -8,14 +8,14 @@ use super::{
 };
 use crate::register::record::SlotRecord;
 
-/// One row in any case: for the status.
+/// Returns a row even without the slot, to carry the status.
 pub(super) const BY_UUID: &str = with_status!(
     "SELECT replica.*, slot.uuid, slot.name, slot.status, slot.version, slot.created_at, slot.updated_at
      FROM replica LEFT JOIN parking_slots AS slot ON slot.uuid = $3"
 );
 
 impl Replica {
-    /// The slot, if the replica has it. `handed_back` are the writes that the caller wants to see.
+    /// Reads the slot, if the replica has it. `handed_back` are the writes that the caller wants to see.
     ///
     /// # Errors
     /// [`ReadError`].

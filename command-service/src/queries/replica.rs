@@ -1,4 +1,4 @@
-//! The connections to the replica, and one read on them.
+//! The pool of connections to the replica, and reads on them.
 
 use std::time::Duration;
 
@@ -20,16 +20,16 @@ use tokio_postgres::{Client, Config, NoTls, Row};
 use super::status::ReplicaStatus;
 use crate::register::record::SlotRecord;
 
-/// How long a read may take, waiting for a connection included.
+/// Time limit of a read, including the wait for a connection.
 pub const READ_DEADLINE: Duration = Duration::from_secs(5);
 
-/// Connections to the replica; one more read waits for one of them.
+/// Connections to the replica. Further reads wait for a free one.
 const POOL_MAX_CONNECTIONS: usize = 4;
 
-/// A read is tried again on another connection when its own turns out to be dead; all of the pool may be.
+/// Attempts of a read: it changes connection when its own is dead, and all of the pool may be dead.
 const TRIES_MAX: usize = POOL_MAX_CONNECTIONS + 1;
 
-/// The pool opens its connections by itself, so [`Replica::read`] holds the deadline: for all of a read.
+/// The pool opens its connections itself, so [`Replica::read`] enforces the deadline, for the whole read.
 const KIND: SessionKind = SessionKind {
     step: "query",
     options: "-c statement_timeout=4s -c default_transaction_read_only=on \
@@ -37,25 +37,25 @@ const KIND: SessionKind = SessionKind {
     deadline: READ_DEADLINE,
 };
 
-/// Why a read brought nothing.
+/// Why a read failed.
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
     /// The replica is down, or did not answer in time.
     #[error("the replica database is down")]
     Down(#[source] Box<dyn std::error::Error + Send + Sync>),
-    /// The replica refused; a fault of this service.
+    /// The replica refused the query: a fault of this service.
     #[error("the replica refused a query")]
     Sql(#[source] tokio_postgres::Error),
 }
 
-/// What a read found, what the replica held just then, and how long that took.
+/// The result of a read, the replica's status in the same snapshot, and the time it took.
 #[derive(Clone, Debug)]
 pub struct Read<T> {
-    /// What it found.
+    /// The result.
     pub found: T,
-    /// What the replica held in the snapshot in which that was found.
+    /// The replica's status in the snapshot of the result.
     pub status: ReplicaStatus,
-    /// How long it waited for a connection.
+    /// How long the read waited for a connection.
     pub waited: Duration,
     /// How long the query took.
     pub queried: Duration,
@@ -68,7 +68,7 @@ impl<T> Read<T> {
     }
 }
 
-/// The way to the replica. Cheap to clone.
+/// Reads the replica through a pool of connections. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Replica {
     pool: Pool,
@@ -76,8 +76,8 @@ pub struct Replica {
 }
 
 impl Replica {
-    /// A pool that connects when needed. Must be called on the main runtime, on which the connections then live:
-    /// one opened on an HTTP worker's runtime would stall and die with that worker.
+    /// A pool that connects when needed. Call it on the main runtime, which then drives the connections. A connection
+    /// opened on an HTTP worker's runtime would stall and die with that worker.
     ///
     /// # Errors
     /// None that these arguments can cause.
@@ -94,7 +94,7 @@ impl Replica {
         Ok(Self { pool, dependency })
     }
 
-    /// Runs a query, on another connection if the first was dead.
+    /// Runs a query. Tries another connection if its own is dead.
     ///
     /// # Errors
     /// [`ReadError`], at the latest after [`READ_DEADLINE`].
@@ -146,7 +146,7 @@ impl Replica {
     }
 }
 
-/// Opens connections on the main runtime, whoever asks for them.
+/// Opens connections on the main runtime, whichever runtime the read runs on.
 #[derive(Debug)]
 struct ConnectOnMain {
     main: Handle,
@@ -170,7 +170,7 @@ impl Connect for ConnectOnMain {
         Box::pin(async move {
             match connecting.await {
                 Ok(connected) => connected,
-                // The main runtime is ending; the caller's own deadline gives the answer.
+                // The main runtime is ending. The caller's own deadline ends this wait.
                 Err(_) => std::future::pending().await,
             }
         })

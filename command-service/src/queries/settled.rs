@@ -1,4 +1,4 @@
-//! What became of a write on the replica.
+//! What the replica has done with a write.
 
 use super::{
     replica::{Read, ReadError, Replica},
@@ -6,7 +6,7 @@ use super::{
 };
 use crate::register::receipt::{Receipt, WriteReceipt};
 
-/// The highest of the write's positions that is not settled here; null if all are.
+/// The write's highest unsettled position; null if all are settled.
 pub(super) const SETTLED: &str = with_status!(
     "SELECT replica.*,
             (SELECT upper(int8multirange(int8range($3, $4, '[]')) - applied) - 1 FROM replication_status)
@@ -17,19 +17,19 @@ pub(super) const SETTLED: &str = with_status!(
 /// What the replica has done with the events of a write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Settled {
-    /// All are applied, and so is everything before them.
+    /// All events are applied, and every earlier position is settled.
     Applied,
-    /// All are settled, but not all of them are applied: some were dead-lettered.
+    /// All events are settled, but the replica dead-lettered some of them.
     DeadLettered,
-    /// Some are not settled yet; this is the last of them.
+    /// Some events are not settled yet.
     Not {
-        /// Its position.
+        /// The last position that is not settled.
         last_unsettled: i64,
     },
 }
 
 impl Replica {
-    /// What the replica has done with the events of a write.
+    /// Asks the replica what it has done with the events of a write.
     ///
     /// # Errors
     /// [`ReadError`].
@@ -50,8 +50,8 @@ impl Replica {
     }
 }
 
-/// Positions of another epoch say nothing of the write. Nor is it applied as long as one before it is missing: the list
-/// does not show it yet.
+/// Positions of another epoch say nothing of the write. While an earlier position is missing, the write does not count
+/// as applied: the list does not show it yet.
 fn judge(write: &WriteReceipt, last_unsettled: Option<i64>, status: &ReplicaStatus) -> Settled {
     let last = write.last.get();
     match last_unsettled {

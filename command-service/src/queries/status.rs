@@ -1,5 +1,5 @@
-//! What the replica holds, as a query's own snapshot sees it. Every query selects it in the statement that selects its
-//! rows, so that nothing can come between the two.
+//! How far the replica has come, in a query's own snapshot. Every query selects this status in the statement that
+//! selects its rows. So no change can come between the two.
 
 use jiff::Timestamp;
 use tokio_postgres::{Error, Row};
@@ -7,8 +7,8 @@ use uuid::Uuid;
 
 use crate::register::receipt::{ReadReceipt, Receipt};
 
-/// Begins a query with a common table expression `replica` of one row. `$1` and `$2` are the first and last positions of the write receipts
-/// that a read hands back.
+/// Begins a query with a common table expression `replica` of one row. `$1` and `$2` are the first and last positions
+/// of the write receipts that the caller hands back.
 macro_rules! with_status {
     ($query:literal) => {
         concat!(
@@ -26,25 +26,25 @@ macro_rules! with_status {
 }
 pub(super) use with_status;
 
-/// What the replica holds.
+/// How far the replica has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ReplicaStatus {
     /// Every position up to this one is settled.
     pub applied_through: i64,
-    /// The highest position that is settled; beyond `applied_through` when one before it is missing.
+    /// The highest settled position. It exceeds `applied_through` while an earlier position is missing.
     pub reach: i64,
-    /// Every write whose commit time is not after this is settled. `None` before anything was.
+    /// Every write committed at or before this time is settled. `None` until a write is settled.
     pub as_of: Option<Timestamp>,
     /// The epoch in which the positions count.
     pub epoch: Option<Uuid>,
-    /// How many settled positions were dead-lettered instead of applied.
+    /// How many settled positions were dead-lettered, not applied.
     pub missing: i64,
-    /// Whether a write of which a receipt was handed back is among them.
+    /// Whether they include a write whose receipt the caller handed back.
     pub dead_lettered: bool,
 }
 
 impl ReplicaStatus {
-    /// Of a replica that says nothing of itself: as if nothing had been applied.
+    /// The status of a replica without a status row: as if it had applied nothing.
     const SILENT: Self =
         Self { applied_through: 0, reach: 0, as_of: None, epoch: None, missing: 0, dead_lettered: false };
 
@@ -60,25 +60,25 @@ impl ReplicaStatus {
         })
     }
 
-    /// What this read gives its caller to hand back. It names the highest position, since a row may show a write
-    /// beyond the first that is missing.
+    /// The receipt of this read. It names the highest settled position, because a row may show a write beyond the first
+    /// missing position.
     #[must_use]
     pub fn receipt(&self) -> ReadReceipt {
         ReadReceipt { epoch: self.epoch, reach: self.reach }
     }
 }
 
-/// The positions of the write receipts that a read hands back, as columns.
+/// The positions of the write receipts that a caller hands back, as columns.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct HandedBack {
-    /// The first position of each.
+    /// The first position of each receipt.
     pub firsts: Vec<i64>,
-    /// The last position of each.
+    /// The last position of each receipt.
     pub lasts: Vec<i64>,
 }
 
 impl HandedBack {
-    /// Takes the positions of those receipts that are of writes.
+    /// Takes the positions of the write receipts.
     #[must_use]
     pub fn of(receipts: &[Receipt]) -> Self {
         let writes = receipts.iter().filter_map(|receipt| match receipt {
@@ -90,7 +90,7 @@ impl HandedBack {
     }
 }
 
-/// The status that the first row holds.
+/// Reads the status from the first row.
 pub(super) fn status_of_first(rows: &[Row]) -> Result<ReplicaStatus, Error> {
     rows.first().map_or(Ok(ReplicaStatus::SILENT), ReplicaStatus::of)
 }

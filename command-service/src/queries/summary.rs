@@ -15,18 +15,18 @@ pub(super) const BY_STATUS: &str = with_status!(
      FROM replica LEFT JOIN parking_slot_summary AS summary ON true"
 );
 
-/// The register in numbers.
+/// The number of slots, in all and by status.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Summary {
-    /// All slots.
+    /// The number of all slots.
     pub total: i64,
-    /// The slots of each status, zeros included.
+    /// The number of slots of each status, zeros included.
     pub by_status: BTreeMap<&'static str, i64>,
 }
 
 impl Replica {
-    /// The summary, which is kept with the slots: reading it takes the same time however many there are. `handed_back`
-    /// are the writes that the caller wants to be counted.
+    /// Reads the summary. The replica keeps it with the slots, so reading takes the same time for any number of slots.
+    /// `handed_back` are the writes that the summary must count.
     ///
     /// # Errors
     /// [`ReadError`].

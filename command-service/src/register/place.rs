@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use uuid::Uuid;
 
-/// The end of a log: its last position, and the epoch in which it counts.
+/// The end of a log: its last position, and the epoch of that position.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LogEnd {
     /// The epoch.
@@ -12,13 +12,13 @@ pub struct LogEnd {
     pub position: i64,
 }
 
-/// An event of the log that somebody has seen.
+/// An event that a process has seen in the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Sighting {
     /// The epoch.
     pub epoch: Uuid,
     /// The event's position.
     pub position: i64,
-    /// Its commit time, which tells it from another event that was given the same position later.
+    /// Its commit time. It tells this event from another event that later gets the same position.
     pub committed_at: Timestamp,
 }

@@ -1,5 +1,5 @@
-//! Receipts: what a caller hands back to see at least as much as before. Opaque to users, and the same for every
-//! instance.
+//! Receipts: what a caller hands back to see at least as much as before. They are opaque to users. Every instance reads
+//! the receipts of every other.
 
 use std::hash::Hasher;
 
@@ -11,38 +11,38 @@ use uuid::Uuid;
 /// Bytes of a receipt: form, epoch, two positions, check.
 const LENGTH: usize = 1 + 16 + 8 + 8 + 4;
 
-/// Where the check begins: over everything before it, so that a damaged receipt is not taken for another one.
+/// Where the check begins. It covers all bytes before it, so that a damaged receipt does not pass for another.
 const CHECK_AT: usize = LENGTH - 4;
 
 const FORM_WRITE: u8 = 1;
 const FORM_READ: u8 = 2;
 
-/// Given by a command: its events stand in the log at these positions.
+/// The receipt of a command: the positions of its events in the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct WriteReceipt {
     /// The epoch in which the positions count.
     pub epoch: Uuid,
     /// The position of the first event.
     pub first: Position,
-    /// The position of the last event; those between are of the same command.
+    /// The position of the last event; all positions between belong to the same command.
     pub last: Position,
 }
 
-/// Given by a read: it may have shown anything up to this position.
+/// The receipt of a read: the read may have shown any event up to this position.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ReadReceipt {
-    /// The epoch in which the position counts; none while the replica had not applied anything.
+    /// The epoch in which the position counts; `None` if the replica had applied nothing.
     pub epoch: Option<Uuid>,
-    /// The highest position of which the read may have shown something.
+    /// The highest position that the read may have shown.
     pub reach: i64,
 }
 
 /// What a caller may hand back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Receipt {
-    /// Of a command.
+    /// The receipt of a command.
     Write(WriteReceipt),
-    /// Of a read.
+    /// The receipt of a read.
     Read(ReadReceipt),
 }
 
@@ -69,7 +69,7 @@ impl ReadReceipt {
 }
 
 impl Receipt {
-    /// The opposite of `encode`; `None` for what it did not make.
+    /// Reverses `encode`; `None` for any other text.
     #[must_use]
     pub fn decode(text: &str) -> Option<Self> {
         let bytes: [u8; LENGTH] = URL_SAFE_NO_PAD.decode(text).ok()?.try_into().ok()?;
@@ -93,7 +93,7 @@ impl Receipt {
         }
     }
 
-    /// The epoch in which the position counts; none for a receipt that demands nothing.
+    /// The epoch in which the position counts; `None` for a receipt that demands nothing.
     #[must_use]
     pub fn epoch(&self) -> Option<Uuid> {
         match self {
@@ -123,7 +123,7 @@ fn encode(form: u8, epoch: Uuid, first: i64, last: i64) -> String {
     URL_SAFE_NO_PAD.encode(bytes)
 }
 
-/// Against damage, not against forgery: a receipt opens nothing that its holder could not read without it.
+/// Detects damage, not forgery: a receipt lets its holder read nothing more than without it.
 fn check(bytes: &[u8]) -> [u8; 4] {
     let mut hasher = SipHasher13::new();
     hasher.write(bytes);

@@ -9,9 +9,9 @@ use shared::{slot::Slot, time};
 pub struct SlotRecord {
     /// The slot itself.
     pub slot: Slot,
-    /// Commit time of its create.
+    /// The commit time of its create.
     pub created_at: Timestamp,
-    /// Commit time of this version.
+    /// The commit time of this version.
     pub updated_at: Timestamp,
 }
 

@@ -1,5 +1,5 @@
-//! The leader's session on the primary. Leading is a session-level advisory lock; the cursor moves on that same
-//! session, so a process that has lost the lock cannot move it.
+//! The leader's session on the primary. The leader holds a session-level advisory lock and moves the cursor on the same
+//! session. A process that lost the lock therefore cannot move the cursor.
 
 use std::{sync::Arc, time::Duration};
 
@@ -21,15 +21,15 @@ use crate::{
     register::place::Sighting,
 };
 
-/// The session-level advisory lock of the process that relays.
+/// The session-level advisory lock of the leader, the one process that relays.
 const LEADER_LOCK: i64 = 0x7061_726b_7265_6c61;
 
 pub(super) const TRY_TO_LEAD: &str = "SELECT pg_try_advisory_lock($1)";
 
 pub(super) const START: &str = "SELECT confirmed_position FROM relay_cursor";
 
-/// A cursor beyond the end of the log, as after a recovery by hand, would pass over what comes next. No leader moves it
-/// beyond what it has read.
+/// Moves a cursor beyond the end of the log back to the end, for it would skip the next events. Only a recovery by hand
+/// leaves such a cursor: a leader moves it no further than it has read.
 pub(super) const REWIND: &str = "
     UPDATE relay_cursor SET confirmed_position = log.position
     FROM (SELECT coalesce(max(position), 0) AS position FROM parking_slot_events) AS log
@@ -45,13 +45,13 @@ pub(super) const BETWEEN: &str = "
            (SELECT epoch FROM epoch) AS epoch
     FROM parking_slot_events WHERE position BETWEEN $1 AND $2 ORDER BY position";
 
-/// The cursor only rises, as long as one leads.
+/// Moves the cursor. It only rises under one leader.
 pub(super) const ADVANCE: &str =
     "UPDATE relay_cursor SET confirmed_position = $1 WHERE confirmed_position < $1";
 
-/// A lost move of the cursor only makes the relay publish again, so its commits do not wait for the disk. A leader
-/// that says nothing for 10 s (a paused process) loses its session, and the lead with it. A primary that answers nothing
-/// for 6 s is down, and the relay connects again.
+/// Commits do not wait for the disk: if a move of the cursor is lost, the relay only publishes again. A leader that is
+/// silent for 10 s (a paused process) loses its session, and the lead with it. A primary that answers nothing for 6 s
+/// counts as down, and the relay connects again.
 const KIND: SessionKind = SessionKind {
     step: "relay",
     options: "-c statement_timeout=5s -c lock_timeout=2s -c synchronous_commit=off -c idle_session_timeout=10s \
@@ -59,7 +59,7 @@ const KIND: SessionKind = SessionKind {
     deadline: Duration::from_secs(6),
 };
 
-/// Why the log could not be read or the cursor not moved.
+/// Why the relay could not read the log or move the cursor.
 #[derive(Debug, thiserror::Error)]
 pub enum LogError {
     /// The primary is down.
@@ -71,17 +71,17 @@ pub enum LogError {
     /// Another process leads.
     #[error("another process relays")]
     NotLeading,
-    /// The log does not go on where the cursor stands. Nothing is published past a gap.
+    /// The position after the cursor is missing from the log. The relay publishes nothing past a gap.
     #[error("the log goes on at {found} where {expected} was expected")]
     Gap {
         /// The position after the cursor.
         expected: i64,
-        /// The position that came.
+        /// The position found instead.
         found: i64,
     },
 }
 
-/// The session of a process that leads, or stands by to lead.
+/// The session of the leader, or of a process ready to take the lead.
 #[derive(Debug)]
 pub struct RelaySession {
     primary: Primary,
@@ -94,7 +94,7 @@ pub struct RelaySession {
     lead: Option<Lead>,
 }
 
-/// What the leader knows.
+/// The leader's state.
 #[derive(Debug)]
 struct Lead {
     confirmed: i64,
@@ -119,7 +119,7 @@ impl RelaySession {
         Ok(Self { primary, session, start, rewind, after_cursor, advance, take_watermark, lead: None })
     }
 
-    /// Takes the lead unless it has it already. False: another process leads.
+    /// Takes the lead unless this session has it already. False if another process leads.
     ///
     /// # Errors
     /// [`LogError`].
@@ -138,7 +138,7 @@ impl RelaySession {
         Ok(self.lead.is_some())
     }
 
-    /// Wakes when a process commits.
+    /// Notified when a process commits.
     #[must_use]
     pub fn notified(&self) -> Arc<Notify> {
         self.session.notified()
@@ -172,10 +172,10 @@ impl RelaySession {
         Ok(events)
     }
 
-    /// Remembers that the broker has confirmed everything up to `position`.
+    /// Moves the cursor: the broker has confirmed every event up to `position`.
     ///
     /// # Errors
-    /// [`LogError`]; what was confirmed will then be published again.
+    /// [`LogError`]; the relay then publishes the confirmed events again.
     pub async fn advance(&mut self, position: Position) -> Result<(), LogError> {
         let lead = self.lead.as_mut().ok_or(LogError::NotLeading)?;
         self.session.execute(&self.advance, &[&position.get()]).await?;
@@ -185,7 +185,7 @@ impl RelaySession {
 }
 
 impl RelaySession {
-    /// Says up to when the log is complete; `None` while somebody commits.
+    /// The watermark: the time up to which the log is complete. `None` while a commit is under way.
     ///
     /// # Errors
     /// [`LogError`].

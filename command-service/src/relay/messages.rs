@@ -1,4 +1,4 @@
-//! Events grouped into messages: one kind a message, so that a mixed load batches as well as creates alone do.
+//! Groups events into messages of one type each, so that a mixed load batches as well as creates alone.
 
 use shared::{
     messages::{
@@ -8,7 +8,7 @@ use shared::{
     position::Position,
 };
 
-/// A message to be published.
+/// A message to publish.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Message {
     /// The type of its events, which is its routing key.
@@ -17,9 +17,11 @@ pub struct Message {
     pub first: Position,
     /// The position of its last event.
     pub last: Position,
-    /// How many events it carries: 1 to [`MESSAGE_MAX_EVENTS`], positions rising, not necessarily consecutive.
+    /// How many events it carries: 1 to [`MESSAGE_MAX_EVENTS`]. Their positions rise, but need not be
+    /// consecutive.
     pub count: usize,
-    /// A JSON array of at most [`MESSAGE_MAX_BYTES`] (a single event may exceed that, but no event is so large).
+    /// A JSON array of at most [`MESSAGE_MAX_BYTES`]. Only a single larger event could exceed that, and no
+    /// event is so large.
     pub body: Vec<u8>,
 }
 
@@ -31,7 +33,7 @@ impl Message {
     }
 }
 
-/// Groups events, which come in order of position, by kind. Each event is in exactly one message.
+/// Groups events, given in order of position, by type. Each event is in exactly one message.
 #[must_use]
 pub fn group(events: &[LoggedEvent]) -> Vec<Message> {
     let mut messages = Vec::new();

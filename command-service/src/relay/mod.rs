@@ -1,15 +1,16 @@
-//! The relay: publishes the log to the broker, in order of position, and remembers how far the broker has confirmed.
+//! The relay: publishes the log to the broker in order of position, and remembers how far the broker has
+//! confirmed.
 //!
 //! | module | holds |
 //! |---|---|
 //! | [`log`] | the leader's session on the primary: the log and the cursor |
 //! | [`messages`] | events grouped into messages |
 //! | [`publisher`] | the only publisher |
-//! | [`replay`] | answers replicas that ask for what they are missing |
+//! | [`replay`] | answers replicas that ask for missing positions |
 //! | [`watermark`] | how complete the log is while nothing is published |
 //!
-//! One process leads; the others stand by. What is published twice is applied once, so every doubt ends in
-//! publishing again.
+//! One process leads; the others stand by. A replica applies an event once, even if the relay publishes it
+//! twice. So whenever the relay is in doubt, it publishes again.
 
 pub mod log;
 pub mod messages;
@@ -45,38 +46,38 @@ use self::{
 };
 use crate::{primary::connection::Primary, write_model::wake::CommitSignal};
 
-/// The most events taken from the log in one go; also bounds what is unconfirmed at any time.
+/// The most events that one step takes from the log; also the most that are unconfirmed at any time.
 pub const TAKE_MAX_EVENTS: i64 = 1024;
 
-/// A take of this many events says that the load is high.
+/// A take of this many events means high load.
 const BUSY_TAKE_EVENTS: usize = 16;
 
-/// Under a high load, takes begin at least this far apart: fewer and larger ones cost the broker and the replica less
-/// for each event, and leave more of the machine to the commands. An event then waits up to this long; under a low
-/// load it waits for nothing.
+/// Under high load, takes begin at least this far apart. Fewer and larger takes cost the broker and the
+/// replica less per event, and leave more of the machine to the commands. An event then waits up to this
+/// long; under low load it does not wait.
 const BUSY_TAKE_INTERVAL: Duration = Duration::from_millis(5);
 
-/// How often a relay that does not lead looks whether it can. (One that leads looks at the log whenever a watermark is
-/// due, which is the safety net under the notifications.)
+/// How often a relay that stands by tries to lead. The leader reads the log whenever a watermark is due, in
+/// case a notification is lost.
 const POLL: Duration = Duration::from_secs(1);
 
-/// How long nothing must have been sent before a watermark is: they come at most twice a second, and only when events
-/// do not say as much.
+/// Time without anything sent after which a watermark is due. So watermarks come at most twice a second, and
+/// only while no events come.
 const WATERMARK_INTERVAL: Duration = Duration::from_millis(500);
 
-/// What one step did.
+/// The result of one step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Relayed {
     /// The broker had confirmed everything already.
     Nothing,
-    /// It has now confirmed this many events more.
+    /// The broker has confirmed this many more events.
     Events(usize),
 }
 
 /// Why the relay has to start again.
 #[derive(Debug, thiserror::Error)]
 pub enum RelayError {
-    /// The primary is down, or the log is not as it must be.
+    /// The primary is down, the log has a gap, or another process leads.
     #[error(transparent)]
     Log(#[from] LogError),
     /// The broker did not confirm.
@@ -84,7 +85,7 @@ pub enum RelayError {
     Publish(#[from] PublishError),
 }
 
-/// The step: publishes what comes after the cursor, awaits every confirm, moves the cursor.
+/// One step: publishes the events after the cursor, awaits every confirm, moves the cursor.
 ///
 /// # Errors
 /// [`RelayError`]; the cursor has not moved.
@@ -106,7 +107,7 @@ pub async fn relay_batch(log: &mut RelaySession, publisher: &Publisher) -> Resul
     Ok(Relayed::Events(events.len()))
 }
 
-/// Tells how complete the log is, unless somebody commits just now: then there will be an event to tell more.
+/// Publishes how complete the log is. Does nothing during a commit: its event then says more.
 ///
 /// # Errors
 /// [`RelayError`].
@@ -128,35 +129,35 @@ pub struct Relay {
     pub committed: CommitSignal,
     /// Reports whether the broker answers.
     pub broker_dependency: Dependency,
-    /// Reports whether events are being relayed, by this process or by the one that leads.
+    /// Reports whether events are being relayed, by this process or by the leader.
     pub relay_dependency: Dependency,
 }
 
-/// The connections that a relay holds between steps.
+/// The connections that a relay keeps between steps.
 #[derive(Debug, Default)]
 struct Connections {
     publisher: Option<Publisher>,
     log: Option<RelaySession>,
-    /// When something was last sent, or a watermark was tried for.
+    /// When the relay last sent something, or last tried to take a watermark.
     last_sent: Option<Instant>,
 }
 
 /// How the loop goes on after a step.
 enum Next {
-    /// There may be more: not before this moment.
+    /// There may be more events: step again at this moment.
     At(Instant),
-    /// When woken, or when a watermark is due.
+    /// Step again when woken, or when a watermark is due.
     WhenWoken {
         /// When the next watermark is due.
         watermark_at: Instant,
     },
-    /// After a while: another process leads.
+    /// Another process leads: step again after `POLL`.
     LookAgain,
 }
 
 impl Relay {
-    /// The loop: leads when it can, relays, starts again after any failure. Ends, after the step in hand, when
-    /// `shutdown` is cancelled.
+    /// The loop: leads when it can, relays, and starts again after any failure. Ends after the current step
+    /// when `shutdown` is cancelled.
     pub async fn run(self, shutdown: CancellationToken) {
         let mut connections = Connections::default();
         let mut pauses = Pauses::new();
@@ -228,8 +229,8 @@ impl Relay {
         }
     }
 
-    /// Says what is missing, and lets go of what failed. Who has no broker does not lead either: another process may
-    /// have one.
+    /// Reports which dependency is down, and drops the connections that failed. Without the broker this
+    /// process gives up the lead, because another process may reach the broker.
     fn report(&self, error: &RelayError, connections: &mut Connections) {
         self.committed.set_leads_here(false);
         match error {

@@ -1,5 +1,5 @@
-//! The only publisher. It has a connection of its own: a broker that runs out of memory or disk blocks connections
-//! that publish, and must not thereby block the consumer's.
+//! The only publisher, on a connection of its own. A broker short of memory or disk blocks connections that
+//! publish; this must not block the consumer's connection.
 
 use std::time::Duration;
 
@@ -26,16 +26,16 @@ use tokio::time::timeout;
 
 use super::messages::Message;
 
-/// How long the broker may take to confirm everything that was published in one go.
+/// How long the broker may take to confirm all messages of one call.
 const CONFIRM_DEADLINE: Duration = Duration::from_secs(10);
 
-/// Who publishes, as messages say it.
+/// The publisher's name in messages.
 const APP_ID: &str = "command-service";
 
-/// A message survives a restart of the broker.
+/// The delivery mode of messages that survive a restart of the broker.
 const PERSISTENT: u8 = 2;
 
-/// Why messages were not confirmed. All of them are to be published again.
+/// Why messages were not confirmed. The caller publishes all of them again.
 #[derive(Debug, thiserror::Error)]
 pub enum PublishError {
     /// The connection or the channel failed.
@@ -52,12 +52,12 @@ pub enum PublishError {
     Refused,
 }
 
-/// For whom messages are.
+/// The recipients of messages.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Destination {
     /// Every replica that has a queue.
     EveryReplica,
-    /// One of them, which has asked.
+    /// One recipient, which has asked.
     One(Recipient),
 }
 
@@ -74,7 +74,7 @@ impl std::fmt::Debug for Publisher {
 }
 
 impl Publisher {
-    /// Connects, under the name of a step, and declares the exchange.
+    /// Connects under the name of a step, and declares the exchange.
     ///
     /// # Errors
     /// The broker is down.
@@ -86,7 +86,7 @@ impl Publisher {
         Ok(Self { connection, channel })
     }
 
-    /// Whether the connection holds, as far as is known.
+    /// Whether the connection and the channel are open, as last known.
     #[must_use]
     pub fn is_connected(&self) -> bool {
         self.connection.status().connected() && self.channel.status().connected()
@@ -95,7 +95,7 @@ impl Publisher {
     /// Publishes and awaits the confirm of each message.
     ///
     /// # Errors
-    /// [`PublishError`]: at least one was not confirmed. After a failed connection the publisher is of no more use.
+    /// [`PublishError`]: at least one was not confirmed. After a failed connection the publisher is useless.
     pub async fn publish(&self, messages: &[Message], to: &Destination) -> Result<(), PublishError> {
         let confirmations = timeout(CONFIRM_DEADLINE, async {
             let sent = try_join_all(messages.iter().map(|message| self.send(message, to))).await?;
@@ -110,7 +110,7 @@ impl Publisher {
     async fn send(&self, message: &Message, to: &Destination) -> lapin::Result<PublisherConfirm> {
         let options = BasicPublishOptions {
             mandatory: true,  // a message that no queue takes must come back, or it would be lost
-            immediate: false, // RabbitMQ does not know it
+            immediate: false, // RabbitMQ does not support it
         };
         let properties = BasicProperties::default()
             .with_delivery_mode(PERSISTENT)
@@ -131,8 +131,8 @@ impl Publisher {
     /// [`PublishError`]: at least one was not confirmed. Sending it again does no harm.
     pub async fn publish_repairs(&self, bodies: &[Vec<u8>], to: &ReplicaName) -> Result<(), PublishError> {
         let options = BasicPublishOptions {
-            mandatory: true,  // who sends it must know that there is no such replica
-            immediate: false, // RabbitMQ does not know it
+            mandatory: true,  // the caller must learn that there is no such replica
+            immediate: false, // RabbitMQ does not support it
         };
         let properties = BasicProperties::default()
             .with_delivery_mode(PERSISTENT)
@@ -153,10 +153,10 @@ impl Publisher {
         confirmations.into_iter().try_for_each(check)
     }
 
-    /// Publishes a watermark and awaits its confirm. Nobody need be there to hear it.
+    /// Publishes a watermark and awaits its confirm. No queue need be bound for it.
     ///
     /// # Errors
-    /// [`PublishError`]; the next watermark says more than this one.
+    /// [`PublishError`]; the next watermark replaces this one.
     pub async fn publish_watermark(&self, watermark: &Watermark) -> Result<(), PublishError> {
         let options = BasicPublishOptions { mandatory: false, immediate: false };
         let properties = BasicProperties::default()
@@ -174,14 +174,14 @@ impl Publisher {
         check(confirmation)
     }
 
-    /// Says goodbye, within a bound.
+    /// Closes the connection, within a bound.
     pub async fn close(self) {
         let _ = within_deadline(self.connection.close(200, "done".into())).await;
     }
 }
 
-/// A returned message can come attached to another's confirm; since all are published again after any return, it
-/// does not matter to which.
+/// The broker may attach a returned message to the confirm of another message. It does not matter to which:
+/// after any return, the caller publishes all of them again.
 fn check(confirmation: Confirmation) -> Result<(), PublishError> {
     match confirmation {
         Confirmation::Ack(None) => Ok(()),

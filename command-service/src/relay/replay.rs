@@ -1,5 +1,5 @@
-//! Answers replicas that ask for what they are missing: reads the log and sends it to the queue of that replica. It keeps
-//! nothing between two requests, so any process may answer, and any number of times.
+//! Answers replicas that request missing events: reads the log and sends the events to the requesting replica's queue.
+//! It keeps no state between two requests, so any process may answer, and any number of times.
 
 use std::convert::Infallible;
 
@@ -34,28 +34,28 @@ use super::{
 };
 use crate::primary::connection::Primary;
 
-/// One request at a time, which bounds what is unconfirmed.
+/// One request at a time. This bounds the number of unconfirmed events.
 const PREFETCH_REQUESTS: u16 = 1;
 
-/// The most events that are read and published in one go.
+/// The most events that one batch reads and publishes.
 const TAKE_MAX_EVENTS: i64 = 1_000;
 
-/// How long after each go nothing is sent: a replica that asks for everything must leave room for those that are level.
+/// Pause after each batch. It leaves room for up-to-date replicas while another replica requests the whole log.
 const PAUSE: Duration = Duration::from_millis(10);
 
-/// How long a subscription that hears nothing is kept. A queue that was deleted and declared again at once has its messages
-/// dropped by the broker on a channel that knew the old one, and nobody says so. When that channel is closed they go back
-/// to the queue, and a new one hears them.
+/// Time after which a subscription without requests is renewed. If the queue is deleted and at once created again, the
+/// broker silently drops its messages on a channel that knew the old queue. Closing that channel returns them
+/// to the queue, and a new channel receives them.
 const SILENCE_MAX: Duration = Duration::from_secs(3);
 
-/// A primary that answers nothing for 6 s is down: the request goes back to the queue.
+/// A primary that answers nothing for 6 s counts as down, and the request goes back to the queue.
 const KIND: SessionKind = SessionKind {
     step: "replay",
     options: "-c statement_timeout=5s -c default_transaction_read_only=on",
     deadline: Duration::from_secs(6),
 };
 
-/// Why a request was not answered. It goes back to the queue.
+/// Why a request was not answered. The request goes back to the queue.
 #[derive(Debug, thiserror::Error)]
 pub enum ReplayError {
     /// The log could not be read.
@@ -87,7 +87,7 @@ impl From<tokio_postgres::Error> for ReplayError {
     }
 }
 
-/// Reads ranges of the log and sends them.
+/// Reads ranges of the log and sends them to a replica's queue.
 pub struct Replayer {
     session: Session,
     between: Statement,
@@ -101,7 +101,7 @@ impl std::fmt::Debug for Replayer {
 }
 
 impl Replayer {
-    /// Connects to both.
+    /// Connects to the primary and the broker.
     ///
     /// # Errors
     /// Either is down.
@@ -111,10 +111,10 @@ impl Replayer {
         Ok(Self { session, between, publisher: Publisher::open(broker, "replay").await? })
     }
 
-    /// Sends what the log has of a range; the number of events. What lies beyond its end is not there to be sent.
+    /// Sends the events of the requested range, up to the end of the log. Returns how many it sent.
     ///
     /// # Errors
-    /// [`ReplayError`]; a part of it may have been sent.
+    /// [`ReplayError`]; some of the events may have been sent.
     pub async fn answer(&self, request: &ReplayRequest) -> Result<usize, ReplayError> {
         let to = Destination::One(request.replica.clone());
         let (mut first, last) = (request.from.get(), request.to.get());
@@ -135,10 +135,10 @@ impl Replayer {
     }
 }
 
-/// Sends what the log has from a position on, up to another or up to its end, to a replica's queue; how many events.
+/// Sends a replica's queue the events from `from` up to `to`, or up to the end of the log. Returns how many it sent.
 ///
 /// # Errors
-/// [`ReplayError`]; a part of it may have been sent, which does no harm.
+/// [`ReplayError`]; some of the events may have been sent, which does no harm.
 pub async fn replay_range(
     replayer: &Replayer,
     replica: &ReplicaName,
@@ -162,17 +162,17 @@ pub async fn replay_range(
     Ok(sent)
 }
 
-/// What is needed to answer.
+/// Serves replay requests.
 #[derive(Debug)]
 pub struct Replay {
-    /// Where the log is.
+    /// The primary with the log.
     pub primary: Primary,
-    /// Where requests come from and answers go.
+    /// The broker that brings requests and takes the events.
     pub broker: BrokerUrl,
 }
 
 impl Replay {
-    /// The loop: answers, starts again after any failure; until `shutdown` is cancelled.
+    /// Answers requests until `shutdown` is cancelled. Connects again after any failure.
     pub async fn run(self, shutdown: CancellationToken) {
         let answering = async {
             let mut pauses = Pauses::new();
@@ -185,7 +185,7 @@ impl Replay {
         shutdown.run_until_cancelled(answering).await;
     }
 
-    /// Answers on one connection; ends by an error only.
+    /// Answers requests on one connection until an error.
     async fn serve(&self, pauses: &mut Pauses) -> Result<Infallible, ReplayError> {
         let connection = self.broker.connect("replay requests").await?;
         let mut replayer = None;
@@ -201,7 +201,7 @@ impl Replay {
         }
     }
 
-    /// Answers one request. One that makes no sense, or whose replica has no queue, is passed over.
+    /// Answers one request. Skips a request that cannot be decoded or whose replica has no queue.
     async fn answer(&self, delivery: &Delivery, replayer: &mut Option<Replayer>) -> Result<(), ReplayError> {
         let request = match ReplayRequest::decode(&delivery.data) {
             Ok(request) => request,
@@ -234,10 +234,10 @@ async fn subscribe(connection: &Connection) -> Result<(Channel, Consumer), Repla
     within_deadline(declare_replay_queue(&channel)).await?;
     within_deadline(channel.basic_qos(PREFETCH_REQUESTS, BasicQosOptions { global: false })).await?;
     let options = BasicConsumeOptions {
-        no_local: false,  // RabbitMQ does not know it
+        no_local: false,  // RabbitMQ does not support it
         no_ack: false,    // a request is done when its last event is confirmed
         exclusive: false, // every process answers
-        nowait: false,    // a queue that cannot be consumed must be noticed here
+        nowait: false,    // wait, so that a queue that cannot be consumed is an error here
     };
     let consuming =
         channel.basic_consume(REPLAY_QUEUE.into(), "replay".into(), options, FieldTable::default());

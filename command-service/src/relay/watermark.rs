@@ -6,8 +6,9 @@ use tokio_postgres::{Error, Statement};
 
 use crate::primary::commit_lock::COMMIT_LOCK;
 
-/// Begins a transaction that takes the commit lock, unless somebody holds it: then something is being committed, whose
-/// own time will do. A statement of its own, so that the next one sees every commit that came before it.
+/// Begins a transaction that takes the commit lock if it is free. If it is not free, a commit is under way,
+/// and its own time serves instead. This is a statement of its own, so that the next statement sees every
+/// earlier commit.
 fn begin_if_lock_is_free() -> String {
     format!(
         "BEGIN; SET LOCAL synchronous_commit = on;
@@ -15,8 +16,8 @@ fn begin_if_lock_is_free() -> String {
     )
 }
 
-/// Remembered before it is told, so that no later event can be earlier, whatever the clock does. No row if the lock
-/// was not free.
+/// Stores the watermark before the relay publishes it, so that no later event has an earlier time, whatever
+/// the clock does. Returns no row if the lock was not free.
 pub(super) const TAKE: &str = "
     UPDATE log_watermark AS watermark
     SET as_of = greatest(clock_timestamp(), last.committed_at, watermark.as_of)
@@ -27,14 +28,14 @@ pub(super) const TAKE: &str = "
     WHERE current_setting('parking.holds_commit_lock')::boolean
     RETURNING (SELECT epoch FROM epoch) AS epoch, coalesce(last.position, 0) AS position, watermark.as_of";
 
-/// Takes a watermark: one pipelined exchange, so that nothing waits for this process while the lock is held. `None` if
-/// the lock was not free.
+/// Takes a watermark in one pipelined roundtrip, so that no commit waits for this process to release the
+/// lock. `None` if the lock was not free.
 ///
 /// # Errors
 /// The connection was lost, or the primary refused.
 pub(super) async fn take(session: &Session, take: &Statement) -> Result<Option<Watermark>, Error> {
     let begin = begin_if_lock_is_free();
-    // Requests leave in the order in which these futures are polled first, which is the order written here.
+    // Requests leave in the order in which these futures are first polled: the order written here.
     let (begun, taken, committed) =
         join3(session.batch_execute(&begin), session.query_opt(take, &[]), session.batch_execute("COMMIT"))
             .await;

@@ -1,4 +1,4 @@
-//! The two that are compared: whether they belong together, and how far the replica is.
+//! The two databases that are compared: whether they belong together, and how far the replica is.
 
 use std::time::Duration;
 
@@ -13,24 +13,24 @@ use super::{
     replica_side::ReplicaSide,
 };
 
-/// The two that are compared.
+/// The two databases that are compared.
 #[derive(Debug)]
 pub struct Comparison {
     pub(super) primary: PrimarySide,
     pub(super) replica: ReplicaSide,
-    /// The epoch that both are of.
+    /// The epoch of both.
     pub(super) epoch: Uuid,
 }
 
 impl Comparison {
-    /// Connects to both, if they belong together; says where the log ends.
+    /// Connects to both, checks that they belong together, and returns the end of the log.
     ///
     /// # Errors
     /// [`VerifyError`].
     pub async fn open(primary: &DatabaseUrl, replica: &DatabaseUrl) -> Result<(Self, End), VerifyError> {
         let primary = PrimarySide::open(primary).await?;
         let replica = ReplicaSide::open(replica).await?;
-        // In this order: whatever the replica has settled is in the log by then.
+        // The replica is read first, so the log has everything that the replica had settled.
         let level = replica.level(0).await?;
         let end = primary.end().await?;
         if level.epoch.is_some_and(|epoch| epoch != end.epoch) {
@@ -63,7 +63,7 @@ impl Comparison {
         }
     }
 
-    /// Whether both are still what they were at the beginning; where the log ends now.
+    /// Checks that neither database was replaced since the start, and returns the end of the log now.
     pub(super) async fn confirm(&self, begun: End) -> Result<End, VerifyError> {
         let level = self.replica.level(begun.position).await?;
         let end = self.primary.end().await?;
@@ -74,7 +74,7 @@ impl Comparison {
         if replaced { Err(VerifyError::Replaced) } else { Ok(end) }
     }
 
-    /// What is wrong with the summary, if anything is: it and the rows are read in one snapshot.
+    /// Compares the summary with the rows, read in one snapshot. `None`: they agree.
     pub(super) async fn summary(&self) -> Result<Option<Difference>, VerifyError> {
         let (found, expected) = self.replica.summary().await?;
         Ok((found != expected).then_some(Difference::Summary { found, expected }))

@@ -1,4 +1,4 @@
-//! What can be different: slots as they are and as they must be, and what is wrong with them.
+//! What can differ: slots as they are and as they must be, and what is wrong with them.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,8 @@ use shared::{
 };
 use uuid::Uuid;
 
-/// A slot's row. A time that no log can hold (somebody wrote it by hand) is none, and equals nothing that must be.
+/// A slot's row. A time that no log can hold, which only a manual write leaves, is `None` and equals no
+/// expected time.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the columns' comments say it")]
 pub struct SlotRow {
@@ -20,7 +21,7 @@ pub struct SlotRow {
     pub updated_at: Option<Timestamp>,
 }
 
-/// What is kept of a deleted slot.
+/// The tombstone of a deleted slot.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the columns' comments say it")]
 pub struct Tombstone {
@@ -28,10 +29,10 @@ pub struct Tombstone {
     pub deleted_at: Option<Timestamp>,
 }
 
-/// A slot as its log says that it must be.
+/// The state of a slot that its log demands.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SlotState {
-    /// There never was such a slot.
+    /// The slot never existed.
     Never,
     /// A row, and no tombstone.
     Live(SlotRow),
@@ -39,40 +40,41 @@ pub enum SlotState {
     Deleted(Tombstone),
 }
 
-/// A slot as it was found on the replica.
+/// A slot as found on the replica.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct FoundSlot {
     /// Its row.
     pub slot: Option<SlotRow>,
     /// Its tombstone.
     pub tombstone: Option<Tombstone>,
-    /// Which transactions wrote these two.
+    /// The transactions that wrote the row and the tombstone.
     pub writers: RowWriters,
 }
 
-/// What is wrong with what.
+/// The kind of a difference.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Kind {
-    /// A slot's row is another.
+    /// The slot's row is not the expected one.
     Differs,
-    /// A slot has no row.
+    /// The slot has no row.
     Missing,
-    /// A row of a slot that was deleted, or never was.
+    /// A row exists for a slot that was deleted or never existed.
     Invented,
-    /// A tombstone of a slot that was not deleted, or none or another one of a slot that was.
+    /// The tombstone is wrong: present for a slot that was not deleted, or absent or different for one that
+    /// was.
     Tombstone,
-    /// An event was dead-lettered, and nothing has taken its place.
+    /// An event was dead-lettered, and nothing has replaced its effect.
     DeadLettered,
-    /// The summary is not what counting gives.
+    /// The summary is not the count of the rows.
     Summary,
     /// The primary's own row of a slot is not what the log says.
     WriteModel,
-    /// The log is not sound.
+    /// The log breaks one of its rules.
     Log,
 }
 
 impl Kind {
-    /// What people call it.
+    /// The name that users see.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -88,27 +90,27 @@ impl Kind {
     }
 }
 
-/// A slot that is not on the replica what it must be.
+/// A slot whose state on the replica is wrong.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SlotDifference {
     /// Which slot.
     pub uuid: Uuid,
     /// What is wrong.
     pub kind: Kind,
-    /// What is there.
+    /// The state on the replica.
     pub found: FoundSlot,
-    /// What must be there; for an event that was dead-lettered, what it would have made.
+    /// The state that must be there; for a dead-lettered event, the state that the event would have made.
     pub expected: SlotState,
     /// The position that was dead-lettered.
     pub position: Option<i64>,
-    /// The open dead letter of that position, as long as there is one.
+    /// The open dead letter of that position, if there still is one.
     pub dead_letter: Option<i64>,
 }
 
 /// A row of the write model.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WriteRow {
-    /// What the replica has of it too.
+    /// The columns that the replica has too.
     pub row: SlotRow,
     /// The position of the event that made it.
     pub position: i64,
@@ -117,7 +119,7 @@ pub struct WriteRow {
 /// Numbers of slots by status.
 pub type Counts = BTreeMap<String, i64>;
 
-/// Anything that is not as it must be.
+/// A place where the actual state is not the expected one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Difference {
     /// A slot on the replica.
@@ -126,7 +128,7 @@ pub enum Difference {
     Summary {
         /// What it says.
         found: Counts,
-        /// What counting gives.
+        /// The count of the rows.
         expected: Counts,
     },
     /// A slot on the primary.
@@ -150,16 +152,16 @@ pub enum Difference {
 /// What is wrong with an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Flaw {
-    /// The position after the last one is not this.
+    /// Its position does not follow directly on the position before it.
     Gap,
-    /// It was not committed after the event before it.
+    /// Its commit time is not later than that of the event before it.
     Time,
-    /// It is not its slot's first, and what must come before it is not there.
+    /// Its version is above 1, and the log has no event before it that it can follow.
     Version,
 }
 
 impl SlotState {
-    /// Whether this is what was found.
+    /// Whether the slot on the replica is in exactly this state.
     #[must_use]
     pub fn is(&self, found: &FoundSlot) -> bool {
         let (slot, tombstone) = self.parts();
@@ -176,7 +178,7 @@ impl SlotState {
         }
     }
 
-    /// The same for a repair. `None`: no log that is sound says this.
+    /// This state as the target of a repair. `None`: no sound log demands this state.
     fn target(&self, uuid: Uuid) -> Option<Target> {
         match self {
             Self::Never => Some(Target::Absent),
@@ -193,7 +195,7 @@ impl SlotState {
 }
 
 impl SlotDifference {
-    /// What would put it right. `None`: no repair can.
+    /// The repair that heals it. `None`: no repair can.
     #[must_use]
     pub fn repair(&self) -> Option<SlotRepair> {
         if self.kind == Kind::DeadLettered {

@@ -1,24 +1,25 @@
-//! Why nothing can be said of a replica.
+//! Why a comparison has no result.
 
 use super::side_session::SideError;
 use crate::relay::publisher::PublishError;
 
-/// One more, and the replica is not worth healing. Also bounds the memory: a difference takes up to about 2 KiB.
+/// The most differences of one comparison; a replica with more is not worth repairing. Also bounds the
+/// memory: a difference takes up to about 2 KiB.
 pub const DIFFERENCES_MAX: usize = 100_000;
 
-/// Why nothing can be said.
+/// Why a comparison has no result.
 #[derive(Debug, thiserror::Error)]
 pub enum VerifyError {
-    /// A database is down, or does not let itself be looked at.
+    /// A database is down or cannot be read.
     #[error(transparent)]
     Side(#[from] SideError),
     /// Repairs cannot be sent.
     #[error(transparent)]
     Publish(#[from] PublishError),
-    /// The positions of the two mean different things.
+    /// Primary and replica are of different epochs, so their positions mean different things.
     #[error("the replica is of another epoch: run event-consumer rebuild")]
     OtherEpoch,
-    /// The replica has what the log does not have.
+    /// The replica has settled a position that the log does not have.
     #[error(
         "the replica has settled position {reach}, and the log ends at {end}: the primary is not the one that it copies"
     )]
@@ -28,22 +29,22 @@ pub enum VerifyError {
         /// The log's last one.
         end: i64,
     },
-    /// The replica is not level, and did not become so in time.
+    /// The replica did not settle every position in time.
     #[error(
         "the replica lacks position {first} and {more} more of those up to {end}: does its event-consumer run?"
     )]
     Behind {
         /// The first position that is missing.
         first: i64,
-        /// How many more are.
+        /// How many more are missing.
         more: i64,
-        /// Up to where it was to be level.
+        /// The position up to which the replica had to settle everything.
         end: i64,
     },
-    /// There is no end of differences.
+    /// There are more than [`DIFFERENCES_MAX`] differences.
     #[error("more than {DIFFERENCES_MAX} differences: run event-consumer rebuild")]
     TooMany,
-    /// One of the two became another while it was looked at.
+    /// The primary or the replica was replaced during the comparison.
     #[error("primary or replica were replaced meanwhile: run verify again")]
     Replaced,
 }

@@ -1,20 +1,20 @@
-//! What must be on the replica, and whether it is: pure, no I/O.
+//! Judges whether a slot on the replica is what it must be: pure, no I/O.
 
 use uuid::Uuid;
 
 use super::difference::{FoundSlot, Kind, SlotDifference, SlotState};
 
-/// What the log says of a slot on a replica that has settled certain positions.
+/// What the log demands of a slot on a replica that has settled given positions.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Expected {
-    /// The highest version among its events that were settled and not dead-lettered.
+    /// The state of the highest version among its events that were settled and not dead-lettered.
     pub due: SlotState,
-    /// Higher versions, rising, whose events were dead-lettered, with their positions. Each may have been applied after all:
-    /// sent again, or by an earlier repair.
+    /// Higher versions, rising, whose events were dead-lettered, with their positions. Each may have been
+    /// applied since: by a retry, or by an earlier repair.
     pub dead_lettered: Vec<(i64, SlotState)>,
 }
 
-/// Says what is wrong with a slot, if anything is.
+/// Returns what is wrong with a slot, if anything is.
 #[must_use]
 pub fn judge(uuid: Uuid, expected: &Expected, found: FoundSlot) -> Option<SlotDifference> {
     let newest = expected.dead_lettered.last().map_or(&expected.due, |(_, state)| state);
@@ -22,7 +22,7 @@ pub fn judge(uuid: Uuid, expected: &Expected, found: FoundSlot) -> Option<SlotDi
         return None;
     }
     let states = std::iter::once(&expected.due).chain(expected.dead_lettered.iter().map(|(_, state)| state));
-    // What was found is an older state, and the one after it was dead-lettered.
+    // The replica has an older state, and the event after that state was dead-lettered.
     let lacking = states.zip(&expected.dead_lettered).find(|(state, _)| state.is(&found));
     Some(match lacking {
         Some((_, (position, state))) => SlotDifference {

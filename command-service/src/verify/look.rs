@@ -1,4 +1,4 @@
-//! The exact look at certain slots: however busy the register is, it cannot err.
+//! The exact check of given slots: however busy the register is, it cannot err.
 
 use uuid::Uuid;
 
@@ -10,12 +10,12 @@ use super::{
     replica_side::Exact,
 };
 
-/// The most slots of one look.
+/// The most slots of one check.
 pub const LOOK_SLOTS_MAX: usize = 256;
 
 impl Comparison {
-    /// Those of these slots, at most [`LOOK_SLOTS_MAX`], that are not what the positions that the replica has settled make
-    /// of them.
+    /// Returns those of the given slots, at most [`LOOK_SLOTS_MAX`], that are wrong on the replica. The log
+    /// and the positions that the replica has settled determine what is right.
     ///
     /// # Errors
     /// [`VerifyError`].
@@ -24,7 +24,7 @@ impl Comparison {
         if found.len() != slots.len() || epoch.is_some_and(|epoch| epoch != self.epoch) {
             return Err(VerifyError::Replaced);
         }
-        // Read after the replica: so the log has every position that it has settled.
+        // The log is read after the replica, so it has every position that the replica has settled.
         let mut expected = self.primary.expected(slots, &settled, &aside).await?;
         let nothing = Expected { due: SlotState::Never, dead_lettered: Vec::new() };
         let mut differences = Vec::new();
@@ -36,7 +36,7 @@ impl Comparison {
         Ok(differences)
     }
 
-    /// Looks up the dead letters by which positions were dead-lettered. One that is gone by now is not named.
+    /// Adds the dead letter of each dead-lettered position, if it still exists.
     async fn name_dead_letters(&self, differences: &mut [SlotDifference]) -> Result<(), VerifyError> {
         let positions: Vec<i64> = differences.iter().filter_map(|difference| difference.position).collect();
         if positions.is_empty() {

@@ -1,22 +1,23 @@
-//! Is the copy right? Compares write model, log, read model and summary while writes go on, and heals the replica.
+//! Compares the write model, the log, the read model and the summary while writes go on, and repairs the
+//! replica.
 //!
 //! | module | holds |
 //! |---|---|
-//! | [`difference`] | what can be different |
-//! | [`judge`] | what must be there, and whether it is: pure |
-//! | [`side_session`] | a session that can only look |
+//! | [`difference`] | what can differ |
+//! | [`judge`] | what a slot must be, and whether it is: pure |
+//! | [`side_session`] | a read-only session |
 //! | [`primary_side`] | the log and the write model |
 //! | [`replica_side`] | the replica |
-//! | [`comparison`] | the two that are compared |
-//! | [`report`] | what was found, and what became of it |
-//! | [`look`] | the exact look at certain slots |
-//! | [`walk`] | the first look: everything, in short chunks |
-//! | [`mod@repair`] | repairs, sent and looked for |
+//! | [`comparison`] | the two databases that are compared |
+//! | [`report`] | the differences, and which of them are healed |
+//! | [`look`] | the exact check of given slots |
+//! | [`walk`] | the first pass: everything, in short chunks |
+//! | [`mod@repair`] | sends repairs and checks their effect |
 //!
-//! Nothing is stopped and no snapshot is held for long. What differs at the
-//! first look may only be on its way; the exact look cannot err: one statement on the replica reads the rows together
-//! with the set of positions that it has settled, and what the rows must be follows from these positions and the log,
-//! which is read afterwards and so has them all.
+//! `verify` stops nothing and keeps no snapshot for long. A difference in the first pass may only be an event
+//! on its way, so an exact check follows. The exact check cannot err: one statement on the replica reads the
+//! rows together with the set of positions that the replica has settled. These positions and the log
+//! determine what the rows must be. The log is read afterwards, so it has all of these positions.
 
 pub mod difference;
 pub mod judge;
@@ -45,11 +46,11 @@ use self::{
     report::{Report, VerifyProgress},
 };
 
-/// Every statement that looks at the primary, for the test that prepares them against its schema.
+/// Every statement that reads the primary, for the test that prepares them against its schema.
 pub const PRIMARY_STATEMENTS: [&str; 4] =
     [primary_side::END, primary_side::CHUNK, primary_side::FLAWS, primary_side::DUE];
 
-/// Every statement that looks at the replica, for the same test.
+/// Every statement that reads the replica, for the same test.
 pub const REPLICA_STATEMENTS: [&str; 6] = [
     replica_side::LEVEL,
     replica_side::SLOTS,
@@ -59,26 +60,26 @@ pub const REPLICA_STATEMENTS: [&str; 6] = [
     replica_side::SUMMARY,
 ];
 
-/// How long after the first look what differed is looked at again, where nothing is repaired.
+/// Pause before `verify` checks differences again, if it repairs nothing.
 const LOOK_AGAIN_AFTER: Duration = Duration::from_secs(1);
 
-/// What is to be done.
+/// What to compare, and whether to repair.
 #[derive(Clone, Copy, Debug)]
 pub struct VerifyRequest<'r> {
     /// The log and the write model.
     pub primary: &'r DatabaseUrl,
     /// The read model.
     pub replica: &'r DatabaseUrl,
-    /// How long the replica may take to be level.
+    /// How long the replica may take to settle every position up to the log's end.
     pub wait: Duration,
-    /// By way of whom and to whose queue repairs are sent, if any are.
+    /// The broker and the replica to which repairs go. `None`: repair nothing.
     pub repair: Option<(&'r BrokerUrl, &'r ReplicaName)>,
 }
 
-/// Compares, and repairs if that is asked for. `progress` gets to know how far the first look is.
+/// Compares, and repairs if `request` asks for it. Calls `progress` as the first pass advances.
 ///
 /// # Errors
-/// [`VerifyError`]: then nothing is known.
+/// [`VerifyError`]: the comparison has no result.
 pub async fn verify(
     request: &VerifyRequest<'_>,
     progress: impl Fn(VerifyProgress),
@@ -96,7 +97,7 @@ pub async fn verify(
     Ok(report)
 }
 
-/// What differs is looked at a second time: it may have been healed by an event.
+/// Checks differences a second time: an event may have healed them meanwhile.
 async fn look_again(
     comparison: &Comparison,
     suspects: Vec<SlotDifference>,

@@ -1,5 +1,5 @@
-//! The log and the write model, as verify compares them with each other and with a replica. Each look is one
-//! statement and short, so that none holds a snapshot for long.
+//! Reads the log and the write model for verify, which compares them with each other and with a replica. Each read is
+//! one short statement, so that none holds a snapshot for long.
 
 use std::{collections::HashMap, time::Duration};
 
@@ -25,8 +25,9 @@ pub(super) const CHUNK: &str = include_str!("sql/chunk.sql");
 
 pub(super) const FLAWS: &str = include_str!("sql/flaws.sql");
 
-/// The events of slots `$1` from which follows what a replica must have of them that has settled the positions `$2`, of
-/// which it set `$3` aside: the highest version that it applied, and higher ones that it dead-lettered.
+/// The events that decide what a replica must have of the slots `$1`. The replica has settled the positions `$2` and
+/// dead-lettered `$3` of them. Per slot: the highest version that it applied, and the higher ones that it
+/// dead-lettered.
 pub(super) const DUE: &str = "
     WITH settled AS MATERIALIZED (
         SELECT $2::text::int8multirange AS positions, $3::text::int8multirange AS aside
@@ -47,23 +48,23 @@ pub(super) const DUE: &str = "
             AND event.position <@ settled.positions
     ORDER BY event.slot_uuid, event.version";
 
-/// A primary that answers nothing for 8 s is down, and nothing is known of it.
+/// A primary that answers nothing for 8 s counts as down.
 const KIND: SessionKind = SessionKind {
     step: "verify",
     options: "-c statement_timeout=5s -c default_transaction_read_only=on -c max_parallel_workers_per_gather=0",
     deadline: Duration::from_secs(8),
 };
 
-/// How many slots of the log one look takes.
+/// Slots of the log per read.
 const CHUNK_SLOTS: i32 = 1_000;
 
-/// How many rows of the write model it takes beside them. More are there only if somebody has made them up.
+/// Rows of the write model in the same read. Only rows written by hand exceed it.
 const CHUNK_ROWS_MAX: i64 = 2_000;
 
-/// How many events one look at the log itself takes.
+/// Events per read of the log itself.
 const CHUNK_EVENTS: i64 = 10_000;
 
-/// Where the log ends.
+/// The end of the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct End {
     /// The epoch.
@@ -72,32 +73,32 @@ pub struct End {
     pub position: i64,
 }
 
-/// Slots, the youngest first.
+/// Slots, the highest uuid first.
 #[derive(Clone, Debug)]
 pub struct Chunk {
-    /// What the log and the write model say of each.
+    /// Each slot in the log and in the write model.
     pub entries: Vec<Entry>,
-    /// Nothing between the last of them and this uuid is in either.
+    /// The chunk is complete down to this uuid: neither the log nor the write model has another slot above it.
     pub low: Uuid,
 }
 
-/// A slot.
+/// A slot as the log and the write model have it.
 #[derive(Clone, Debug)]
 pub struct Entry {
-    /// Which slot.
+    /// The slot.
     pub uuid: Uuid,
-    /// What its latest event made of it.
+    /// Its state after its latest event.
     pub state: SlotState,
-    /// The row that the write model must therefore have.
+    /// The row that the write model must have after that event.
     pub expected: Option<WriteRow>,
-    /// The row that it has.
+    /// The row that the write model has.
     pub written: Option<WriteRow>,
 }
 
-/// A part of the log.
+/// The result of checking the next events of the log.
 #[derive(Clone, Debug)]
 pub struct LogPart {
-    /// Its last event; none when there are no more.
+    /// The last event checked; `None` if the log has no more events.
     pub last: Option<LogPlace>,
     /// The positions that break a rule.
     pub flaws: Vec<(i64, Flaw)>,
@@ -108,11 +109,11 @@ pub struct LogPart {
 pub struct LogPlace {
     /// The position.
     pub position: i64,
-    /// When its event was committed; none before the first.
+    /// When its event was committed; `None` before the first event.
     pub committed_at: Option<Timestamp>,
 }
 
-/// A session that looks at the primary.
+/// The session that reads the primary, with its statements.
 #[derive(Debug)]
 pub struct PrimarySide {
     session: SideSession,
@@ -123,7 +124,7 @@ pub struct PrimarySide {
 }
 
 impl PrimarySide {
-    /// Connects and prepares.
+    /// Connects and prepares the statements.
     ///
     /// # Errors
     /// [`SideError`].
@@ -148,7 +149,7 @@ impl PrimarySide {
         read().map_err(|error| self.session.judge(error))
     }
 
-    /// The slots up to this uuid, as many as one look takes.
+    /// Reads the slots from `high` downwards, as many as one read takes.
     ///
     /// # Errors
     /// [`SideError`].
@@ -157,7 +158,7 @@ impl PrimarySide {
         chunk_of(&rows).map_err(|error| self.session.judge(error))
     }
 
-    /// The part of the log behind a place, as long as one look takes.
+    /// Reads and checks the events after `place`, as many as one read takes.
     ///
     /// # Errors
     /// [`SideError`].
@@ -167,7 +168,8 @@ impl PrimarySide {
         log_part_of(&rows).map_err(|error| self.session.judge(error))
     }
 
-    /// What a replica must have of these slots that has settled these positions and set some of them aside.
+    /// What a replica must have of these slots. It has settled the positions `settled`; it dead-lettered those in the
+    /// last argument.
     ///
     /// # Errors
     /// [`SideError`].
@@ -208,7 +210,7 @@ fn chunk_of(rows: &[Row]) -> Result<Chunk, Error> {
         };
         entries.push(Entry { uuid, state, expected, written: found });
     }
-    // Below the last of as many as were asked for there may be more, which this look has not seen.
+    // A read that reached its limit may have left out lower uuids, so the chunk ends at its last one.
     let low_of_log = if logged < CHUNK_SLOTS { Uuid::nil() } else { low_of_log };
     let low_of_rows = if written < CHUNK_ROWS_MAX { Uuid::nil() } else { low_of_rows };
     let low = low_of_log.max(low_of_rows);
@@ -216,7 +218,7 @@ fn chunk_of(rows: &[Row]) -> Result<Chunk, Error> {
     Ok(Chunk { entries, low })
 }
 
-/// What an event made of its slot, and the row that the write model has after it.
+/// The slot's state after an event, and the row that the write model must have then.
 fn logged_state(row: &Row) -> Result<(SlotState, Option<WriteRow>), Error> {
     let (version, committed_at): (Version, Timestamp) =
         (row.try_get("log_version")?, row.try_get("log_committed_at")?);
@@ -262,7 +264,7 @@ fn log_part_of(rows: &[Row]) -> Result<LogPart, Error> {
     Ok(part)
 }
 
-/// The rows come in order of slot and version.
+/// Expects the rows in the order of slot and version.
 fn expected_of(rows: &[Row]) -> Result<HashMap<Uuid, Expected>, Error> {
     let mut all: HashMap<Uuid, Expected> = HashMap::new();
     for row in rows {

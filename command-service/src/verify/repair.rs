@@ -1,4 +1,4 @@
-//! Repairs: sent to the replica's queue, and looked for until they are done.
+//! Sends repairs to the replica's queue and checks their effect.
 
 use std::{collections::HashMap, time::Duration};
 
@@ -14,37 +14,38 @@ use uuid::Uuid;
 use super::{comparison::Comparison, difference::SlotDifference, error::VerifyError, look::LOOK_SLOTS_MAX};
 use crate::relay::publisher::{PublishError, Publisher};
 
-/// How long nothing may get better before what is still wrong is sent for again.
+/// Time without progress after which `verify` sends the repairs that are still needed again.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// How many slots one message repairs, the first time, the second time and so on; then it is given up. A slot that the
-/// replica refuses must not keep others from being healed: in the end each is sent for alone.
+/// The most slots in one message, by attempt; after the last attempt `verify` gives the slot up. A slot that
+/// the replica refuses must not keep the others in its message from being healed. So the last attempts send
+/// each slot alone.
 const SLOTS_BY_TRY: [usize; 4] = [REPAIR_MAX_SLOTS, 16, 1, 1];
 
-/// The most messages that are unconfirmed.
+/// The most unconfirmed messages at any time.
 const UNCONFIRMED_MAX: usize = 64;
 
-/// What became of a difference.
+/// The outcome for one difference.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum RepairOutcome {
-    /// It was gone before anything was done: an event had healed it.
+    /// The difference was gone before any repair was sent: an event had healed it.
     Vanished,
-    /// It is gone.
+    /// The difference is gone after a repair.
     Healed,
-    /// It is still there.
+    /// The difference is still there.
     Left,
 }
 
-/// A slot that is to be repaired.
+/// A slot to repair.
 struct Case {
     difference: SlotDifference,
     tries: usize,
-    /// What was found when a repair was last sent.
+    /// The writers found when a repair was last sent.
     sent: Option<RowWriters>,
     outcome: Option<RepairOutcome>,
 }
 
-/// Who sends repairs.
+/// Sends repairs to one replica.
 #[derive(Debug)]
 pub(super) struct Repairer<'m> {
     comparison: &'m Comparison,
@@ -53,7 +54,7 @@ pub(super) struct Repairer<'m> {
 }
 
 impl<'m> Repairer<'m> {
-    /// Connects.
+    /// Connects to the broker.
     pub(super) async fn open(
         comparison: &'m Comparison,
         broker: &BrokerUrl,
@@ -67,8 +68,8 @@ impl<'m> Repairer<'m> {
         self.publisher.close().await;
     }
 
-    /// Sends repairs until each slot is as it must be, or was sent for as often as it may be. Bounded: whatever gets no
-    /// better for [`PATIENCE`] is sent for once more.
+    /// Sends repairs until each slot is right or has used up its attempts. The loop ends: after [`PATIENCE`]
+    /// without progress, each open slot uses one more attempt.
     pub(super) async fn repair_slots(
         &self,
         differences: Vec<SlotDifference>,
@@ -125,7 +126,7 @@ impl<'m> Repairer<'m> {
         Ok(())
     }
 
-    /// Has the summary counted anew until it is right, or was asked for as often as it may be.
+    /// Asks the replica to recount the summary until it is right or the attempts are used up.
     pub(super) async fn repair_summary(&self) -> Result<bool, VerifyError> {
         for _ in SLOTS_BY_TRY {
             self.publish(&Repair::of_summary(self.comparison.epoch).encode(REPAIR_MAX_SLOTS)).await?;
@@ -142,8 +143,8 @@ impl<'m> Repairer<'m> {
 }
 
 impl Case {
-    /// Takes note of what is still wrong, if anything is. Returns the repair that is to be sent, and how many slots its
-    /// message may have.
+    /// Takes the result of the latest check: `None` if nothing is wrong any more. Returns the repair to send,
+    /// and how many slots its message may have.
     fn next(&mut self, still: Option<SlotDifference>, is_overdue: bool) -> Option<(usize, SlotRepair)> {
         let Some(still) = still else {
             self.outcome =
@@ -151,7 +152,8 @@ impl Case {
             return None;
         };
         let repair = still.repair();
-        // It shows what is there in the end; what was healed shows what had been there.
+        // A difference that no repair can heal shows its latest state; any other, its state before the first
+        // repair.
         if repair.is_none() || self.tries == 0 {
             self.difference = still;
         }
@@ -159,7 +161,7 @@ impl Case {
             self.outcome = Some(RepairOutcome::Left);
             return None;
         };
-        // Something else is there than what was found: that repair changes nothing any more.
+        // The row or the tombstone was written since, so the last repair can no longer change anything.
         let is_stale = self.sent != Some(repair.found);
         if self.tries > 0 && !is_stale && !is_overdue {
             return None;

@@ -1,5 +1,4 @@
-//! The replica, as verify compares it with the log. Each look is one statement and short; what must be exact is
-//! read together with what was settled, in one snapshot.
+//! Reads the replica for verify. Each read is short; exact reads take rows and settled positions in one snapshot.
 
 use std::{collections::HashMap, time::Duration};
 
@@ -16,7 +15,7 @@ use super::{
     side_session::{SideError, SideSession},
 };
 
-/// A time as it stands, unless it is one that only a hand can have written.
+/// A time, or NULL if it is out of the range that the services write.
 macro_rules! finite {
     ($column:literal) => {
         concat!(
@@ -29,14 +28,14 @@ macro_rules! finite {
     };
 }
 
-/// What is settled, and how much is missing up to position `$1`.
+/// What is settled, and how many positions are missing up to `$1`.
 pub(super) const LEVEL: &str = "
     SELECT status.epoch, status.applied_through, upper(status.applied) - 1 AS reach,
            (SELECT coalesce(sum(upper(hole) - lower(hole)), 0)::bigint
             FROM unnest(int8multirange(int8range(0, $1::bigint + 1)) - status.applied) AS hole) AS missing
     FROM replication_status AS status";
 
-/// Rows from uuid `$1` to `$2`, the highest first, at most `$3`.
+/// Slots, and in [`TOMBSTONES`] tombstones, from uuid `$1` to `$2`: highest first, at most `$3`.
 pub(super) const SLOTS: &str = concat!(
     "
     SELECT uuid, version, status, name, ",
@@ -47,7 +46,6 @@ pub(super) const SLOTS: &str = concat!(
     FROM parking_slots WHERE uuid BETWEEN $1 AND $2 ORDER BY uuid DESC LIMIT $3"
 );
 
-/// The same for tombstones.
 pub(super) const TOMBSTONES: &str = concat!(
     "
     SELECT uuid, version AS tombstone_version, ",
@@ -56,7 +54,7 @@ pub(super) const TOMBSTONES: &str = concat!(
     FROM parking_slot_tombstones WHERE uuid BETWEEN $1 AND $2 ORDER BY uuid DESC LIMIT $3"
 );
 
-/// Slots `$1`, and what was settled and dead-lettered, in one snapshot. The first row alone tells the latter.
+/// Slots `$1` in one snapshot with the settled and dead-lettered positions, which only the first row has.
 pub(super) const EXACTLY: &str = concat!(
     "
     SELECT asked.uuid, slot.version, slot.status, slot.name, ",
@@ -78,10 +76,9 @@ pub(super) const EXACTLY: &str = concat!(
     ORDER BY asked.number"
 );
 
-/// The dead letters of positions.
 pub(super) const DEAD_LETTERS: &str = "SELECT position, id FROM dead_letters WHERE position = ANY($1)";
 
-/// What the summary says and what counting gives, in one snapshot.
+/// The numbers in the summary and those from counting, in one snapshot.
 pub(super) const SUMMARY: &str = "
     SELECT coalesce(counted.status, summary.status) AS status, counted.slots AS counted, summary.slots AS told
     FROM (SELECT known.status, count(slot.uuid) AS slots
@@ -90,61 +87,59 @@ pub(super) const SUMMARY: &str = "
           GROUP BY known.status) AS counted
     FULL JOIN parking_slot_summary AS summary ON summary.status = counted.status";
 
-/// A replica that answers nothing for 8 s is down, and nothing is known of it.
+/// A replica that answers nothing for 8 s counts as down.
 const KIND: SessionKind = SessionKind {
     step: "verify",
     options: "-c statement_timeout=5s -c default_transaction_read_only=on -c max_parallel_workers_per_gather=0",
     deadline: Duration::from_secs(8),
 };
 
-/// Counting everything is the one look that takes the longer the more there is. A replica that answers nothing for 65 s is
-/// down.
+/// Counting takes longer the more slots exist. A replica that answers nothing for 65 s counts as down.
 const SUMMARY_KIND: SessionKind = SessionKind {
     step: "verify summary",
     options: "-c statement_timeout=60s -c default_transaction_read_only=on",
     deadline: Duration::from_secs(65),
 };
 
-/// How many rows, and how many tombstones, one look takes: more than the log has slots in a chunk. More are there only
-/// if somebody has made them up.
+/// Slots, and tombstones, per read: more than a chunk of the log has. Only rows written by hand exceed it.
 const RANGE_ROWS_MAX: i64 = 2_000;
 
-/// What a replica holds.
+/// How far a replica is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ReplicaReach {
-    /// The epoch from which its positions are; none before the first event.
+    /// The epoch of its positions; none before the first event.
     pub epoch: Option<Uuid>,
     /// Every position up to this one is settled.
     pub applied_through: i64,
-    /// The highest position that is settled.
+    /// The highest settled position.
     pub reach: i64,
-    /// How many positions are missing up to the one that was asked for.
+    /// How many positions are missing up to the requested one.
     pub missing: i64,
 }
 
 /// The slots of a range of uuids.
 #[derive(Clone, Debug, Default)]
 pub struct Range {
-    /// Those that are there, without their writers.
+    /// The slots and tombstones found, without their writers.
     pub slots: HashMap<Uuid, FoundSlot>,
-    /// The lower end up to which all were seen: that which was asked for, unless there were too many.
+    /// The lowest uuid down to which the read is complete: the requested one, unless there were too many rows.
     pub low: Uuid,
 }
 
-/// Certain slots, exactly.
+/// Some slots, with the positions settled in the same snapshot.
 #[derive(Clone, Debug, Default)]
 pub struct Exact {
-    /// Each that was asked for.
+    /// Every requested slot.
     pub slots: Vec<(Uuid, FoundSlot)>,
-    /// The positions that were settled just then, as PostgreSQL writes them.
+    /// The settled positions, in PostgreSQL's multirange notation.
     pub settled: String,
-    /// Those that were dead-lettered.
+    /// The dead-lettered positions, in the same notation.
     pub aside: String,
     /// The epoch of these positions.
     pub epoch: Option<Uuid>,
 }
 
-/// A session that looks at the replica.
+/// The session that reads the replica, with its statements.
 #[derive(Debug)]
 pub struct ReplicaSide {
     session: SideSession,
@@ -157,7 +152,7 @@ pub struct ReplicaSide {
 }
 
 impl ReplicaSide {
-    /// Connects and prepares.
+    /// Connects and prepares the statements.
     ///
     /// # Errors
     /// [`SideError`].
@@ -174,7 +169,7 @@ impl ReplicaSide {
         Ok(Self { session, replica, level, slots, tombstones, exactly, dead_letters })
     }
 
-    /// How far the replica is, on its way to a position.
+    /// How far the replica is, and how many positions it misses up to `position`.
     ///
     /// # Errors
     /// [`SideError`].
@@ -191,7 +186,7 @@ impl ReplicaSide {
         read().map_err(|error| self.session.judge(error))
     }
 
-    /// The slots of a range of uuids, as many as one look takes, from its upper end.
+    /// Reads the slots of a range of uuids from its upper end, as many as one read takes.
     ///
     /// # Errors
     /// [`SideError`].
@@ -204,7 +199,7 @@ impl ReplicaSide {
         range_of(&slots, &tombstones, low).map_err(|error| self.session.judge(error))
     }
 
-    /// Certain slots with what was settled in the same snapshot.
+    /// Reads these slots and, in the same snapshot, the settled positions.
     ///
     /// # Errors
     /// [`SideError`].
@@ -213,7 +208,7 @@ impl ReplicaSide {
         exact_of(&rows).map_err(|error| self.session.judge(error))
     }
 
-    /// The open dead letters of these positions.
+    /// The ids of the open dead letters, by position, for these positions.
     ///
     /// # Errors
     /// [`SideError`].
@@ -223,7 +218,7 @@ impl ReplicaSide {
         read.collect::<Result<_, _>>().map_err(|error| self.session.judge(error))
     }
 
-    /// What the summary says, and what counting gives.
+    /// The numbers in the summary, then those from counting. A status without a row in the summary has no number.
     ///
     /// # Errors
     /// [`SideError`].
@@ -288,7 +283,6 @@ fn tombstone(row: &Row) -> Result<Option<Tombstone>, Error> {
     Ok(Some(Tombstone { version, deleted_at: row.try_get("deleted_at")? }))
 }
 
-/// A status without a row in the summary has no number there.
 fn summary_of(rows: &[Row]) -> Result<(Counts, Counts), Error> {
     let (mut told, mut counted) = (Counts::new(), Counts::new());
     for row in rows {

@@ -1,34 +1,34 @@
-//! What was found, and what became of it.
+//! The result of a comparison: the differences, and which of them are healed.
 
 use super::{
     difference::Difference,
     error::{DIFFERENCES_MAX, VerifyError},
 };
 
-/// What was found.
+/// The result of a comparison.
 #[derive(Debug, Default)]
 pub struct Report {
     /// How many slots were compared, deleted ones included.
     pub slots: u64,
-    /// The replica has everything up to this position, the log's end at the beginning.
+    /// The log's end at the start; the replica has settled everything up to it.
     pub from: i64,
-    /// The log's end at the end.
+    /// The log's end when the comparison ended.
     pub to: i64,
-    /// What is different, or was and is healed.
+    /// Every difference, healed ones included.
     pub findings: Vec<Finding>,
 }
 
-/// A difference, and what became of it.
+/// A difference, and whether it is healed.
 #[derive(Debug)]
 pub struct Finding {
     /// What is wrong.
     pub difference: Difference,
-    /// Whether it was put right.
+    /// Whether it is healed.
     pub healed: bool,
 }
 
 impl Report {
-    /// How many differences are left.
+    /// How many differences are not healed.
     #[must_use]
     pub fn left(&self) -> usize {
         self.findings.iter().filter(|finding| !finding.healed).count()
@@ -43,11 +43,11 @@ impl Report {
     }
 }
 
-/// How far the first look is.
+/// How far the first pass is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum VerifyProgress {
-    /// The log has been looked at up to this position.
+    /// The log is checked up to this position.
     Log(i64),
-    /// So many slots have been compared.
+    /// This many slots are compared.
     Slots(u64),
 }

@@ -1,9 +1,9 @@
-//! A session that can only look. Its errors say which database is down.
+//! A session for verify's reads. Its errors name the database that failed.
 
 use shared::postgres::{DatabaseUrl, Fault, Session, SessionKind};
 use tokio_postgres::{Row, Statement, types::ToSql};
 
-/// Why nothing was seen.
+/// Why a read of a database failed.
 #[derive(Debug, thiserror::Error)]
 pub enum SideError {
     /// The database cannot be reached, or did not answer in time.
@@ -11,22 +11,23 @@ pub enum SideError {
     Down {
         /// Which database.
         dependency: &'static str,
-        /// What the attempt met.
+        /// The cause.
         #[source]
         cause: Box<dyn std::error::Error + Send + Sync>,
     },
-    /// It answers, but not this: a fault of ours, a schema of another version, or a row that nothing of ours has written.
+    /// The database refused the statement, or a row cannot be read. The cause is a fault in this service, a schema of
+    /// another version, or a row that this system did not write.
     #[error("{dependency} cannot be looked at")]
     Refused {
         /// Which database.
         dependency: &'static str,
-        /// What it says.
+        /// The database's error.
         #[source]
         error: tokio_postgres::Error,
     },
 }
 
-/// A session on a database that is looked at.
+/// A session on a database that verify reads.
 #[derive(Debug)]
 pub struct SideSession {
     session: Session,
@@ -34,7 +35,7 @@ pub struct SideSession {
 }
 
 impl SideSession {
-    /// Connects. `dependency` is how the database is called.
+    /// Connects. `dependency` is the database's name in errors.
     ///
     /// # Errors
     /// The database is down.
@@ -58,7 +59,7 @@ impl SideSession {
         self.session.prepare(sql).await.map_err(|error| self.judge(error))
     }
 
-    /// Looks once.
+    /// Runs a statement.
     ///
     /// # Errors
     /// [`SideError`].
@@ -70,7 +71,7 @@ impl SideSession {
         self.session.query(statement, params).await.map_err(|error| self.judge(error))
     }
 
-    /// Looks for exactly one row.
+    /// Runs a statement that returns exactly one row.
     ///
     /// # Errors
     /// [`SideError`].
@@ -82,7 +83,7 @@ impl SideSession {
         self.session.query_one(statement, params).await.map_err(|error| self.judge(error))
     }
 
-    /// What an error, be it of a statement or of reading its rows, says of the database.
+    /// Classifies an error of a statement or of reading its rows: the database is down, or it refused.
     pub fn judge(&self, error: tokio_postgres::Error) -> SideError {
         match self.session.fault(&error) {
             Fault::ConnectionLost | Fault::Retryable => {

@@ -1,5 +1,5 @@
-//! The first look: everything, in short chunks. Slots are walked through from the youngest to the oldest, so that what
-//! is created meanwhile lies behind the walk, which therefore ends however busy the register is.
+//! The first pass: compares everything, in short chunks. It walks the slots from the youngest to the oldest.
+//! Slots created meanwhile lie behind the walk, so the walk ends however busy the register is.
 
 use uuid::Uuid;
 
@@ -13,7 +13,8 @@ use super::{
     report::{Report, VerifyProgress},
 };
 
-/// Looks at the log up to a position: no gap, commit times strictly rising, versions of each slot rising by one.
+/// Checks the log up to a position: no gap, commit times strictly rising, versions of each slot rising by
+/// one.
 pub(super) async fn log(
     comparison: &Comparison,
     end: i64,
@@ -35,8 +36,8 @@ pub(super) async fn log(
     Ok(())
 }
 
-/// Compares every slot of the log with the write model and with the replica, and looks for slots that only these have.
-/// What differs on the replica is looked at exactly, and returned if it still does.
+/// Compares every slot of the log with the write model and the replica, and finds slots that only these have.
+/// Checks each difference on the replica exactly, and returns those that remain.
 pub(super) async fn slots(
     comparison: &Comparison,
     report: &mut Report,
@@ -69,13 +70,13 @@ pub(super) async fn slots(
 
 struct Compared {
     slots: u64,
-    /// Differences of the write model: exact, since it was read in one snapshot with the log.
+    /// Differences of the write model: exact, because one snapshot has both the write model and the log.
     write_model: Vec<Difference>,
-    /// Slots that are not on the replica what they are at the end of the log. That may be right.
+    /// Slots whose state on the replica is not the one at the end of the log. The replica may still be right.
     suspects: Vec<Uuid>,
 }
 
-/// Compares what is not below the range of the replica; the rest is read again with the next chunk.
+/// Compares the slots from the lower end of the replica's range upwards. The next chunk reads the rest again.
 fn compare(chunk: Chunk, range: Range) -> Compared {
     let Range { slots: mut found, low } = range;
     let mut compared = Compared { slots: 0, write_model: Vec::new(), suspects: Vec::new() };

@@ -1,4 +1,4 @@
-//! A batch as columns.
+//! Turns a batch into columns.
 
 use shared::{
     messages::event::EventType,
@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::draft::Draft;
 
-/// The batch as the columns that `append.sql` takes.
+/// A batch as the columns that `append.sql` takes.
 #[derive(Default)]
 pub(super) struct EventColumns<'d> {
     pub(super) ids: Vec<Uuid>,

@@ -21,19 +21,19 @@ use crate::{
     register::{receipt::WriteReceipt, record::SlotRecord},
 };
 
-/// How a batch ended whose outcome was not known.
+/// The outcome of a batch that was unknown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Resolved {
-    /// It stands in the log from here on, once.
+    /// It is in the log, once.
     Committed(Stamps),
-    /// It is not in the log and never will be: its slots have moved on. To be decided again.
+    /// It can no longer enter the log: its slots have moved on. The committer decides it again.
     Overtaken,
 }
 
-/// Decides the commands and commits what they come to, in one transaction.
+/// Decides the commands and commits the result in one transaction.
 ///
 /// # Errors
-/// [`Failure`] says whether something may have happened; only after [`Failure::Unsettled`] it may.
+/// [`Failure`]. Only [`Failure::Unsettled`] may have committed.
 pub async fn commit_batch(
     primary: &PrimarySession,
     submissions: &[&Submission],
@@ -61,15 +61,15 @@ pub async fn commit_batch(
     Ok(draft.verdicts(Some(stamps)))
 }
 
-/// Runs an unsettled batch again, identical, on a new connection. A slot has each version once in the log, and each
-/// key is kept once, so it waits for the first attempt if that still runs, and exactly one of the two commits.
+/// Reruns an unsettled batch, unchanged, on a new connection. The log holds each version of a slot once, and each key
+/// is stored once. So the rerun waits for the first attempt if that still runs, and exactly one of them commits.
 ///
-/// If a slot is not as it was when the batch was decided, the batch is looked for instead. Either it is in the log, or it
-/// never will be: somebody else has made the version that it would make; or the primary was restored meanwhile, and the
-/// first attempt has ended with the former server.
+/// If a slot has changed since the batch was decided, this looks for the batch in the log instead. If it is absent, it
+/// stays absent: another batch made its version, or the primary was restored and the first attempt ended with the
+/// former server.
 ///
 /// # Errors
-/// Still unsettled: the primary is down again, or somebody holds a lock. To be run again.
+/// The outcome is still unknown: the primary is down again, or a lock is taken. Run it again.
 pub async fn rerun(primary: &PrimarySession, draft: &Draft, wake: Wake) -> Result<Resolved, Failure> {
     let (slots, reservations) = (draft.bases.keys().collect::<Vec<_>>(), Reservations::of(&draft.keys));
     let locking = async {
@@ -96,8 +96,8 @@ async fn rollback(primary: &PrimarySession) -> Result<(), Failure> {
     exchange(primary, primary.session.batch_execute("ROLLBACK")).await.map_err(WriteFault::before_write)
 }
 
-/// Begins a transaction, locks those of the slots that are free and reservations those of the keys, so that one slot or key
-/// which somebody else has stalls only its own commands.
+/// Begins a transaction; locks the free slots and reserves the free keys. So a slot or key that another transaction
+/// has locked stalls only its own commands.
 async fn begin_with_locks(
     primary: &PrimarySession,
     uuids: &[Uuid],
@@ -170,8 +170,7 @@ async fn keep_keys(primary: &PrimarySession, draft: &Draft) -> Result<(), tokio_
     Ok(())
 }
 
-/// Takes the commit lock, appends, commits: one pipelined exchange, so that nothing waits for this process while the
-/// lock is held.
+/// Takes the commit lock, appends, commits: one pipelined roundtrip, so that the lock never waits for this process.
 ///
 /// The append's own result decides: a COMMIT of a failed transaction reports success, though it rolled back.
 async fn write(
@@ -187,7 +186,7 @@ async fn write(
     let columns = EventColumns::of(draft);
     let notify = wake == Wake::EveryRelay;
     let params = columns.params(&notify);
-    // Requests leave in the order in which these futures are polled first, which is the order written here.
+    // Requests leave in the order in which these futures are first polled: the order written here.
     let (locked, appended, kept, committed) = join4(
         session.batch_execute(lock),
         session.query_one(&primary.append, &params),
@@ -199,13 +198,13 @@ async fn write(
     let row = appended.map_err(WriteFault::before_commit)?;
     kept.map_err(WriteFault::before_commit)?;
     committed.map_err(WriteFault::at_commit)?;
-    // A result that cannot be read is as good as none: running the batch again will tell.
+    // An unreadable result is no result: the rerun will tell.
     let stamps = stamps(&row).map_err(|_| WriteFault::ConnectionLost)?;
     draft.last_event(stamps).into_iter().for_each(|event| primary.primary.saw(event));
     Ok(stamps)
 }
 
-/// Looks for a batch whose versions turned out to be taken: by itself, then it is in the log as a whole, or by others.
+/// Looks for a batch whose versions are taken: by itself, then the log holds all of it, or by others.
 async fn find(primary: &PrimarySession, draft: &Draft) -> Result<Resolved, Failure> {
     let EventColumns { slots, versions, ids, .. } = EventColumns::of(draft);
     let row = exchange(primary, primary.session.query_one(&primary.find_events, &[&slots, &versions, &ids]))

@@ -1,5 +1,5 @@
-//! The loop: takes what waits, has it committed as one batch, answers. The busier the service, the larger the
-//! batches; there is no timer.
+//! The loop: takes the waiting commands, commits them as one batch, answers them. Batches grow with the load; there
+//! is no timer.
 
 use std::{error::Error, mem, time::Duration};
 
@@ -27,24 +27,24 @@ use crate::{
     primary::connection::{Primary, PrimaryOpenError},
 };
 
-/// A batch is closed when this many commands have been taken from the queue for it. The request that reaches the
-/// bound is still part of it: with one of 1,000 creates a batch has at most 1,255 commands, and those on held slots.
+/// A batch closes once it has taken this many commands from the queue. The last request may exceed the bound: one of
+/// 1,000 creates makes a batch of at most 1,255 commands, plus those on held slots.
 const BATCH_MAX_COMMANDS: usize = 256;
 
-/// The most commands that wait for slots which others hold; one more is refused as [`Refusal::Overloaded`].
+/// The most commands that wait for slots locked elsewhere; one more gets [`Refusal::Overloaded`].
 const HELD_MAX_COMMANDS: usize = 1024;
 
-/// How soon commands on held slots are tried again when no other command comes first.
+/// How soon commands on held slots are retried if no other command arrives first.
 const HELD_PAUSE: Duration = Duration::from_millis(5);
 
-/// How long a command waits for another one with the same idempotency key, to be given the same answer. Longer than a
-/// transaction that is stuck: the primary ends it before.
+/// How long a command waits for another one with the same idempotency key, to return the same answer. Longer than
+/// the primary lets a stuck transaction live.
 const KEY_IN_USE_WAIT: Duration = Duration::from_secs(3);
 
-/// How often a batch is tried that was rolled back because of others.
+/// How often a batch is tried when others cause its rollback.
 const TRIES_MAX: u8 = 2;
 
-/// The one who commits. One per process; it owns the connection to the primary.
+/// Commits the batches. One per process; it owns the connection to the primary.
 #[derive(Debug)]
 pub struct Committer {
     primary: Primary,
@@ -56,8 +56,8 @@ pub struct Committer {
 }
 
 impl Committer {
-    /// A committer of what comes out of `queue`. It reports the primary's state to `dependency` and notifies `committed`
-    /// after each commit.
+    /// Commits what `queue` delivers. Reports the primary's state to `dependency`; notifies `committed` after each
+    /// commit.
     #[must_use]
     pub fn new(
         primary: Primary,
@@ -68,18 +68,18 @@ impl Committer {
         Self { primary, dependency, queue, committed, session: None, held: Vec::new() }
     }
 
-    /// Commits until the last entrance to the queue is closed and everything taken is answered.
+    /// Runs until every sender of the queue is closed and every command taken is answered.
     pub async fn run(mut self) {
         while let Some(batch) = self.next_batch().await {
             self.settle(batch).await;
         }
-        // The queue was closed while these waited for the primary.
+        // The queue closed while these commands waited for the primary.
         mem::take(&mut self.held)
             .into_iter()
             .for_each(|taken| taken.answer(Err(Refusal::PrimaryUnavailable)));
     }
 
-    /// Waits for commands and keeps the connection up meanwhile. `None`: no more will come.
+    /// Waits for commands and keeps the connection up. `None`: no more will come.
     async fn next_batch(&mut self) -> Option<Vec<TakenSubmission>> {
         loop {
             let Some(session) = &self.session else {
@@ -111,7 +111,7 @@ impl Committer {
         }
     }
 
-    /// The commands on held slots first, in their old order, then what waits in the queue.
+    /// Takes the commands on held slots first, in their order, then the queue.
     fn fill(&mut self, first: Option<QueuedSubmission>) -> Vec<TakenSubmission> {
         let (late, mut batch): (Vec<_>, Vec<_>) =
             mem::take(&mut self.held).into_iter().partition(TakenSubmission::is_late);
@@ -128,7 +128,7 @@ impl Committer {
         batch
     }
 
-    /// Commits a batch, or finds those of its commands that can be committed, and answers them all.
+    /// Commits a batch, or the commands of it that can be committed, and answers them all.
     async fn settle(&mut self, batch: Vec<TakenSubmission>) {
         // Halving a batch of n leaves at most n groups in all.
         let mut groups = vec![batch];
@@ -137,7 +137,7 @@ impl Committer {
         }
     }
 
-    /// Commits a group. What it returns is the two halves of a group in which one command is at fault.
+    /// Commits a group. Returns its two halves if one command is at fault.
     async fn settle_group(&mut self, mut group: Vec<TakenSubmission>) -> Vec<Vec<TakenSubmission>> {
         for attempt in 1..=TRIES_MAX {
             let Some(session) = &self.session else { break };
@@ -177,12 +177,12 @@ impl Committer {
                 }
             }
         }
-        // Nothing was sent, or nothing came of it: these commands go into the next batch.
+        // Nothing was committed: these commands go into the next batch.
         self.hold(group);
         Vec::new()
     }
 
-    /// Runs a batch again whose outcome is not known, until it is known or its commands are late.
+    /// Reruns a batch of unknown outcome until the outcome is known or all its commands are late.
     async fn resolve(&mut self, group: Vec<TakenSubmission>, draft: &Draft) {
         let mut waiting: Vec<Option<TakenSubmission>> = group.into_iter().map(Some).collect();
         let mut pauses = Pauses::new();
@@ -254,8 +254,8 @@ impl Committer {
         }
     }
 
-    /// Connects, with pauses, for as long as it takes. After a failed attempt every command is refused at once, since
-    /// nothing of it has been sent. False: no more commands will come.
+    /// Retries with pauses until connected. After a failed attempt it refuses every command at once: nothing of them
+    /// has been sent. False: no more commands will come.
     async fn reconnect(&mut self) -> bool {
         let mut pauses = Pauses::new();
         while let Err(error) = self.connect_once().await {
@@ -276,7 +276,7 @@ impl Committer {
         Ok(())
     }
 
-    /// Waits, and refuses meanwhile what comes in.
+    /// Refuses new commands during the pause.
     async fn refuse_newcomers(&mut self, pause: Duration, cause: &(impl Error + Sync + 'static)) {
         let until = Instant::now() + pause;
         while let Ok(submission) = timeout_at(until, self.queue.recv()).await {

@@ -1,4 +1,4 @@
-//! Forgets old idempotency keys, on a connection of its own and in short steps, so that no command waits for it.
+//! Forgets old idempotency keys in short steps on its own connection, so that no command waits for it.
 
 use std::time::Duration;
 
@@ -11,22 +11,22 @@ use tokio_util::sync::CancellationToken;
 
 use crate::primary::connection::{Primary, PrimaryOpenError};
 
-/// Forgets a few keys that are old enough. It is an hour more than the 24 that are promised: a key's time is taken
-/// just before its commit, and clocks are set. Several processes may do so at once.
+/// Forgets a few old keys, an hour after the promised 24: a key's time is taken just before its commit, and clocks
+/// get adjusted. Several processes may run it at once.
 pub const FORGET_KEYS: &str = "
     DELETE FROM idempotency_keys WHERE key IN (
         SELECT key FROM idempotency_keys WHERE kept_at < now() - interval '25 hours'
         ORDER BY kept_at LIMIT $1 FOR UPDATE SKIP LOCKED
     )";
 
-/// How many keys one step forgets: so few that its locks are held for milliseconds.
+/// How many keys one step forgets: few enough to hold its locks for milliseconds.
 const STEP_MAX_KEYS: i64 = 1000;
 
-/// How often it is looked for old keys.
+/// The pause between two searches for old keys.
 const INTERVAL: Duration = Duration::from_secs(60);
 
-/// A key that is forgotten late harms nobody, so its commits do not wait for the disk. A primary that answers nothing for
-/// 6 s is down, and the keys are forgotten a minute later.
+/// Commits do not wait for the disk, since forgetting a key late does no harm. A primary that answers nothing for
+/// 6 s is down; the next try follows a minute later.
 const KIND: SessionKind = SessionKind {
     step: "group commit: old keys",
     options: "-c statement_timeout=5s -c lock_timeout=2s -c synchronous_commit=off \
@@ -45,7 +45,7 @@ pub enum ForgetError {
     Sql(#[from] tokio_postgres::Error),
 }
 
-/// One step: forgets at most `limit` old keys. How many it were.
+/// One step: forgets at most `limit` old keys and returns their number.
 ///
 /// # Errors
 /// The primary refused, or the connection was lost.
@@ -60,7 +60,7 @@ pub async fn run(primary: Primary, stop: CancellationToken) {
             match forget_all(&primary).await {
                 Ok(0) => {}
                 Ok(forgotten) => tracing::debug!(forgotten, "old idempotency keys forgotten"),
-                // The committer says so if the primary is down for longer.
+                // The committer reports a longer outage of the primary.
                 Err(error) => {
                     let error = chain(&error);
                     tracing::debug!(error, "old idempotency keys are forgotten later");

@@ -1,7 +1,7 @@
-//! Idempotency keys: reserved for as long as a batch runs, kept with what it commits.
+//! Idempotency keys: reserved while a batch runs, kept with what the batch commits.
 //!
-//! A reservation is an advisory lock, so that it can be tried without waiting: a key that another transaction has reserved
-//! is passed over, and the rest of the batch goes on. Inserting the key first would wait for that transaction.
+//! A reservation is an advisory lock, because the batch can try one without waiting. The batch skips a key that another
+//! transaction has reserved, and goes on with the rest. Inserting the key first would wait for that transaction.
 
 use std::collections::{HashMap, HashSet};
 
@@ -18,28 +18,28 @@ use crate::{
     register::{receipt::WriteReceipt, record::SlotRecord},
 };
 
-/// The most keys that one batch reservations, so that a few processes cannot fill the primary's table of locks; commands
-/// with further keys wait for the next batch.
+/// The most keys that one batch reserves. The bound keeps a few processes from filling the primary's lock table.
+/// Commands with further keys wait for the next batch.
 pub const RESERVATIONS_MAX: usize = 512;
 
-/// Reserves those of the keys that no running transaction has reserved.
+/// Reserves the keys that no running transaction has reserved.
 pub(super) const RESERVE_FREE_KEYS: &str = "
     SELECT number, pg_try_advisory_xact_lock(class, object) AS reserved
     FROM unnest($1::integer[], $2::integer[]) WITH ORDINALITY AS reservation (class, object, number)";
 
-/// Reserves the keys, waiting for whoever has reserved them.
+/// Reserves the keys; waits for transactions that have reserved them.
 pub(super) const RESERVE_KEYS: &str = "
     SELECT pg_advisory_xact_lock(class, object) FROM unnest($1::integer[], $2::integer[]) AS reservation (class, object)";
 
-/// What is kept of these keys, with the events of those whose fingerprint is the same. A statement of its own, after
-/// the reservation: within one, the snapshot could be older than the commit of who had reserved the key before.
+/// What is kept of these keys, with the events of each key whose fingerprint matches. The statement runs after the
+/// reservation, on its own. Inside the reservation, its snapshot could predate the commit of the previous reserver.
 ///
-/// Joined row by row, with limits that are never reached: a plan that was made while the tables were empty must not
-/// read them as a whole when they are full.
+/// It joins row by row, with limits that are never reached. Otherwise a plan made while the tables were empty could
+/// scan them whole once they are full.
 pub(super) const KEPT_KEYS: &str = include_str!("sql/kept_keys.sql");
 
-/// Keeps keys with the positions of what they led to: either a position that stood before, or numbers of events
-/// within this batch, which has $6 events and is the end of the log.
+/// Keeps keys with the positions of their outcomes: a position from before the batch, or numbers of events within it.
+/// The batch has $6 events and is the end of the log.
 pub(super) const KEEP_KEYS: &str = "
     INSERT INTO idempotency_keys (key, fingerprint, first_position, last_position, kept_at)
     SELECT kept.key, kept.fingerprint, coalesce(kept.standing, log.before_batch + kept.first),
@@ -48,10 +48,10 @@ pub(super) const KEEP_KEYS: &str = "
          unnest($1::text[], $2::bytea[], $3::bigint[], $4::bigint[], $5::bigint[])
          AS kept (key, fingerprint, standing, first, last)";
 
-/// The constraint that meets a key which was kept without being reserved.
+/// Violated when another batch kept the same key without reserving it.
 pub(super) const KEYS_CONSTRAINT: &str = "idempotency_keys_pkey";
 
-/// The advisory lock that reservations a key: 64 bits in the space of paired numbers, which nothing else uses.
+/// The advisory lock that reserves a key: 64 bits in the space of paired numbers, which no other lock uses.
 #[must_use]
 pub fn reservation_of(key: &str) -> (i32, i32) {
     let hash: [u8; 32] = Sha256::digest(key).into();
@@ -59,7 +59,7 @@ pub fn reservation_of(key: &str) -> (i32, i32) {
     (i32::from_be_bytes([a, b, c, d]), i32::from_be_bytes([e, f, g, h]))
 }
 
-/// Reservations as columns, in an order that is the same for everybody.
+/// Reservations as columns. Those that wait are sorted, so that every transaction takes them in the same order.
 #[derive(Debug, Default)]
 pub(super) struct Reservations {
     pub(super) classes: Vec<i32>,
@@ -76,12 +76,12 @@ impl Reservations {
     }
 }
 
-/// The keys that a batch of commands carries, at most [`RESERVATIONS_MAX`], each once.
+/// The keys that a batch of commands carries: each once, at most [`RESERVATIONS_MAX`].
 #[derive(Debug, Default)]
 pub(super) struct Wanted<'a> {
     keys: Vec<&'a str>,
     pub(super) reservations: Reservations,
-    /// Each key with each fingerprint with which it came.
+    /// Each key, once for each fingerprint that came with it.
     pub(super) names: Vec<&'a str>,
     pub(super) fingerprints: Vec<&'a [u8]>,
 }
@@ -115,7 +115,7 @@ impl<'a> Wanted<'a> {
         self.keys.is_empty()
     }
 
-    /// What the primary answered to the reservation and to the look at what is kept.
+    /// Reads the primary's answers to the reservation and to [`KEPT_KEYS`].
     pub(super) fn found(&self, reserved: &[Row], kept: &[Row]) -> Result<Keys, tokio_postgres::Error> {
         let mut found = HashMap::new();
         for row in reserved {
@@ -125,7 +125,7 @@ impl<'a> Wanted<'a> {
                 found.insert((*key).to_owned(), standing);
             }
         }
-        // What is kept can be told whoever has reserved the key: others who tell it too.
+        // A kept outcome is final, even if another transaction has reserved the key: that one finds it kept too.
         for row in kept {
             let standing = found.entry(row.try_get("key")?).or_insert(KeyState::InUse);
             if !matches!(standing, KeyState::Kept(_)) {
@@ -139,7 +139,7 @@ impl<'a> Wanted<'a> {
     }
 }
 
-/// How the keys of a batch stand. One that is not here was not tried.
+/// The states of a batch's keys. The batch did not try an absent key.
 #[derive(Debug, Default)]
 pub struct Keys(HashMap<String, KeyState>);
 
@@ -149,14 +149,14 @@ impl Keys {
     }
 }
 
-/// How a key stands.
+/// The state of a key.
 #[derive(Debug)]
 pub(super) enum KeyState {
-    /// A request with it was carried out.
+    /// A request with this key was carried out.
     Kept(Kept),
     /// Another transaction has reserved it.
     InUse,
-    /// Reserved for this batch, and nothing is kept.
+    /// This batch has reserved it, and nothing is kept of it.
     Free,
 }
 
@@ -181,8 +181,8 @@ impl Kept {
         Ok(Self { fingerprint: row.try_get("fingerprint")?, receipt, events: Vec::new() })
     }
 
-    /// What `request`, which must be the one that was carried out, has led to: the slots as they were then. `None` if
-    /// the log does not hold it.
+    /// The outcome of `request`, with the slots as they were then. `request` must be the one that was carried out.
+    /// `None` if the log does not contain the outcome.
     pub(super) fn outcome(&self, request: &Commands) -> Option<Outcome> {
         let receipt = self.receipt;
         let record = |event: &KeptEvent| match event {
@@ -221,30 +221,30 @@ impl KeptEvent {
     }
 }
 
-/// A key to be kept.
+/// A key to keep.
 #[derive(Clone, Debug)]
 pub struct DraftKey {
     /// The key, with the fingerprint of its request.
     pub key: IdempotencyKey,
-    /// What its request led to.
+    /// Where the outcome of its request is.
     pub at: KeptAt,
 }
 
-/// Where in the log stands what a request with a key led to.
+/// Where the outcome of a request with a key is in the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum KeptAt {
-    /// There before the batch: a version that the request found in order.
+    /// Before the batch: the request found this version, and had nothing to change.
     Standing(Position),
-    /// Events of the batch.
+    /// In the batch itself.
     Events {
-        /// The first one's number, from 0.
+        /// The number of the first event, from 0.
         first: usize,
-        /// How many they are.
+        /// How many events there are.
         events: usize,
     },
 }
 
-/// The keys to be kept with a batch, as the columns that [`KEEP_KEYS`] takes.
+/// The keys to keep with a batch, as the columns that [`KEEP_KEYS`] takes.
 #[derive(Default)]
 pub(super) struct KeyColumns<'d> {
     names: Vec<&'d str>,
@@ -263,7 +263,7 @@ impl<'d> KeyColumns<'d> {
             columns.fingerprints.push(&key.fingerprint);
             let (standing, numbers) = match at {
                 KeptAt::Standing(position) => (Some(Position::get(*position)), None),
-                // The first event of the batch stands one position after what was the log's end.
+                // The batch's first event is one position after the log's previous end.
                 KeptAt::Events { first, events } => (None, Some((count(first + 1), count(first + events)))),
             };
             columns.standing.push(standing);

@@ -1,20 +1,20 @@
-//! Group commit: everything that writes the primary.
+//! Group commit: every write to the primary.
 //!
 //! | module | holds |
 //! |---|---|
-//! | [`draft`] | what a batch of commands comes to, decided in memory |
+//! | [`draft`] | the decisions on a batch of commands, made in memory |
 //! | [`idempotency_keys`] | idempotency keys: reserved, kept, found again |
 //! | [`session`] | the committer's connection with its statements, and how long the primary may be silent |
-//! | [`roundtrip`] | what a failure says of what was done |
+//! | [`roundtrip`] | what a failure says about the write |
 //! | `columns` | a batch as columns |
 //! | [`commit`] | the step: one batch, one transaction |
 //! | [`wake`] | how a commit wakes the relay |
-//! | [`committer`] | the loop: takes what waits, has it committed, answers |
+//! | [`committer`] | the loop: takes commands, commits them, answers |
 //! | [`forget`] | deletes old idempotency keys |
 //!
-//! Whoever appends to the log first takes the commit lock, as a statement of its own, and holds it until the commit.
-//! So positions have no gap and rise in commit order. Order of locks everywhere: slots, idempotency keys,
-//! commit lock, then what is inserted: slots, events, keys.
+//! Every append to the log first takes the commit lock, in its own statement, and holds it until the commit.
+//! So positions have no gap and rise in commit order. Lock order everywhere: slots, idempotency keys,
+//! commit lock, then the inserts: slots, events, keys.
 
 pub mod draft;
 pub mod idempotency_keys;

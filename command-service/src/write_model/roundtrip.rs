@@ -1,5 +1,5 @@
-//! One exchange with the primary: what its failure says of what was done. How long the primary may be silent in it is the
-//! deadline of the [session](super::session).
+//! One roundtrip to the primary, and what its failure says about the write. The [session](super::session) sets the
+//! deadline.
 
 use shared::postgres::Fault;
 use tokio_postgres::error::{DbError, Severity};
@@ -9,37 +9,37 @@ use super::{draft::Draft, idempotency_keys::KEYS_CONSTRAINT, session::PrimarySes
 /// Why a batch was not committed.
 #[derive(Debug, thiserror::Error)]
 pub enum Failure {
-    /// The connection was lost before the write was sent, or before its commit was reached: nothing happened.
+    /// The connection was lost before the write was sent, or before its COMMIT ran: nothing happened.
     #[error("the connection was lost before the write was sent")]
     Interrupted,
-    /// The connection was lost after the write was sent: it may have been committed, or may yet be.
+    /// The connection was lost after the write was sent: it may have committed, or still may.
     #[error("the connection was lost after the write was sent")]
     Unsettled(Box<Draft>),
-    /// Rolled back because of others; the same may succeed when tried again.
+    /// Others caused the rollback; a retry may succeed.
     #[error("the primary rolled the batch back because of others")]
     Retryable(#[source] tokio_postgres::Error),
-    /// Rolled back because the primary cannot work now.
+    /// Rolled back because the primary cannot write now.
     #[error("the primary cannot write now")]
     Unable(#[source] tokio_postgres::Error),
-    /// Rolled back because of a command in it.
+    /// A command of the batch caused the rollback.
     #[error("the primary refused a command of the batch")]
     Culprit(#[source] tokio_postgres::Error),
 }
 
-/// Why an exchange with the primary brought no result.
+/// Why a roundtrip brought no result.
 #[derive(Debug)]
 pub(super) enum WriteFault {
-    /// What was sent last may or may not have been done.
+    /// The last statement may or may not have run.
     ConnectionLost,
-    /// The connection is lost as well, and nothing was done.
+    /// The connection is lost, and nothing was done.
     Undone,
     /// The transaction was rolled back.
     RolledBack(tokio_postgres::Error),
 }
 
 impl WriteFault {
-    /// What an error says that came in answer to a statement before the COMMIT. Statements are carried out one after the
-    /// other, so that the COMMIT was not reached, or had nothing to commit.
+    /// Classifies the error of a statement before the COMMIT. Statements run in order, so the COMMIT did not run, or
+    /// had nothing to commit.
     pub(super) fn before_commit(error: tokio_postgres::Error) -> Self {
         match error.as_db_error() {
             None => Self::ConnectionLost,
@@ -48,7 +48,7 @@ impl WriteFault {
         }
     }
 
-    /// What an error says that came in answer to the COMMIT. A session that ends there may have committed.
+    /// Classifies the error of the COMMIT. A session that ends there may have committed.
     pub(super) fn at_commit(error: tokio_postgres::Error) -> Self {
         match Self::before_commit(error) {
             Self::Undone => Self::ConnectionLost,
@@ -74,7 +74,7 @@ impl WriteFault {
 
 impl Failure {
     pub(super) fn of_rollback(error: tokio_postgres::Error) -> Self {
-        // A key that was kept without being reserved is there when the batch is decided anew.
+        // Another batch stored the key without reserving it; the next decision will find it.
         if error.as_db_error().and_then(DbError::constraint) == Some(KEYS_CONSTRAINT) {
             return Self::Retryable(error);
         }
@@ -90,7 +90,7 @@ fn ends_session(error: &DbError) -> bool {
     matches!(error.parsed_severity(), Some(Severity::Fatal | Severity::Panic))
 }
 
-/// Awaits an exchange and tells a lost connection from a rolled-back transaction.
+/// Awaits a roundtrip; tells a lost connection from a rolled-back transaction.
 pub(super) async fn exchange<T>(
     primary: &PrimarySession,
     work: impl Future<Output = Result<T, tokio_postgres::Error>>,

@@ -9,21 +9,21 @@ use tokio_postgres::Statement;
 use super::idempotency_keys::{KEEP_KEYS, KEPT_KEYS, RESERVE_FREE_KEYS, RESERVE_KEYS};
 use crate::primary::connection::{Primary, PrimaryOpenError};
 
-/// Locks the slots that nobody else holds, and reads them.
+/// Locks and reads the slots that no other transaction has locked.
 pub(super) const LOCK_FREE_SLOTS: &str = "
     SELECT uuid, version, position, created_at, updated_at, status, name, (SELECT epoch FROM epoch) AS epoch
     FROM parking_slots WHERE uuid = ANY($1) ORDER BY uuid FOR UPDATE SKIP LOCKED";
 
-/// Which of the slots exist, held by somebody or not.
+/// Which of the slots exist, locked or not.
 pub(super) const EXISTING_SLOTS: &str = "SELECT uuid FROM parking_slots WHERE uuid = ANY($1)";
 
-/// Locks the slots, waits for sessions that hold them, and says at which versions they are.
+/// Locks the slots, waiting for other transactions, and returns their versions.
 pub(super) const LOCK_SLOTS: &str =
     "SELECT uuid, version, position FROM parking_slots WHERE uuid = ANY($1) ORDER BY uuid FOR UPDATE";
 
 pub(super) const APPEND: &str = include_str!("sql/append.sql");
 
-/// Where these events stand in the log, if they do.
+/// Finds these events in the log.
 pub(super) const FIND_EVENTS: &str = "
     SELECT count(*) AS events, min(position) AS first_position, min(committed_at) AS first_time,
            (SELECT epoch FROM epoch) AS epoch
@@ -31,11 +31,11 @@ pub(super) const FIND_EVENTS: &str = "
     JOIN unnest($1::uuid[], $2::bigint[], $3::uuid[]) AS sought (slot_uuid, version, id)
          USING (slot_uuid, version, id)";
 
-/// Bounds, from the inside out: a lock is waited for 2 s, a statement runs 3 s, and a transaction whose client says
-/// nothing for 2 s (a paused process) is ended, so that it stalls nobody. A backend that waits notices within 500 ms
-/// that its client is gone. The client waits 3.5 s for each answer, longer than the primary runs a statement; then it
-/// closes the session, and what was sent is not settled. A batch is up to four statements, so a slow primary may take
-/// longer for all of it and is not cut off: it would have to begin again.
+/// Bounds, from the inside out: a lock wait lasts 2 s, a statement 3 s. The primary ends a transaction whose client
+/// is silent for 2 s (a paused process), so that it stalls no other. A waiting backend notices within 500 ms that
+/// its client is gone. The client waits 3.5 s for each answer, longer than a statement may run. Then it closes the
+/// session, and the outcome of what it sent is unknown. A batch is up to four statements; a slow primary may take
+/// longer for all of them, since a batch cut off would have to start over.
 const KIND: SessionKind = SessionKind {
     step: "group commit",
     options: "-c lock_timeout=2s -c statement_timeout=3s -c idle_in_transaction_session_timeout=2s \
@@ -44,10 +44,10 @@ const KIND: SessionKind = SessionKind {
     deadline: Duration::from_millis(3_500),
 };
 
-/// A connection on which batches are committed, one at a time.
+/// A connection that commits batches, one at a time.
 #[derive(Debug)]
 pub struct PrimarySession {
-    /// Told what is committed on this session.
+    /// Learns of every commit on this session.
     pub(super) primary: Primary,
     pub(super) session: Session,
     pub(super) lock_free_slots: Statement,
@@ -62,7 +62,7 @@ pub struct PrimarySession {
 }
 
 impl PrimarySession {
-    /// Connects and prepares.
+    /// Connects and prepares the statements.
     ///
     /// # Errors
     /// [`PrimaryOpenError`].

@@ -7,19 +7,19 @@ use std::sync::{
 
 use tokio::sync::Notify;
 
-/// Whom a commit has to wake by a notification of the database.
+/// Which relays a commit must wake by a notification of the database.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Wake {
-    /// Nobody: this process relays itself, and is notified in memory.
+    /// No relay: the relay of this process leads, and gets its notification in memory.
     Nobody,
-    /// The relays of every process: one of them leads.
+    /// The relays of all processes: one of them leads.
     EveryRelay,
 }
 
-/// What committer and relay of one process share. Clones are the same.
+/// Connects the committer and the relay of one process. Clones share the same state.
 ///
-/// If the lead moves on between a look and the commit, nobody is woken; the next leader finds the event when it takes
-/// the lead or looks by itself, at the latest after a second.
+/// If the lead moves between [`CommitSignal::wake`] and the commit, the commit wakes no relay. The next leader then
+/// finds the event when it takes the lead, or when it polls the log: at the latest after a second.
 #[derive(Clone, Debug, Default)]
 pub struct CommitSignal {
     committed: Arc<Notify>,
@@ -27,23 +27,23 @@ pub struct CommitSignal {
 }
 
 impl CommitSignal {
-    /// Says that something was committed.
+    /// Tells the relay of this process that a batch was committed.
     pub fn notify(&self) {
         self.committed.notify_one();
     }
 
-    /// Whom the next commit has to wake.
+    /// Which relays the next commit must wake.
     #[must_use]
     pub fn wake(&self) -> Wake {
         if self.leads_here.load(Ordering::Relaxed) { Wake::Nobody } else { Wake::EveryRelay }
     }
 
-    /// Says whether the relay of this process leads.
+    /// Records whether the relay of this process leads.
     pub fn set_leads_here(&self, leads: bool) {
         self.leads_here.store(leads, Ordering::Relaxed);
     }
 
-    /// Waits for a notification; one that came before counts.
+    /// Waits for a notification; an earlier one that no call has taken counts.
     pub async fn notified(&self) {
         self.committed.notified().await;
     }

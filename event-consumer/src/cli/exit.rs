@@ -1,4 +1,4 @@
-//! How a command ends.
+//! Errors of a command and its exit status.
 
 use shared::{
     postgres::Fault,
@@ -15,7 +15,7 @@ Exit status:
   2  wrong usage, or a wrong setting
   3  a dependency is down";
 
-/// Why a command ended without having done its work.
+/// Why a command failed.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum CliError {
     #[error("not ready: {0}")]
@@ -31,12 +31,12 @@ pub(super) enum CliError {
 }
 
 impl CliError {
-    /// A dependency does not answer, or refuses the connection, because of `error`.
+    /// The error of a dependency that does not answer, or refuses the connection.
     pub(super) fn down(dependency: &'static str, error: &(dyn std::error::Error + 'static)) -> Self {
         Self::Down { dependency, cause: cause(error) }
     }
 
-    /// One of [`EXIT_STATUSES`].
+    /// The exit status, one of [`EXIT_STATUSES`].
     pub(super) fn exit_code(&self) -> u8 {
         match self {
             Self::Down { .. } => 3,

@@ -78,7 +78,7 @@ enum Subcommands {
 }
 
 impl Cli {
-    /// Carries the command out. A failure is one line on standard error and the exit status.
+    /// Runs the command. A failure prints one line on standard error and sets the exit status.
     pub async fn run(self) -> ExitCode {
         match self.carry_out().await {
             Ok(()) => ExitCode::SUCCESS,
@@ -93,7 +93,7 @@ impl Cli {
         let command = self.command.unwrap_or(Subcommands::Run);
         let (settings, effective) =
             settings::load::<Settings>(Service::EventConsumer, self.config.as_deref())?;
-        // A command that ends says in one line what went wrong; its log would only repeat it.
+        // A short command prints its failure in one line; its log would only repeat it.
         let logs = matches!(command, Subcommands::Run) || settings::is_set(&effective, LOG_LEVEL);
         telemetry::init(settings.log_format, if logs { settings.log_level } else { LevelFilter::OFF });
         match command {

@@ -1,10 +1,10 @@
-//! Data on standard output, and messages on standard error.
+//! Prints data on standard output and messages on standard error.
 
 use std::io::{self, Write};
 
 use super::exit::CliError;
 
-/// Unlike `println!`, does not panic when the reader of the output closes it, as `head` does.
+/// Prints a line. Unlike `println!`, it does not panic when the reader closes the output, as `head` does.
 pub(super) fn print_text(text: &str) -> Result<(), CliError> {
     match writeln!(io::stdout().lock(), "{text}") {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
@@ -14,7 +14,7 @@ pub(super) fn print_text(text: &str) -> Result<(), CliError> {
     }
 }
 
-/// One line on standard error. A message that nobody reads costs nothing but itself.
+/// Prints one line on standard error, and ignores a failure to write it.
 pub(super) fn print_message(text: &str) {
     let _ = writeln!(io::stderr().lock(), "event-consumer: {text}");
 }

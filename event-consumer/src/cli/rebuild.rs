@@ -20,10 +20,10 @@ use crate::{
     settings::Settings,
 };
 
-/// How often progress is told where there is no terminal.
+/// Time between two progress lines without a terminal.
 const TELL_INTERVAL: Duration = Duration::from_secs(5);
 
-/// How often the bar on a terminal moves.
+/// Time between two updates of the progress bar on a terminal.
 const BAR_INTERVAL: Duration = Duration::from_millis(200);
 
 /// The arguments of a rebuild.
@@ -82,12 +82,12 @@ fn counted(count: i64, what: &str) -> String {
     format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }
 
-/// A bar on a terminal, a line now and then elsewhere.
+/// Shows progress: a bar on a terminal, a line at intervals elsewhere.
 async fn tell<T>(mut seen: watch::Receiver<RebuildProgress>) -> T {
     let on_terminal = io::stderr().is_terminal();
     let bar = if on_terminal { bar() } else { ProgressBar::hidden() };
     let mut turn = interval(if on_terminal { BAR_INTERVAL } else { TELL_INTERVAL });
-    // The first one is at once, before there is anything to tell.
+    // The first tick is immediate, before there is progress to show.
     turn.tick().await;
     loop {
         turn.tick().await;
@@ -111,7 +111,7 @@ fn bar() -> ProgressBar {
     }
 }
 
-/// In every case the replica is as it was.
+/// The command error for a failed rebuild, which leaves the replica unchanged.
 fn refusal(error: RebuildError) -> CliError {
     match error {
         RebuildError::Down { dependency, cause } => CliError::Down { dependency, cause },

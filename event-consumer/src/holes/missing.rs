@@ -1,4 +1,4 @@
-//! Which positions are missing.
+//! Finds the positions that the replica is missing.
 
 use std::time::Duration;
 
@@ -10,19 +10,19 @@ use shared::{
 use tokio_postgres::Statement;
 use uuid::Uuid;
 
-/// The most ranges that are looked at; the others' turn comes when these are filled.
+/// The most missing ranges read at a time; the others follow when these are filled.
 const RANGES_MAX: i64 = 64;
 
-/// One process per replica asks for what is missing.
+/// Advisory lock: one process per replica asks for missing positions.
 const SEEKER_LOCK: i64 = 0x7061_726b_686f_6c65;
 
-/// And one for the copy that a rebuild makes in the same database.
+/// Advisory lock for the copy that a rebuild makes in the same database.
 const REBUILD_SEEKER_LOCK: i64 = SEEKER_LOCK + 1;
 
 const TRY_TO_SEEK: &str = "SELECT pg_try_advisory_lock($1)";
 
-/// The ranges that are missing up to what the log is known to have, the end of each not included. `$1` is a position
-/// that the log has, for a replica of epoch `$2`.
+/// Missing ranges up to the known end of the log, each without its upper bound. `$1` is a position that the log has,
+/// for a replica of epoch `$2`.
 const MISSING: &str = "
     SELECT lower(hole) AS first, upper(hole) AS next, upper(applied) AS beyond,
            coalesce(applied_at > clock_timestamp() - interval '2 seconds', false) AS is_busy
@@ -33,19 +33,19 @@ const MISSING: &str = "
         - applied) AS hole ON true
     LIMIT $3";
 
-/// Every statement of this room, for the test that prepares them against the schema.
+/// Every statement of this module, for the test that prepares them against the schema.
 pub const STATEMENTS: [&str; 2] = [TRY_TO_SEEK, MISSING];
 
-/// The replica ends the session of a seeker that asks nothing for 10 s (a paused process), so that its standby gets the lock.
-/// A seeker looks every second, and gives up an exchange with the broker after [`ASK_DEADLINE`](super::ASK_DEADLINE). A
-/// replica that answers nothing for 5 s is down, and the seeker connects again.
+/// The replica ends a seeker's session after 10 s without a statement (a paused process), so that the standby gets
+/// the lock. A seeker looks every second, and limits requests to the broker to [`ASK_DEADLINE`](super::ASK_DEADLINE).
+/// A replica that does not answer for 5 s is down; the seeker then connects again.
 const KIND: SessionKind = SessionKind {
     step: "holes",
     options: "-c statement_timeout=4s -c idle_session_timeout=10s -c default_transaction_read_only=on",
     deadline: Duration::from_secs(5),
 };
 
-/// Why it is not known what is missing.
+/// Why the missing positions are unknown.
 #[derive(Debug, thiserror::Error)]
 pub enum SeekError {
     /// The replica is down.
@@ -56,18 +56,18 @@ pub enum SeekError {
     Sql(#[from] tokio_postgres::Error),
 }
 
-/// What is missing.
+/// Missing positions of a replica.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Missing {
     /// Positions before the highest that was applied.
     pub between: RangeSet<i64>,
-    /// Positions beyond it: they may just be on their way.
+    /// Positions beyond it: they may still be on their way.
     pub beyond: RangeSet<i64>,
-    /// Whether something was applied within the last two seconds.
+    /// Whether the replica applied something within the last two seconds.
     pub is_busy: bool,
 }
 
-/// A session of the process that seeks what is missing.
+/// The session of the process that looks for missing positions.
 #[derive(Debug)]
 pub struct SeekerSession {
     session: Session,
@@ -75,7 +75,7 @@ pub struct SeekerSession {
 }
 
 impl SeekerSession {
-    /// Connects, if no other process seeks for this recipient.
+    /// Connects and takes the lock; `None` if another process seeks for this recipient.
     ///
     /// # Errors
     /// [`SeekError`].
@@ -93,7 +93,7 @@ impl SeekerSession {
         Ok(Some(Self { session, missing }))
     }
 
-    /// What is missing, given that the log has `position` in `epoch`.
+    /// Reads the missing positions, given that the log has `position` in `epoch`.
     ///
     /// # Errors
     /// [`SeekError`].

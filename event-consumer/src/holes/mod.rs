@@ -1,5 +1,5 @@
-//! Asks for what is missing. A position that has been missing for two seconds was lost on the way, or was sent before
-//! this replica had a queue: the relay sends it again. An empty replica is one big hole, so bootstrap is the same.
+//! Asks the relay to send missing positions again. A position missing for two seconds was lost on the way, or sent
+//! before this replica had a queue. An empty replica misses every position, so bootstrap works the same way.
 
 pub mod missing;
 pub mod plan;
@@ -36,30 +36,30 @@ use self::{
     plan::{ANSWER_PATIENCE, OPEN_MAX, Plan},
 };
 
-/// How often is looked while nothing is being waited for.
+/// Time between two looks while no answer is awaited.
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 
-/// How often is looked while answers are awaited.
+/// Time between two looks while answers are awaited.
 const BUSY_LOOK_INTERVAL: Duration = Duration::from_millis(250);
 
-/// How long one exchange with the broker may take: connecting, and all requests of a look. At the limit the seeker connects
-/// again. Shorter than a session of the seeker may be idle, with [`LOOK_INTERVAL`] added.
+/// Bound for connecting to the broker and sending all requests of a look. At the limit the seeker connects again.
+/// With [`LOOK_INTERVAL`] added, it stays below the idle timeout of the seeker's session.
 const ASK_DEADLINE: Duration = Duration::from_secs(7);
 
 /// A request survives a restart of the broker.
 const PERSISTENT: u8 = 2;
 
-/// How long a request waits to be taken: as long as those before it may need. It is made again by then. Without this
-/// bound, the relay would find one for every few seconds of its absence, and answer them all.
+/// Time a request may wait in the queue: as long as the requests before it may need. By then the seeker repeats it.
+/// Without this bound a relay that was down would find, and answer, one for every few seconds of its absence.
 const REQUEST_TTL: Duration = Duration::from_secs(ANSWER_PATIENCE.as_secs() * OPEN_MAX as u64);
 
-/// What is said when the broker does not take requests. It may be there all the same, with a queue of another kind.
+/// Reported when the broker takes no requests. The broker may still be up, with a queue of another kind.
 const NOT_ASKED: &str = "something is missing, and cannot be asked for: see the log of this service";
 
-/// Why nothing can be asked for.
+/// Why the seeker cannot ask.
 #[derive(Debug, thiserror::Error)]
 pub enum HolesError {
-    /// The replica does not tell what is missing.
+    /// The replica does not tell which positions are missing.
     #[error(transparent)]
     Seek(#[from] SeekError),
     /// The broker does not take requests.
@@ -67,32 +67,32 @@ pub enum HolesError {
     Broker(#[from] BrokerError),
 }
 
-/// What is needed to ask.
+/// Finds missing positions and asks for them.
 #[derive(Debug)]
 pub struct Holes {
-    /// Where requests go.
+    /// The broker that takes the requests.
     pub broker: BrokerUrl,
-    /// Where is looked.
+    /// The replica that is searched.
     pub replica: DatabaseUrl,
-    /// The replica, or the rebuild, that asks.
+    /// The replica or rebuild that receives the answers.
     pub recipient: Recipient,
-    /// The newest watermark: how far the log is.
+    /// The newest watermark: how far the log reaches.
     pub watermarks: watch::Receiver<Option<Watermark>>,
-    /// Notified while an answer makes no progress: it may have come to a queue that is not heard.
+    /// Notified while an answer makes no progress: it may have gone to a queue without a consumer.
     pub unanswered: Arc<Notify>,
-    /// Reports whether what is missing comes when it is asked for.
+    /// Reports whether missing positions arrive after they were requested.
     pub log_dependency: Dependency,
 }
 
-/// A channel on which requests are confirmed, and its connection.
+/// A channel with publisher confirms, and its connection.
 struct Requests {
     _connection: Connection,
     channel: Channel,
 }
 
 impl Holes {
-    /// The loop: looks, asks, starts again after any failure; until `shutdown` is cancelled. A second process of the
-    /// same replica stands by.
+    /// Looks and asks until `shutdown` is cancelled; starts again after any failure. A second process of the same
+    /// replica stands by.
     pub async fn run(self, shutdown: CancellationToken) {
         let seeking = async {
             let mut pauses = Pauses::new();
@@ -101,7 +101,7 @@ impl Holes {
                     // Another process seeks.
                     Ok(()) => self.log_dependency.up(),
                     Err(HolesError::Broker(error)) => self.log_dependency.down(NOT_ASKED, &error),
-                    // The replica is a part of its own.
+                    // Another task reports the state of the replica.
                     Err(HolesError::Seek(error)) => {
                         tracing::debug!(error = chain(&error), "holes are not sought now");
                     }
@@ -141,7 +141,7 @@ impl Holes {
         session.missing(position, epoch).await
     }
 
-    /// Asks for these ranges, on a new connection if there is none.
+    /// Asks for these ranges; connects first if there is no connection.
     async fn ask(
         &self,
         requests: Option<Requests>,
@@ -180,7 +180,7 @@ impl Requests {
         Ok(Self { _connection: connection, channel })
     }
 
-    /// Sends a request. One that is lost on the way is made again, like one that is not answered.
+    /// Sends a request. The seeker repeats a request that is lost or not answered.
     async fn send(&self, request: &ReplayRequest) -> Result<(), BrokerError> {
         let options = BasicPublishOptions { mandatory: false, immediate: false };
         let properties = BasicProperties::default()

@@ -1,4 +1,4 @@
-//! What to ask for, and when. Pure: looks come in, with their times, and requests come out.
+//! Decides which missing positions to request, and when. Does no I/O and reads no clock.
 
 use std::{ops::Range, time::Duration};
 
@@ -8,29 +8,30 @@ use tokio::time::Instant;
 
 use super::missing::Missing;
 
-/// How long a position must have been missing before it is asked for: what is on its way arrives sooner.
+/// How long a position must be missing before it is requested. An event that is still on its way arrives sooner.
 pub const PATIENCE: Duration = Duration::from_secs(2);
 
-/// How long an answer may make no progress before the rest is asked for again. A request that was not taken by then,
-/// [`OPEN_MAX`] times over, is dropped by the broker: it has been made again.
+/// How long an answer may make no progress before the rest is requested again. The broker drops a request that nobody
+/// took within [`OPEN_MAX`] times this: by then it has been repeated.
 pub const ANSWER_PATIENCE: Duration = Duration::from_secs(5);
 
-/// How long an answer may make no progress before the subscription is doubted, if it has heard nothing else meanwhile.
+/// How long an answer may make no progress before the subscription is doubted. It is doubted only if it received
+/// nothing else in that time.
 pub const HEARING_PATIENCE: Duration = Duration::from_secs(2);
 
-/// The most requests that are open at a time, which bounds what is on its way because of them.
+/// The most requests that are open at a time. It bounds how many events are on their way in answer to them.
 pub const OPEN_MAX: usize = 4;
 
-/// A range asked for this often, and still missing, is worth a person's look.
+/// After this many requests for a range that is still missing, an operator should look at it.
 pub const VAIN_TIMES: u32 = 3;
 
-/// From this time on, positions are asked for one by one, so that what cannot be read stands alone.
+/// From this request for a range on, positions are requested one by one, so that an unreadable event comes alone.
 const SINGLY_FROM: u32 = 3;
 
-/// The most positions that are asked for one by one in one go.
+/// The most positions of one range that are requested one by one at a time.
 const SINGLE_MAX: i64 = 256;
 
-/// A range that was asked for.
+/// A range that was requested.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Open {
     range: Range<i64>,
@@ -40,7 +41,7 @@ struct Open {
     times: u32,
 }
 
-/// What is suspected, and what has been asked for.
+/// Which positions are suspected to be lost, and which have been requested.
 #[derive(Clone, Debug, Default)]
 pub struct Plan {
     suspected: RangeSet<i64>,
@@ -51,7 +52,7 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// Takes a look at what is missing; what to ask for now.
+    /// Takes note of what is missing, and returns the ranges to request now.
     pub fn look(&mut self, missing: &Missing, now: Instant) -> Vec<Range<i64>> {
         let all: RangeSet<i64> = missing.between.iter().chain(missing.beyond.iter()).cloned().collect();
         self.in_vain = intersection(&self.in_vain, &all);
@@ -62,30 +63,31 @@ impl Plan {
         asks
     }
 
-    /// Whether something is being waited for, so that a look soon is worth it.
+    /// Whether ranges are requested or wait for their request, so that the caller should look again soon.
     #[must_use]
     pub fn is_waiting(&self) -> bool {
         !self.open.is_empty() || !self.confirmed.is_empty()
     }
 
-    /// The ranges whose answers are awaited: at most [`OPEN_MAX`].
+    /// The ranges whose answers are still incomplete: at most [`OPEN_MAX`].
     pub fn open(&self) -> impl Iterator<Item = &Range<i64>> {
         self.open.iter().map(|open| &open.range)
     }
 
-    /// Whether an answer has made no progress for so long that it may have come to a queue that is not heard.
+    /// Whether an answer has made no progress for [`HEARING_PATIENCE`]: it may go to a queue that is no longer
+    /// consumed.
     #[must_use]
     pub fn is_unanswered(&self, now: Instant) -> bool {
         self.open.iter().any(|open| now >= open.progress_at + HEARING_PATIENCE)
     }
 
-    /// The ranges that were asked for so often that somebody should know.
+    /// The ranges that were requested so often that an operator should know.
     pub fn in_vain(&self) -> impl Iterator<Item = &Range<i64>> {
         self.in_vain.iter()
     }
 
-    /// What was missing [`PATIENCE`] ago and is missing still, is missing: it is not on its way, even if something else
-    /// arrives meanwhile. What is open has been asked for.
+    /// Treats a position that is still missing after [`PATIENCE`] as lost, even if later ones arrive. Open ranges do
+    /// not count: they are already requested.
     fn confirm(&mut self, missing: &Missing, all: &RangeSet<i64>, now: Instant) {
         let mut counted = missing.between.clone();
         if !missing.is_busy {
@@ -108,7 +110,7 @@ impl Plan {
     fn ask_again(&mut self, missing: &RangeSet<i64>, now: Instant) -> Vec<Range<i64>> {
         let rests: Vec<_> = self.open.iter().map(|open| within(missing, &open.range)).collect();
         let progressed = self.open.iter().zip(&rests).filter(|(open, rest)| count(rest) < open.left);
-        // Requests are answered in their order: while an earlier one makes progress, a later one waits its turn.
+        // The relay answers requests in order: while it answers an earlier one, a later one makes no progress.
         let answering_since = progressed.map(|(open, _)| open.asked_at).min();
         let mut asks = Vec::new();
         for (open, rest) in self.open.iter_mut().zip(rests) {
@@ -127,8 +129,8 @@ impl Plan {
         asks
     }
 
-    /// What was asked for in vain gives its place to what has not been, lest it hold up everything else. Its turn comes
-    /// again.
+    /// Closes a range that was requested in vain if a fresh range waits for a place, so that the others
+    /// are not blocked. It is requested again later.
     fn make_room(&mut self) {
         if self.fresh().is_none() || self.open.len() < OPEN_MAX {
             return;
@@ -139,7 +141,7 @@ impl Plan {
         }
     }
 
-    /// The first range that waits to be asked for, and has not been asked for in vain.
+    /// The first range that waits for its request and was not requested in vain before.
     fn fresh(&self) -> Option<Range<i64>> {
         self.confirmed.iter().find_map(|hole| self.in_vain.gaps(hole).next())
     }
@@ -159,7 +161,7 @@ impl Plan {
     }
 }
 
-/// What is left of a range, the first of it one by one if it has been asked for often enough.
+/// The requests for the rest of a range. From request [`SINGLY_FROM`] on, its first positions are requested singly.
 fn again(rest: &RangeSet<i64>, times: u32) -> Vec<Range<i64>> {
     let mut singles = if times < SINGLY_FROM { 0 } else { SINGLE_MAX };
     let mut asks = Vec::new();

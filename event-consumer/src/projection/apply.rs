@@ -1,4 +1,4 @@
-//! The step: one batch, one transaction.
+//! Applies one batch in one transaction.
 
 use std::time::Duration;
 
@@ -22,28 +22,28 @@ use super::{
 };
 use crate::batch::{Batch, Received};
 
-/// How long a batch may take before the connection is given up: longer than the server's own bounds, which end it
-/// first unless the server hangs.
+/// Bound for a batch; then the consumer drops the connection. Longer than the server's own bounds, which apply first
+/// unless the server hangs.
 pub(super) const APPLY_DEADLINE: Duration = Duration::from_secs(15);
 
-/// What applying a batch led to. It is durable on the replica.
+/// The result of applying a batch, durable on the replica.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Applied {
     /// Every position up to this one is settled.
     pub applied_through: i64,
-    /// How many dead letters the batch gave.
+    /// Number of the batch's dead letters.
     pub dead_lettered: usize,
 }
 
-/// Applies a batch in one transaction: rows, summary, dead letters and the note of what is settled; then its repairs.
-/// What the replica refuses because of its content is dead-lettered and does not hold up the rest.
+/// Applies a batch in one transaction: rows, summary, dead letters and settled positions, then its repairs. A message
+/// that the replica refuses for its content is dead-lettered; the rest goes on.
 ///
 /// # Errors
-/// [`ApplyError`]; nothing of the batch has been applied, or (the connection was lost around the commit) all of it,
-/// which applying it again does not change.
+/// [`ApplyError`]; nothing of the batch is applied. If the connection was lost around the commit, all of it may be;
+/// applying it again changes nothing.
 pub async fn apply_batch(replica: &mut ReplicaSession, batch: &Batch<'_>) -> Result<Applied, ApplyError> {
     let applying = async {
-        // They are rare, and each may be refused by itself.
+        // Repairs are rare, and the replica may refuse each separately.
         if !batch.repairs.is_empty() {
             return apply_separately(replica, batch).await;
         }
@@ -57,8 +57,8 @@ pub async fn apply_batch(replica: &mut ReplicaSession, batch: &Batch<'_>) -> Res
     timeout(APPLY_DEADLINE, applying).await.unwrap_or(Err(ApplyError::Deadline))
 }
 
-/// The usual case: events only, and every one can be applied. All statements are sent at once, in this order; what they say is read
-/// before the commit is sent.
+/// The usual case: events only, all applicable. Sends all statements at once, in this order, and reads their results
+/// before it sends the commit.
 async fn apply_together(replica: &mut ReplicaSession, batch: &Batch<'_>) -> Result<Applied, ApplyError> {
     let ReplicaSession { session, statements } = replica;
     let transaction = session.transaction().await?;
@@ -78,8 +78,8 @@ async fn apply_together(replica: &mut ReplicaSession, batch: &Batch<'_>) -> Resu
     Ok(Applied { applied_through, dead_lettered: letters.len() })
 }
 
-/// The same when some event is refused, or there are repairs: halves the batch until the culprits stand alone. Bounded
-/// by the number of events: n events make at most 2n-1 groups.
+/// For a batch with refused events or repairs: halves the events until each refused one is alone. n events make at
+/// most 2n-1 groups.
 async fn apply_separately(replica: &mut ReplicaSession, batch: &Batch<'_>) -> Result<Applied, ApplyError> {
     let ReplicaSession { session, statements } = replica;
     let mut transaction = session.transaction().await?;
@@ -117,7 +117,7 @@ async fn apply_separately(replica: &mut ReplicaSession, batch: &Batch<'_>) -> Re
     Ok(Applied { applied_through, dead_lettered: letters.len() })
 }
 
-/// The first statement of every transaction that applies.
+/// Locks the status row and checks the epoch: the first statement of every transaction that applies.
 pub(super) async fn lock_status(
     transaction: &Transaction<'_>,
     statements: &Statements,
@@ -136,7 +136,7 @@ fn epochs(batch: &Batch<'_>) -> impl Iterator<Item = Uuid> {
     batch.events.iter().map(|received| received.event.epoch)
 }
 
-/// Events into rows. The order in which they come does not matter.
+/// Writes events to rows, whatever their order.
 pub(super) async fn project(
     transaction: &Transaction<'_>,
     statements: &Statements,
@@ -183,15 +183,15 @@ async fn write_dead_letters(
     transaction.execute(&statements.dead_lettered, &params).await.map(|_| ())
 }
 
-/// Notes what is settled, and says up to where everything is. Its result has to be read before the commit, which
-/// would report success for a failed transaction.
+/// Records the settled positions and returns the last one without a gap before it. The caller reads the result before
+/// the commit, which would report success for a failed transaction.
 pub(super) async fn settle(
     transaction: &Transaction<'_>,
     statements: &Statements,
     batch: &Batch<'_>,
 ) -> Result<i64, Error> {
     let events = batch.events.iter().map(|received| (received.event.position, received.event.committed_at));
-    // When what cannot be read was committed is not known; `as_of` may be too old for it, and is never too new.
+    // The commit time of an unreadable message is unknown. `as_of` may be too old for it, but never too new.
     let unread = batch.unreadable.iter().filter_map(|unreadable| unreadable.position);
     let settled = Ranges::covering(events.chain(unread.map(|position| (position, Timestamp::UNIX_EPOCH))));
     let epoch = epochs(batch).next();

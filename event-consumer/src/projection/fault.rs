@@ -1,19 +1,19 @@
-//! Why the replica could not be reached, or a batch not be applied.
+//! Why the replica is not reachable, or a batch is not applied.
 
 use shared::postgres::{ConnectError, Fault, Session};
 use tokio_postgres::Error;
 use uuid::Uuid;
 
-/// Why there is no session.
+/// Why a session cannot be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum ReplicaOpenError {
     /// The replica is down.
     #[error(transparent)]
     Connect(#[from] ConnectError),
-    /// The replica went down again.
+    /// The replica went down while the session was prepared.
     #[error("the connection to the replica was lost")]
     Lost(#[source] tokio_postgres::Error),
-    /// The replica answers, but does not know our tables, or not like this.
+    /// The replica answers, but lacks our tables or has other ones.
     #[error("the replica's schema is not the one expected")]
     Schema(#[source] tokio_postgres::Error),
 }
@@ -27,7 +27,7 @@ impl ReplicaOpenError {
     }
 }
 
-/// Why a batch was not applied. It has to be held and tried again: the fault is not its own.
+/// Why a batch was not applied. The fault is not the batch's own, so the consumer keeps it and tries again.
 #[derive(Debug, thiserror::Error)]
 pub enum ApplyError {
     /// The replica is down, hangs, or cannot work now.
@@ -36,12 +36,12 @@ pub enum ApplyError {
     /// The replica did not finish in time.
     #[error("the replica did not finish in time")]
     Deadline,
-    /// The events, or a watermark, are of another epoch than the rows.
+    /// The events or the watermark are of another epoch than the rows.
     #[error("the replica holds epoch {held}, what comes is of epoch {met}")]
     ForeignEpoch {
         /// The replica's epoch.
         held: Uuid,
-        /// The epoch of what came.
+        /// The epoch of the event or watermark.
         met: Uuid,
     },
 }

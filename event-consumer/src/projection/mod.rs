@@ -1,19 +1,19 @@
-//! The projection: events into rows, in one transaction with the note that they have been applied.
+//! The projection: turns events into rows, and notes in the same transaction that they are applied.
 //!
 //! | module | holds |
 //! |---|---|
 //! | [`statements`] | every statement of the projection |
-//! | [`fault`] | why the replica could not be reached, or a batch not be applied |
+//! | [`fault`] | why the replica could not be reached, or a batch could not be applied |
 //! | [`session`] | the connection to the replica with its statements |
-//! | [`newest_versions`] | one winner per slot |
+//! | [`newest_versions`] | the newest version of each slot in a batch |
 //! | [`ranges`] | positions as ranges |
-//! | [`dead_letters`] | what cannot be applied, dead-lettered; shown, retried, discarded |
-//! | [`repair`] | rows made as somebody says who has compared them with the log |
+//! | [`dead_letters`] | what cannot be applied; shown, retried, discarded |
+//! | [`repair`] | sets rows to what the log says, after a comparison with it |
 //! | [`apply`] | the step: one batch, one transaction |
 //! | [`watermark`] | how complete the replica is while no events come |
 //!
-//! Nothing rests on the order in which events come, nor on each coming once: a row is replaced only by a higher
-//! version, deletes leave tombstones, and `applied` is a set.
+//! Events may arrive in any order and more than once: only a higher version replaces a row, deletes leave tombstones,
+//! and `applied` is a set.
 
 pub mod statements;
 pub mod fault;

@@ -1,4 +1,4 @@
-//! One winner per slot: of several events of one slot in a batch, only the last version needs to be written.
+//! Picks the newest version of each slot: of several events of one slot in a batch, only that version is written.
 
 use std::collections::{HashMap, hash_map::Entry};
 
@@ -9,7 +9,7 @@ use shared::{
 };
 use uuid::Uuid;
 
-/// Slots to be made like this, as columns.
+/// Slots to insert or update, as columns.
 #[derive(Clone, Debug, Default)]
 pub struct Upserts<'e> {
     /// Which slots.
@@ -18,7 +18,7 @@ pub struct Upserts<'e> {
     pub versions: Vec<i64>,
     /// When they were created.
     pub created_at: Vec<Timestamp>,
-    /// When they became like this.
+    /// When these versions were committed.
     pub updated_at: Vec<Timestamp>,
     /// Their statuses.
     pub statuses: Vec<&'static str>,
@@ -26,7 +26,7 @@ pub struct Upserts<'e> {
     pub names: Vec<&'e str>,
 }
 
-/// Slots to be buried, as columns.
+/// Slots to delete, as columns.
 #[derive(Clone, Debug, Default)]
 pub struct Deletes {
     /// Which slots.
@@ -37,17 +37,17 @@ pub struct Deletes {
     pub deleted_at: Vec<Timestamp>,
 }
 
-/// What a batch comes to.
+/// What a batch changes.
 #[derive(Clone, Debug, Default)]
 pub struct NewestVersions<'e> {
-    /// The slots that still are.
+    /// The slots whose newest event is a create or an update.
     pub upserts: Upserts<'e>,
-    /// The slots that are no more.
+    /// The slots whose newest event is a delete.
     pub deletes: Deletes,
 }
 
 impl<'e> NewestVersions<'e> {
-    /// Takes the highest version of each slot; of equal ones the first.
+    /// Takes the highest version of each slot; of equal versions the first.
     #[must_use]
     pub fn of(events: impl IntoIterator<Item = &'e LoggedEvent>) -> Self {
         let mut latest: HashMap<Uuid, &LoggedEvent> = HashMap::new();

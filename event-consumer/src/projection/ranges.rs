@@ -1,4 +1,4 @@
-//! Positions as ranges.
+//! Combines positions into ranges.
 
 use jiff::Timestamp;
 use shared::position::Position;
@@ -10,12 +10,12 @@ pub struct Ranges {
     pub firsts: Vec<i64>,
     /// The last position of each range.
     pub lasts: Vec<i64>,
-    /// The latest commit time that is known of each range: that of its last position, if it could be read.
+    /// The latest known commit time of each range: that of its last position, if its event could be read.
     pub last_times: Vec<Timestamp>,
 }
 
 impl Ranges {
-    /// The fewest ranges that cover exactly these positions, in whatever order and however often they come.
+    /// The fewest ranges that cover exactly these positions. The positions may come in any order and repeatedly.
     #[must_use]
     pub fn covering(events: impl IntoIterator<Item = (Position, Timestamp)>) -> Self {
         let mut events: Vec<_> = events.into_iter().map(|(position, time)| (position.get(), time)).collect();

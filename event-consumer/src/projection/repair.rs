@@ -1,5 +1,5 @@
-//! Repairs: rows made as somebody says who has compared them with the log. They change nothing that was written since
-//! that comparison, and nothing of what is noted as applied.
+//! Applies repairs: sets rows to what a comparison with the log found. A repair skips rows written since that
+//! comparison. It leaves the applied positions unchanged.
 
 use jiff::Timestamp;
 use shared::{
@@ -16,16 +16,16 @@ use super::{
 };
 use crate::batch::{Batch, ReceivedRepair};
 
-/// What became of a repair.
+/// The result of a repair.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Repaired {
-    /// Whatever was still as it was found is as it must be now.
+    /// Every row that was still as the comparison found it now has its target state.
     Done,
-    /// It is of another epoch than the rows: nothing was changed.
+    /// The repair is of another epoch than the rows: nothing was changed.
     ForeignEpoch,
 }
 
-/// Slots to be repaired, as columns.
+/// Slots to repair, as columns.
 #[derive(Debug, Default)]
 struct RepairColumns<'r> {
     uuids: Vec<Uuid>,
@@ -67,7 +67,7 @@ impl<'r> RepairColumns<'r> {
     }
 }
 
-/// Repairs slots. The status row is locked.
+/// Repairs slots. The caller has locked the status row.
 pub(super) async fn repair_rows(
     transaction: &Transaction<'_>,
     statements: &Statements,
@@ -95,7 +95,7 @@ pub(super) async fn repair_rows(
     Ok(if is_this_epoch { Repaired::Done } else { Repaired::ForeignEpoch })
 }
 
-/// Counts the summary anew. The status row is locked.
+/// Recounts the summary. The caller has locked the status row.
 pub(super) async fn recount(
     transaction: &Transaction<'_>,
     statements: &Statements,
@@ -107,8 +107,8 @@ pub(super) async fn recount(
     Ok(())
 }
 
-/// Repairs the slots that a batch names. What the replica refuses because of its content becomes a letter, and does not
-/// hold up the others.
+/// Repairs the slots that a batch names. A repair that the replica refuses for its content is dead-lettered; the
+/// others go on.
 pub(super) async fn repair_slots<'d>(
     transaction: &mut Transaction<'_>,
     statements: &Statements,
@@ -134,8 +134,8 @@ pub(super) async fn repair_slots<'d>(
     Ok(())
 }
 
-/// Counts the summary anew, once, if the batch asks for it. It is the last thing that its transaction does, since its
-/// bound stays in force. Given up when it takes too long: who asked for it sees that it was not done.
+/// Recounts the summary once, if the batch asks for it. Runs last in its transaction, since its statement timeout
+/// stays in force. Gives up at that limit; the sender of the repair sees that the summary is unchanged.
 pub(super) async fn recount_summary(
     transaction: &mut Transaction<'_>,
     statements: &Statements,

@@ -6,8 +6,8 @@ use shared::postgres::{DatabaseUrl, Session, SessionKind};
 
 use super::{fault::ReplicaOpenError, statements::Statements};
 
-/// Bounds, from the inside out: a lock is waited for 5 s, a statement runs 10 s, and the client waits 11 s for an answer.
-/// Then it closes the session, holds the batch and connects again.
+/// Bounds, from the inside out: 5 s to wait for a lock, 10 s for a statement, 11 s for the client to wait for an
+/// answer. Then the client closes the session, keeps the batch and connects again.
 pub(super) const KIND: SessionKind = SessionKind {
     step: "projection",
     options: "-c lock_timeout=5s -c statement_timeout=10s -c idle_in_transaction_session_timeout=5s \
@@ -23,7 +23,7 @@ pub struct ReplicaSession {
 }
 
 impl ReplicaSession {
-    /// Connects and prepares.
+    /// Connects and prepares the statements.
     ///
     /// # Errors
     /// [`ReplicaOpenError`].

@@ -6,16 +6,16 @@ use tokio_postgres::{Error, Statement, types::ToSql};
 /// A parameter of a statement.
 pub(super) type Param<'p> = &'p (dyn ToSql + Sync);
 
-/// Whoever applies locks the status row first: without it two appliers at once give a wrong summary, and bring a
-/// deleted slot back.
+/// Every transaction that applies locks the status row first. Without the lock, two at once would make the summary
+/// wrong and bring a deleted slot back.
 pub(super) const LOCK_STATUS: &str = "SELECT epoch FROM replication_status FOR UPDATE";
 
 pub(super) const UPSERT: &str = include_str!("sql/upsert.sql");
 pub(super) const DELETE: &str = include_str!("sql/delete.sql");
 pub(super) const SETTLE: &str = include_str!("sql/settle.sql");
 
-/// The same bytes delivered again are the same letter; only now it may be known which position they are of. One that is
-/// settled already is not settled by it.
+/// Writes dead letters. The same bytes delivered again are the same dead letter; its position is added if it is known
+/// only now. A position that is already settled is left out: the dead letter does not settle it.
 pub(super) const WRITE_DEAD_LETTERS: &str = "
     INSERT INTO dead_letters (position, type, reason, headers, body)
     SELECT (SELECT letter.position FROM replication_status WHERE NOT applied @> letter.position),
@@ -25,9 +25,8 @@ pub(super) const WRITE_DEAD_LETTERS: &str = "
     ON CONFLICT (fingerprint) DO UPDATE SET position = excluded.position
     WHERE dead_letters.position IS NULL AND excluded.position IS NOT NULL";
 
-/// A replica that has applied everything up to `$1` is complete as of `$2`; one that has not, learns nothing from it. A
-/// watermark never makes `as_of` earlier. It locks the row as every transaction that applies does. Says which epoch the
-/// replica is of.
+/// Sets `as_of` to `$2` if the replica has applied everything up to `$1`. Never makes `as_of` earlier. Locks the
+/// status row, as every transaction that applies does. Returns the replica's epoch.
 pub(super) const ADVANCE_AS_OF: &str = "
     WITH advanced AS (
         UPDATE replication_status
@@ -39,10 +38,10 @@ pub(super) const REPAIR: &str = include_str!("sql/repair.sql");
 
 pub(super) const RECOUNT: &str = include_str!("sql/recount.sql");
 
-/// Counting everything takes the longer the more there is. Where it takes longer than this it is given up, so that
-/// events are not held for ever; it must leave time for the commit.
+/// Bounds the recount to 5 s: its time grows with the number of slots, and events wait for it. The bound must leave
+/// time for the commit.
 pub(super) const BOUND_RECOUNT: &str = "SELECT set_config('statement_timeout', '5s', true)";
-/// A page of letters behind the one numbered `$1`, in order of their numbers.
+/// A page of dead letters after number `$1`, in order of their numbers.
 pub(super) const PAGE: &str = "
     SELECT id, position, type, reason, dead_lettered_at, retries, last_retry_reason, length(body) AS body_bytes
     FROM dead_letters WHERE id > $1 ORDER BY id LIMIT $2";
@@ -52,7 +51,7 @@ pub(super) const ONE: &str = "
            headers::text AS headers, body
     FROM dead_letters WHERE id = $1";
 
-/// Whatever changes what is settled or dead-lettered locks the status row first.
+/// Every transaction that changes settled positions or dead letters locks the status row first.
 pub(super) const LOCK_ROW: &str = "SELECT FROM replication_status FOR UPDATE";
 
 pub(super) const FORGET: &str = "DELETE FROM dead_letters WHERE id = $1";
@@ -81,7 +80,7 @@ pub const STATEMENTS: [&str; 15] = [
     NOTE_FAILURE,
 ];
 
-/// What the projection runs.
+/// The prepared statements that apply batches and watermarks.
 #[derive(Clone, Debug)]
 pub(super) struct Statements {
     pub(super) lock_status: Statement,
@@ -95,7 +94,7 @@ pub(super) struct Statements {
 }
 
 impl Statements {
-    /// Prepares them.
+    /// Prepares all of them.
     pub(super) async fn prepare(session: &Session) -> Result<Self, Error> {
         let (lock_status, upsert, delete, settle, dead_lettered, advance_as_of, repair, recount) = tokio::try_join!(
             session.prepare(LOCK_STATUS),

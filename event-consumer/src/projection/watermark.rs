@@ -1,16 +1,15 @@
-//! Notes how complete the replica is while no events come.
+//! Keeps the replica's freshness up to date while no events come.
 
 use shared::messages::watermark::Watermark;
 use uuid::Uuid;
 
 use super::{fault::ApplyError, session::ReplicaSession};
 
-/// Takes note of a watermark. One that comes before the events it speaks of says nothing yet, and is passed over: the
-/// next comes within half a second.
+/// Records a watermark. Ignores one that arrives before the events it covers: the next comes within half a second.
 ///
 /// # Errors
-/// [`ApplyError`]; the replica's freshness may or may not have been noted, which the next watermark makes up for. That of
-/// another epoch is not.
+/// [`ApplyError`]; the freshness may or may not be recorded, which the next watermark corrects. A watermark of
+/// another epoch is not recorded.
 pub async fn apply_watermark(replica: &ReplicaSession, watermark: &Watermark) -> Result<(), ApplyError> {
     let ReplicaSession { session, statements } = replica;
     let Watermark { epoch, position, as_of } = watermark;

@@ -1,12 +1,12 @@
-//! What a rebuild remembers on its way.
+//! The state that a rebuild keeps between two looks.
 
 use tokio::time::Instant;
 
 use super::{copy::CopyStatus, follower::Follower, outcome::RebuildError};
 
-/// What the loop remembers from one look to the next.
+/// The state of the loop from one look to the next.
 pub(super) struct Course {
-    /// What was known to be there at the last look, which the copy must have at the next one.
+    /// The known end of the log at the last look. The copy is level if it has reached it at the next.
     pub(super) goal: Option<i64>,
     settled: i64,
     pub(super) moved_at: Instant,
@@ -34,7 +34,7 @@ impl Course {
         }
     }
 
-    /// Who was there at two tries in a row stays; others come and go.
+    /// Keeps the sessions that blocked two tries in a row; without any, takes the newest.
     pub(super) fn note_in_the_way(&mut self, who: Vec<String>) {
         let stayed: Vec<_> = who.iter().filter(|one| self.in_the_way.contains(one)).cloned().collect();
         self.in_the_way = if stayed.is_empty() { who } else { stayed };
@@ -48,7 +48,7 @@ impl Course {
     }
 }
 
-/// Why nothing moves.
+/// Why the copy makes no progress.
 pub(super) fn stuck(look: &CopyStatus, known_end: i64, follower: &Follower) -> RebuildError {
     let is_whole = look.epoch.is_some() && look.through >= known_end;
     let told = follower.newest_watermark().is_some_and(|newest| newest.position < look.held_reach);

@@ -1,4 +1,4 @@
-//! What fills the new copy: the same subscription and the same search for holes as of a replica, with a queue of its own.
+//! Fills the new copy: subscribes and asks for missing positions like a replica, with its own queue.
 
 use std::{sync::Arc, time::Duration};
 
@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 use super::{copy::SCHEMA, order::Rebuild, outcome::RebuildError};
 use crate::{holes::Holes, subscription::Subscription};
 
-/// How long it may take to end: longer than a batch may.
+/// Bound for a task to end: longer than for a batch.
 const END_DEADLINE: Duration = Duration::from_secs(20);
 
 /// The tasks that fill the copy.
@@ -30,7 +30,7 @@ pub(super) struct Follower {
 }
 
 impl Follower {
-    /// Binds the queue, and asks for everything.
+    /// Starts both tasks: one binds the queue, the other asks for every position.
     pub(super) fn start(rebuild: &Rebuild) -> Self {
         let stop = CancellationToken::new();
         let (watermarks, newest) = watch::channel(None);
@@ -60,17 +60,17 @@ impl Follower {
         Self { stop, tasks, newest, foreign, broker, replica }
     }
 
-    /// The newest watermark that was heard.
+    /// The newest watermark received.
     pub(super) fn newest_watermark(&self) -> Option<Watermark> {
         *self.newest.borrow()
     }
 
-    /// Whether something of another epoch has come than what came first.
+    /// Whether a message of another epoch than the copy's has arrived.
     pub(super) fn has_met_another_epoch(&self) -> bool {
         self.foreign.notified().now_or_never().is_some()
     }
 
-    /// Which dependency it waits for while nothing comes, and why.
+    /// The dependency that is down while nothing arrives, and why.
     pub(super) fn dependency_down(&self) -> RebuildError {
         let (dependency, cause) = if !self.broker.is_up() {
             ("the broker", self.broker.last_reason())
@@ -82,7 +82,7 @@ impl Follower {
         RebuildError::Down { dependency, cause }
     }
 
-    /// Finishes the batch in hand. The queue goes with the connection.
+    /// Finishes the current batch and ends. The queue is deleted with the connection.
     pub(super) async fn end(self) {
         self.stop.cancel();
         for mut task in self.tasks {

@@ -1,6 +1,6 @@
-//! A rebuild: a second replica beside the first, with its own queue, schema and status row, which takes the first one's
-//! place when it is level. Until then, and whatever ends the rebuild, the old state is what is read and what events are
-//! applied to; the consumer may run or not.
+//! Rebuilds a replica: fills a copy with its own queue, schema and status row. When the copy is level, it takes the
+//! replica's place. Until then the old state serves reads and takes events, even if the rebuild fails. The consumer
+//! may run or not.
 
 pub mod copy;
 mod order;
@@ -31,29 +31,29 @@ pub use self::{
     outcome::{RebuildError, RebuildProgress, Rebuilt},
 };
 
-/// How often the copy is compared with the replica and the log.
+/// Time between two comparisons of the copy with the replica and the log.
 const LOOK_INTERVAL: Duration = Duration::from_millis(100);
 
-/// Between two tries to swap: whoever was held up by the first one gets on meanwhile.
+/// Pause between two tries to swap, so that sessions blocked by the first try can go on.
 const SWAP_PAUSE: Duration = Duration::from_secs(1);
 
-/// How long tries to swap go on before somebody has to see to who is in the way.
+/// Time for tries to swap; then the rebuild fails and names the sessions in the way.
 const SWAP_PATIENCE: Duration = Duration::from_secs(60);
 
-/// How long a rebuild that was killed may still hold the lock: its session ends with its last statement, or sooner.
+/// Time that a killed rebuild may keep the lock: its session ends with its last statement, or sooner.
 const LOCK_PATIENCE: Duration = Duration::from_secs(3);
 
-/// How long the replica may take to be looked at.
+/// Bound for a look at the replica.
 const LOOK_DEADLINE: Duration = Duration::from_secs(5);
 
-/// How long anything else may take before the connection is given up: longer than the server's own bounds, which end it
-/// first unless the server hangs.
+/// Bound for any other step; then the rebuild reconnects. Longer than the server's own bounds, which apply first
+/// unless the server hangs.
 const STEP_DEADLINE: Duration = Duration::from_secs(150);
 
-/// How long is tried to remove what was built, or replaced. The next rebuild removes what stays.
+/// Time for tries to remove the copy or the replaced state. The next rebuild removes what stays.
 const CLEAR_PATIENCE: Duration = Duration::from_secs(10);
 
-/// What a step came to.
+/// The result of a step.
 enum Step {
     Filling,
     GaveWay,
@@ -61,11 +61,12 @@ enum Step {
 }
 
 impl Rebuild {
-    /// Rebuilds the replica. Dependencies that are down are waited for. Ends early, between two steps, when `stop` is cancelled.
+    /// Rebuilds the replica; waits for dependencies that are down. Ends early, between two steps, when `stop` is
+    /// cancelled.
     ///
     /// # Errors
-    /// [`RebuildError`]: the replica is as it was, and what was built is gone, unless the replica is down: then the
-    /// next rebuild removes it.
+    /// [`RebuildError`]: the replica is unchanged and the copy is removed; if the replica is down, the next rebuild
+    /// removes it.
     pub async fn run(
         &self,
         progress: &watch::Sender<RebuildProgress>,
@@ -80,7 +81,7 @@ impl Rebuild {
         Ok(Rebuilt { counts: swapped?, is_cleared })
     }
 
-    /// Makes the empty copy, when the replica is there.
+    /// Creates the empty copy as soon as the replica is up.
     async fn build(&self, number: Uuid, stop: &CancellationToken) -> Result<Director, RebuildError> {
         let begun = Instant::now();
         let mut pauses = Pauses::new();
@@ -89,7 +90,7 @@ impl Rebuild {
                 Ok(director) => match timeout(STEP_DEADLINE, director.build(&self.replica)).await {
                     Ok(Ok(())) => return Ok(director),
                     Ok(Err(error)) if !director.may_succeed_later(&error) => {
-                        // A stranger's schema stays.
+                        // A schema without a rebuild's mark stays.
                         let _ = timeout(STEP_DEADLINE, director.clear()).await;
                         return Err(error.into());
                     }
@@ -134,7 +135,7 @@ impl Rebuild {
                 Ok(Err(RebuildError::Step(error))) if !open.may_succeed_later(&error) => {
                     return Err(error.into());
                 }
-                // What it came to shows on another connection, when this one's end has ended it.
+                // The result shows on a new connection, once the server has ended this one.
                 Ok(Err(RebuildError::Step(_))) | Err(_) => {
                     *director = None;
                     LOOK_INTERVAL
@@ -146,7 +147,7 @@ impl Rebuild {
         Err(RebuildError::Interrupted)
     }
 
-    /// Looks, and tries to swap if the copy is level.
+    /// Looks at the copy, and tries to swap if it is level.
     async fn take_step(
         &self,
         director: &Director,
@@ -209,9 +210,8 @@ impl Rebuild {
         }
     }
 
-    /// What waits in the replica's queue may be of the life that the rebuild leaves behind, which nothing could apply any
-    /// more. What else is lost with it is asked for again. Before the swap: a rebuild that is killed between the two
-    /// has only lost what the old state does not take either.
+    /// Deletes the replica's queue: its events of the old epoch do not fit the copy. The seeker asks again for all
+    /// else. Before the swap: a rebuild killed in between loses only events that the old state cannot apply.
     async fn forget_other_epoch(&self) -> Result<(), BrokerError> {
         let connection = self.broker.connect("rebuild").await?;
         let channel = within_deadline(connection.create_channel()).await?;
@@ -219,8 +219,8 @@ impl Rebuild {
         within_deadline(connection.close(200, "done".into())).await
     }
 
-    /// Connects again, when the replica is there. What the last step came to shows then: if it was the swap, and it was
-    /// carried out, what the replica holds.
+    /// Connects again as soon as the replica is up, and finds the result of the last step. Returns the replica's
+    /// counts if that step was the swap and it succeeded.
     async fn resume(
         &self,
         director: &mut Option<Director>,
@@ -253,7 +253,7 @@ impl Rebuild {
         Err(RebuildError::Interrupted)
     }
 
-    /// Removes the copy, or what it has replaced. False if that could not be done now.
+    /// Removes the copy, or the state that it replaced. False if that fails within [`CLEAR_PATIENCE`].
     async fn clear(&self, mut director: Option<Director>, number: Uuid) -> bool {
         let begun = Instant::now();
         let mut pauses = Pauses::new();

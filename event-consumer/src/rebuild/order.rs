@@ -1,4 +1,4 @@
-//! What is to be rebuilt.
+//! The order to rebuild a replica.
 
 use std::time::Duration;
 
@@ -7,12 +7,12 @@ use shared::{broker::BrokerUrl, postgres::DatabaseUrl, replica_name::ReplicaName
 /// What is rebuilt, and from where.
 #[derive(Clone, Debug)]
 pub struct Rebuild {
-    /// Where events come from.
+    /// The broker, from which events come.
     pub broker: BrokerUrl,
-    /// The database of the replica, and of the copy.
+    /// The database of the replica and of its copy.
     pub replica: DatabaseUrl,
-    /// Whose copy is made.
+    /// The name of the replica to rebuild.
     pub replica_name: ReplicaName,
-    /// How long is waited while nothing moves.
+    /// How long the rebuild may make no progress before it gives up.
     pub patience: Duration,
 }

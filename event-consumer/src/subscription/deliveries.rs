@@ -1,4 +1,4 @@
-//! Messages taken from a queue and acknowledged.
+//! Takes messages from a queue and acknowledges them.
 
 use futures_util::{FutureExt, StreamExt};
 use lapin::{
@@ -11,27 +11,27 @@ use shared::broker::within_deadline;
 
 use super::fault::SubscriptionError;
 
-/// Messages that the broker sends ahead. Together with the largest message it bounds the memory: 64 x 128 KiB.
+/// How many messages the broker sends ahead. With the largest message this bounds the memory: 64 x 128 KiB.
 pub(super) const PREFETCH_MESSAGES: u16 = 64;
 
-/// One watermark at a time: while it is not acknowledged, newer ones take each other's place in the queue.
+/// The broker sends one watermark at a time. Until it is acknowledged, each newer one replaces the last in the queue.
 pub(super) const PREFETCH_WATERMARKS: u16 = 1;
 
-/// A batch is closed when it holds this many bytes, which is about 1,000 events; the message that reaches the bound
-/// is still part of it.
+/// A batch is full when it has this many bytes, about 1,000 events. The message that reaches the bound still belongs
+/// to the batch.
 const BATCH_MAX_BYTES: usize = 448 * 1024;
 
-/// Begins to consume a queue.
+/// Starts to consume a queue.
 pub(super) async fn consume_queue(
     channel: &Channel,
     queue: ShortString,
     tag: &str,
     prefetch: u16,
 ) -> Result<Consumer, SubscriptionError> {
-    // Per consumer, not per channel: quorum queues know no other way.
+    // Per consumer, not per channel: quorum queues support nothing else.
     within_deadline(channel.basic_qos(prefetch, BasicQosOptions { global: false })).await?;
     let options = BasicConsumeOptions {
-        no_local: false,  // RabbitMQ does not know it
+        no_local: false,  // RabbitMQ does not support it
         no_ack: false,    // a message leaves the queue only after the replica's commit
         exclusive: false, // a second process stands by
         nowait: false,    // a queue that cannot be consumed must be noticed here
@@ -39,7 +39,7 @@ pub(super) async fn consume_queue(
     Ok(within_deadline(channel.basic_consume(queue, tag.into(), options, FieldTable::default())).await?)
 }
 
-/// What is ready without waiting, up to the bound.
+/// Takes the messages that are ready without waiting, up to the bounds of a batch.
 pub(super) fn take_ready(
     first: Delivery,
     consumer: &mut Consumer,
@@ -60,7 +60,7 @@ pub(super) fn take_ready(
     Ok(deliveries)
 }
 
-/// One acknowledgement for the whole batch: it was taken from the channel in order.
+/// Acknowledges the whole batch at once, which is possible because it was taken from the channel in order.
 pub(super) async fn acknowledge(deliveries: &[Delivery]) -> Result<(), SubscriptionError> {
     let Some(last) = deliveries.last() else {
         return Ok(());

@@ -1,8 +1,8 @@
-//! Why the subscription has to start again.
+//! Why the subscription must restart.
 
 use shared::broker::BrokerError;
 
-/// Why the subscription has to start again.
+/// Why the subscription must restart.
 #[derive(Debug, thiserror::Error)]
 pub enum SubscriptionError {
     /// The broker is down, or refuses.
@@ -11,17 +11,18 @@ pub enum SubscriptionError {
     /// The broker ended the subscription, for instance because the queue was deleted.
     #[error("the broker ended the subscription")]
     Ended,
-    /// The channel was closed before the acknowledgement; the messages will come again.
+    /// The channel was closed before the acknowledgement; the broker delivers the messages again.
     #[error("the channel was closed")]
     ChannelClosed,
-    /// What was asked for does not come. A queue that was deleted and made anew at once has its messages dropped by the
-    /// broker on a channel that knew the old one: they are taken for old ones. A new subscription hears them.
+    /// Requested events do not arrive. If a queue is deleted and declared again at once, the broker drops its
+    /// messages on a channel that knew the old queue, because it takes them for old ones. A new subscription receives
+    /// them.
     #[error("nothing of what was asked for comes on this subscription")]
     Unanswered,
-    /// The replica was down for longer than messages are held.
+    /// The replica was down for longer than the subscription keeps messages unacknowledged.
     #[error("the replica was down for too long to hold messages")]
     HeldTooLong,
-    /// The replica is still of another epoch than what came.
+    /// The replica still has another epoch than what arrived.
     #[error("what came is of another epoch than the replica")]
     ForeignEpoch,
 }

@@ -1,4 +1,4 @@
-//! What is consumed, on one connection.
+//! The consumed queues of events and watermarks, on one connection.
 
 use std::time::Duration;
 
@@ -21,22 +21,22 @@ use super::{
 };
 use crate::holes::plan::HEARING_PATIENCE;
 
-/// How often the queue is bound again, and looked at. The broker reports neither a binding nor an exchange that somebody
-/// removed; and when a queue is deleted and declared again at once, it does not say that it is another one.
+/// Time after which the queue is bound and checked again. The broker does not report a removed binding or exchange.
+/// Nor does it report a queue that was deleted and declared again at once.
 const BIND_INTERVAL: Duration = Duration::from_secs(2);
 
-/// What is consumed, on one connection.
+/// The consumed queues of events and watermarks, on one connection.
 pub(super) struct Feeds {
     connection: Connection,
     channel: Channel,
     watermark_queue: ShortString,
-    /// When the queues are bound again.
+    /// When to bind the queues again.
     pub(super) bind_again_at: Instant,
     /// Messages of the replica's queue.
     pub(super) events: Consumer,
     /// Messages of this connection's own queue.
     pub(super) watermarks: Consumer,
-    /// When events came last. A new subscription is of no use while this one has heard nothing.
+    /// When events last arrived. Until a first one arrives, subscribing again does not help.
     pub(super) last_heard: Option<Instant>,
 }
 
@@ -48,7 +48,7 @@ impl Feeds {
         bind(&channel, recipient).await?;
         let events =
             consume_queue(&channel, recipient.queue().into(), "event-consumer", PREFETCH_MESSAGES).await?;
-        // A channel of its own: an acknowledgement on one says nothing of the other.
+        // A separate channel: an acknowledgement on one says nothing about the other.
         let second = within_deadline(connection.create_channel()).await?;
         let watermark_queue = within_deadline(declare_watermark_queue(&second)).await?;
         let watermarks =
@@ -64,7 +64,7 @@ impl Feeds {
         })
     }
 
-    /// Binds both queues again. Fails when nobody consumes the replica's queue: then it is not the one that was.
+    /// Binds both queues again. Fails if the replica's queue has no consumer: then it is a new queue.
     pub(super) async fn bind_again(&mut self, recipient: &Recipient) -> Result<(), SubscriptionError> {
         if bind(&self.channel, recipient).await? == 0 {
             return Err(SubscriptionError::Ended);
@@ -74,8 +74,8 @@ impl Feeds {
         Ok(())
     }
 
-    /// Whether events came once and no longer do. Nobody else can delete and declare again the queue of a rebuild: it
-    /// would be lost with its answers.
+    /// Whether events arrived once and no longer do. False for a rebuild: no other connection can delete its queue,
+    /// and a new subscription would lose the queue with its answers.
     pub(super) fn may_be_deaf(&self, recipient: &Recipient) -> bool {
         matches!(recipient, Recipient::Replica(_))
             && self.last_heard.is_some_and(|heard| heard.elapsed() >= HEARING_PATIENCE)
@@ -89,7 +89,7 @@ impl Feeds {
     }
 }
 
-/// Declares and binds the replica's queue, which changes nothing if it is as it should be. Returns how many consume it.
+/// Declares and binds the replica's queue; changes nothing if it is correct. Returns its number of consumers.
 async fn bind(channel: &Channel, recipient: &Recipient) -> Result<u32, SubscriptionError> {
     within_deadline(declare_events_exchange(channel)).await?;
     Ok(within_deadline(declare_events_queue(channel, recipient)).await?)

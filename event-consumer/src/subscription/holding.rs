@@ -1,4 +1,4 @@
-//! A batch is held until the replica has committed it.
+//! Keeps a batch until the replica has committed it.
 
 use std::time::Duration;
 
@@ -17,16 +17,16 @@ use crate::{
     },
 };
 
-/// How long a batch is held while the replica is down. At the limit the channel is closed, and opened again when the
-/// replica is back: a broker stops a queue whose messages are held for half an hour.
+/// Time to keep a batch while the replica is down. Then the channel is closed until the replica is up: a broker stops
+/// a queue whose messages stay unacknowledged for half an hour.
 const HOLD_MAX: Duration = Duration::from_secs(60);
 
-/// How long a batch of another epoch is held. Only a rebuild makes it fit, or drops it; the consumer must be free for that
-/// soon. At the limit the batch goes back to the queue.
+/// Time to keep a batch of another epoch; then it goes back to the queue. Only a rebuild makes it fit, or drops it,
+/// and the consumer must soon be free for that.
 const FOREIGN_HOLD_MAX: Duration = Duration::from_secs(5);
 
 impl Subscription {
-    /// Applies a batch. Holds it and tries again while the fault is not its own.
+    /// Applies a batch. Keeps it and tries again while the fault is not its own.
     pub(super) async fn apply_until_committed(
         &self,
         replica: &mut ReplicaConnection,
@@ -66,7 +66,7 @@ impl Subscription {
         }
     }
 
-    /// Waits for a replica that was lost while nothing was in hand.
+    /// Connects again to a replica that was lost between batches.
     pub(super) async fn reconnect(
         &self,
         replica: &mut ReplicaConnection,
@@ -87,7 +87,7 @@ impl Subscription {
         Ok(())
     }
 
-    /// Opens a session. The caller reports that the replica is up when the session has worked.
+    /// Opens a session. The caller reports the replica as up once the session has worked.
     pub(super) async fn open_replica(&self) -> ReplicaConnection {
         match ReplicaSession::open(&self.replica).await {
             Ok(session) => Some(session),
@@ -102,7 +102,7 @@ impl Subscription {
         }
     }
 
-    /// Notes a watermark. One that cannot be read or applied is passed over: the next says more.
+    /// Records a watermark. Ignores one that cannot be read or applied: the next replaces it.
     pub(super) async fn note_watermark(&self, replica: &mut ReplicaConnection, body: &[u8]) {
         let watermark = match Watermark::decode(body) {
             Ok(watermark) => watermark,

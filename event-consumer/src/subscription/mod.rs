@@ -1,12 +1,12 @@
-//! Receives messages, applies them in batches, acknowledges them. It acknowledges only what the replica has committed.
+//! Receives messages, applies them in batches, acknowledges them after the replica's commit.
 //!
 //! | module | holds |
 //! |---|---|
 //! | [`fault`] | why the subscription has to start again |
 //! | `deliveries` | messages taken from a queue and acknowledged |
-//! | `feeds` | what is consumed, on one connection |
-//! | `holding` | a batch is held until the replica has committed it |
-//! | `reports` | what the service says of the broker, the replica and the epoch |
+//! | `feeds` | the two consumed queues, on one connection |
+//! | `holding` | keeps a batch until the replica has committed it |
+//! | `reports` | reports the state of the broker, the replica and the epoch |
 
 pub mod fault;
 mod deliveries;
@@ -38,30 +38,30 @@ use self::{
 };
 use crate::{batch::Batch, projection::ReplicaSession};
 
-/// What the subscription works with.
+/// Consumes a recipient's queue and applies its messages to the replica.
 #[derive(Debug)]
 pub struct Subscription {
-    /// Where events come from.
+    /// The broker that delivers events.
     pub broker: BrokerUrl,
-    /// Where they are applied.
+    /// The replica that takes the events.
     pub replica: DatabaseUrl,
-    /// Whose queue is consumed.
+    /// The replica or rebuild whose queue is consumed.
     pub recipient: Recipient,
     /// Reports whether the broker answers.
     pub broker_dependency: Dependency,
     /// Reports whether the replica answers.
     pub replica_dependency: Dependency,
-    /// Reports whether the replica is of the epoch from which events come.
+    /// Reports whether the replica has the epoch of the events.
     pub epoch_dependency: Dependency,
     /// Gets every watermark.
     pub watermarks: watch::Sender<Option<Watermark>>,
-    /// Notified while something that was asked for does not come.
+    /// Notified while requested positions do not arrive.
     pub unanswered: Arc<Notify>,
-    /// Notified when something came that is of another epoch than the replica.
+    /// Notified when a message of another epoch than the replica's arrives.
     pub foreign: Arc<Notify>,
 }
 
-/// What the loop met first.
+/// What the loop meets first.
 enum Arrival {
     TimeToBind,
     Unanswered,
@@ -71,12 +71,12 @@ enum Arrival {
     Shutdown,
 }
 
-/// The connection to the replica, while there is one.
+/// The connection to the replica, if open.
 type ReplicaConnection = Option<ReplicaSession>;
 
 impl Subscription {
-    /// The loop: subscribes when the replica is there, applies, starts again after any failure. Ends, after the batch
-    /// in hand, when `shutdown` is cancelled.
+    /// Subscribes once the replica is up, applies, and starts again after any failure. Ends after the current batch
+    /// when `shutdown` is cancelled.
     pub async fn run(self, shutdown: CancellationToken) {
         let mut replica = None;
         let mut pauses = Pauses::new();
@@ -95,7 +95,7 @@ impl Subscription {
         }
     }
 
-    /// Consumes until the shutdown or the first failure of the broker's side.
+    /// Consumes until the shutdown or the first failure of the broker or the subscription.
     async fn consume(
         &self,
         replica: &mut ReplicaConnection,
@@ -113,7 +113,7 @@ impl Subscription {
         result
     }
 
-    /// Waits for messages, applies what is ready, acknowledges it.
+    /// Waits for messages, applies those that are ready and acknowledges them.
     async fn next_step(
         &self,
         replica: &mut ReplicaConnection,

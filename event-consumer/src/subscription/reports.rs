@@ -1,9 +1,9 @@
-//! What the service says of the broker, the replica and the epoch.
+//! Reports the state of the broker, the replica and the epoch.
 
 use super::{Subscription, fault::SubscriptionError};
 use crate::projection::ApplyError;
 
-/// What the operator does when the replica is of another epoch.
+/// Tells the operator what to do when the replica is of another epoch.
 const FOREIGN_EPOCH: &str = "the primary was restored or replaced, and the replica is of a former epoch: \
                              run event-consumer rebuild";
 

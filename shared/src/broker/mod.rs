@@ -1,5 +1,5 @@
-//! A connection to RabbitMQ. lapin's own recovery is not used: a step drops its connection on any error and opens
-//! another one here, so that there is one way back from everything.
+//! A connection to RabbitMQ. A step drops its connection on any error and opens another one here, so that every
+//! recovery takes the same path. lapin's own recovery is unused.
 
 pub mod topology;
 
@@ -12,17 +12,17 @@ use lapin::{
 };
 use tokio::time::timeout;
 
-/// How long connecting may take, the handshake included: lapin itself would wait for ever on a broker that
-/// accepts the connection and then says nothing.
+/// How long connecting may take, handshake included. lapin itself waits for ever on a broker that accepts the
+/// connection and stays silent.
 pub const CONNECT_DEADLINE: Duration = Duration::from_secs(5);
 
 /// How long one request on a channel (declare, bind, qos, close) may take.
 pub const REQUEST_DEADLINE: Duration = Duration::from_secs(5);
 
-/// Heartbeat asked of the broker, in seconds; a silent connection is dead after twice that.
+/// The heartbeat in seconds; a connection silent for twice that is dead.
 const HEARTBEAT_SECS: u16 = 10;
 
-/// Where the broker is, password included; never shown.
+/// The broker's URL with its password; never shown.
 #[derive(Clone)]
 pub struct BrokerUrl(AMQPUri);
 
@@ -32,10 +32,10 @@ impl std::fmt::Debug for BrokerUrl {
     }
 }
 
-/// Why a text is no address of a broker. Does not hold the text.
+/// Why a text is no broker URL. Does not hold the text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BrokerUrlError {
-    /// It is no URL of AMQP.
+    /// It is no AMQP URL.
     #[error("must be a URL such as amqp://user:password@host:5672/%2f")]
     Malformed,
     /// It demands TLS.
@@ -57,16 +57,16 @@ pub enum BrokerError {
     /// The broker did not answer within the deadline.
     #[error("the broker did not answer in time")]
     Deadline,
-    /// The broker or the way to it said no.
+    /// The broker or the network refused.
     #[error(transparent)]
     Amqp(#[from] lapin::Error),
 }
 
 impl BrokerUrl {
-    /// Takes the URL if it is one, and asks for a heartbeat unless it names one.
+    /// Parses the URL, and adds a heartbeat unless it names one.
     ///
     /// # Errors
-    /// [`BrokerUrlError`]: lapin takes `amqps://` without TLS compiled in, and would connect in clear.
+    /// [`BrokerUrlError`]: lapin accepts `amqps://` without TLS compiled in, and would connect in clear.
     pub fn parse(text: &str) -> Result<Self, BrokerUrlError> {
         let mut uri: AMQPUri = text.parse().map_err(|_| BrokerUrlError::Malformed)?;
         if uri.scheme == AMQPScheme::AMQPS {
@@ -76,9 +76,9 @@ impl BrokerUrl {
         Ok(Self(uri))
     }
 
-    /// Opens a connection that shows under `step` in the broker's list.
+    /// Opens a connection that the broker lists as `step`.
     ///
-    /// Must be called on the main runtime: the connection's tasks stay on it.
+    /// Call it on the main runtime: the connection's tasks stay on it.
     ///
     /// # Errors
     /// [`BrokerError`], at the latest after [`CONNECT_DEADLINE`].
@@ -90,7 +90,7 @@ impl BrokerUrl {
     }
 }
 
-/// What the broker itself says in an error of its protocol, without the names that the library puts before it.
+/// The broker's own words in a protocol error, without lapin's prefix.
 #[must_use]
 pub fn said_by_broker<'e>(error: &'e (dyn std::error::Error + 'static)) -> Option<&'e str> {
     error.downcast_ref::<AMQPError>().map(|error| error.get_message().as_str())

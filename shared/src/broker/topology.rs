@@ -17,15 +17,15 @@ pub const EVENTS_EXCHANGE: &str = "parking.events";
 /// The routing key under which watermarks are published.
 pub const WATERMARK_KEY: &str = "parking.watermark";
 
-/// The durable queue into which replicas put their requests.
+/// The durable queue for the replay requests of replicas.
 pub const REPLAY_QUEUE: &str = "parking.replay";
 
-/// How often a message may be returned to its queue before the broker drops it. Brokers from 4.0 on drop after 20
-/// when nothing is said, and each crash of a consumer counts for every message it held. A message that cannot be
-/// applied is dead-lettered by the consumer, so this bound is only there to be one.
+/// How often a message may return to its queue before the broker drops it. By default, brokers from 4.0 on
+/// drop it after 20 returns. Each crash of a consumer counts for every message that it had in hand. The
+/// consumer itself dead-letters a message that it cannot apply, so this limit only has to be finite.
 const DELIVERY_LIMIT: i64 = 1_000_000;
 
-/// What waits for a rebuild at most, in bytes: three times what it may have asked for and what comes meanwhile.
+/// The most bytes that wait for a rebuild: three times what it may have asked for and what arrives meanwhile.
 const REBUILD_QUEUE_MAX_BYTES: i64 = 64 * 1024 * 1024;
 
 /// Declares the exchange. Both services do, so that either may start first.
@@ -35,21 +35,21 @@ const REBUILD_QUEUE_MAX_BYTES: i64 = 64 * 1024 * 1024;
 pub async fn declare_events_exchange(channel: &Channel) -> lapin::Result<()> {
     let options = ExchangeDeclareOptions {
         passive: false,
-        durable: true,      // it must be there after a restart of the broker
-        auto_delete: false, // also while no queue is bound
+        durable: true,      // it survives a restart of the broker
+        auto_delete: false, // it stays while no queue is bound
         internal: false,
-        nowait: false, // an exchange that differs must be noticed here
+        nowait: false, // an exchange with other properties must fail here
     };
     channel
         .exchange_declare(EVENTS_EXCHANGE.into(), ExchangeKind::Topic, options, FieldTable::default())
         .await
 }
 
-/// Declares the recipient's queue and binds it to every type of event. Returns how many consume it.
+/// Declares the recipient's queue and binds it to every type of event. Returns the number of its consumers.
 ///
 /// # Errors
-/// The broker is down, or has a queue of this name with other arguments (406, which names the argument), or one of
-/// another connection's own (405).
+/// The broker is down. Or it has a queue of this name with other arguments (406, which names the argument).
+/// Or the queue is exclusive to another connection (405).
 pub async fn declare_events_queue(channel: &Channel, recipient: &Recipient) -> lapin::Result<u32> {
     let (options, arguments) = match recipient {
         Recipient::Replica(_) => replica_queue(),
@@ -77,44 +77,46 @@ fn replica_queue() -> (QueueDeclareOptions, FieldTable) {
         durable: true,      // events wait in it while the consumer is down
         exclusive: false,   // a second consumer stands by
         auto_delete: false, // it outlives its consumers
-        nowait: false,      // a queue that differs must be noticed here
+        nowait: false,      // a queue with other arguments must fail here
     };
     let mut arguments = FieldTable::default();
     // Replicated, and on disk before the confirm; classic queues confirm before they sync.
     arguments.insert("x-queue-type".into(), AMQPValue::LongString("quorum".into()));
-    // One consumer at a time keeps the order nearly right, which saves work; nothing rests on it.
+    // One consumer at a time keeps the order nearly right, which saves work; correctness does not need it.
     arguments.insert("x-single-active-consumer".into(), AMQPValue::Boolean(true));
     arguments.insert("x-delivery-limit".into(), AMQPValue::LongLongInt(DELIVERY_LIMIT));
     (options, arguments)
 }
 
-/// A queue that goes with its connection: a rebuild that is killed must not leave one that nobody empties.
+/// A queue that ends with its connection: a rebuild that is killed must not leave a queue that no consumer
+/// empties.
 fn rebuild_queue() -> (QueueDeclareOptions, FieldTable) {
     let options = QueueDeclareOptions {
         passive: false,
-        durable: false,    // what is lost with the broker is asked for again
+        durable: false,    // the rebuild asks again for what is lost with the broker
         exclusive: true,   // one rebuild at a time
-        auto_delete: true, // nobody else would empty it
-        nowait: false,     // one that another rebuild holds must be noticed here
+        auto_delete: true, // no other consumer would empty it
+        nowait: false,     // the queue of another rebuild must fail here
     };
     let mut arguments = FieldTable::default();
-    // Reached only if the process stands still. What is dropped is a hole, and asked for again.
+    // Reached only if the process stands still. Dropped events are missing positions, and the rebuild asks
+    // for them again.
     arguments.insert("x-max-length-bytes".into(), AMQPValue::LongLongInt(REBUILD_QUEUE_MAX_BYTES));
     arguments.insert("x-overflow".into(), AMQPValue::LongString("drop-head".into()));
     (options, arguments)
 }
 
-/// Deletes the replica's queue with everything in it. Its consumer makes another one, and what was in this one is asked
-/// for again, as far as the log has it.
+/// Deletes the replica's queue with everything in it. The consumer declares the queue again, and asks for the
+/// lost events again, as far as the log has them.
 ///
 /// # Errors
-/// The broker is down. That there is no such queue is none.
+/// The broker is down. An absent queue is no error.
 pub async fn delete_replica_queue(channel: &Channel, replica: &ReplicaName) -> lapin::Result<()> {
     let options = QueueDeleteOptions { if_unused: false, if_empty: false, nowait: false };
     channel.queue_delete(replica.queue().into(), options).await.map(|_| ())
 }
 
-/// The most requests for a replay that wait. What is dropped is asked for again.
+/// The most replay requests that wait. A replica repeats a dropped request.
 const REPLAY_QUEUE_MAX_REQUESTS: i64 = 1_000;
 
 /// Declares the queue of requests for a replay. Both services do, so that either may start first.
@@ -124,22 +126,22 @@ const REPLAY_QUEUE_MAX_REQUESTS: i64 = 1_000;
 pub async fn declare_replay_queue(channel: &Channel) -> lapin::Result<()> {
     let options = QueueDeclareOptions {
         passive: false,
-        durable: true,      // requests wait in it while nobody relays
+        durable: true,      // requests wait in it while no process relays
         exclusive: false,   // every process that relays answers
         auto_delete: false, // it outlives them
-        nowait: false,      // a queue that differs must be noticed here
+        nowait: false,      // a queue with other arguments must fail here
     };
     let mut arguments = FieldTable::default();
     arguments.insert("x-queue-type".into(), AMQPValue::LongString("quorum".into()));
     arguments.insert("x-max-length".into(), AMQPValue::LongLongInt(REPLAY_QUEUE_MAX_REQUESTS));
     arguments.insert("x-overflow".into(), AMQPValue::LongString("drop-head".into()));
-    // A request that ends every process that takes it must not come back for ever.
+    // A request that crashes every process that takes it must not return for ever.
     arguments.insert("x-delivery-limit".into(), AMQPValue::LongLongInt(20));
     channel.queue_declare(REPLAY_QUEUE.into(), options, arguments).await.map(|_| ())
 }
 
-/// Declares a queue of this connection's own for watermarks, and binds it. Returns its name, which the broker makes up.
-/// It holds the newest watermark only, and goes with the connection.
+/// Declares this connection's own queue for watermarks, and binds it. Returns its name, which the broker
+/// makes up. The queue keeps only the newest watermark, and ends with the connection.
 ///
 /// # Errors
 /// The broker is down.
@@ -147,12 +149,12 @@ pub async fn declare_watermark_queue(channel: &Channel) -> lapin::Result<ShortSt
     let options = QueueDeclareOptions {
         passive: false,
         durable: false,    // a watermark is of no use later
-        exclusive: true,   // each process wants every one
-        auto_delete: true, // nobody else would empty it
+        exclusive: true,   // each process needs every watermark
+        auto_delete: true, // no other consumer would empty it
         nowait: false,     // the name comes with the answer
     };
     let mut arguments = FieldTable::default();
-    // An older one says less than a newer one: they must not pile up while the replica is down.
+    // Watermarks must not pile up while the replica is down: the newest says more than all older ones.
     arguments.insert("x-max-length".into(), AMQPValue::LongLongInt(1));
     arguments.insert("x-overflow".into(), AMQPValue::LongString("drop-head".into()));
     let queue = channel.queue_declare("".into(), options, arguments).await?;
@@ -161,7 +163,7 @@ pub async fn declare_watermark_queue(channel: &Channel) -> lapin::Result<ShortSt
     Ok(name)
 }
 
-/// Binds a queue for watermarks, which changes nothing if it is bound.
+/// Binds a queue for watermarks. Changes nothing if it is bound already.
 ///
 /// # Errors
 /// The broker is down, or has no such queue.

@@ -1,4 +1,4 @@
-//! An event as it stands in the log.
+//! An event as stored in the log.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -6,16 +6,16 @@ use uuid::Uuid;
 
 use crate::{position::Position, slot::SlotEvent};
 
-/// What an event tells; also the routing key under which it is published.
+/// The type of an event; also the routing key under which the relay publishes it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum EventType {
-    /// A slot was made.
+    /// A slot was created.
     #[serde(rename = "parking.create")]
     Create,
-    /// A slot was changed.
+    /// A slot was updated.
     #[serde(rename = "parking.update")]
     Update,
-    /// A slot was removed.
+    /// A slot was deleted.
     #[serde(rename = "parking.delete")]
     Delete,
 }
@@ -62,7 +62,7 @@ pub struct LoggedEvent {
     pub epoch: Uuid,
     /// When it was committed, in microseconds; strictly rising with `position`.
     pub committed_at: Timestamp,
-    /// When its slot was created; for a delete it has no meaning on the wire and equals `committed_at`.
+    /// When its slot was created. A delete has no such time on the wire; decoded, it equals `committed_at`.
     pub created_at: Timestamp,
     /// The W3C trace context of the request, if it carried a valid one.
     pub traceparent: Option<String>,
@@ -71,14 +71,14 @@ pub struct LoggedEvent {
 }
 
 impl LoggedEvent {
-    /// The trace of the request that led to the event, if it had one.
+    /// The trace id of the request that led to the event, if it had one.
     #[must_use]
     pub fn trace_id(&self) -> Option<&str> {
         self.traceparent.as_deref().and_then(trace_id)
     }
 }
 
-/// The traces that led to these events, for a log line: their ids, separated by blanks.
+/// The trace ids of these events for a log line, separated by spaces.
 #[must_use]
 pub fn traces<'e>(events: impl IntoIterator<Item = &'e LoggedEvent>) -> String {
     events.into_iter().filter_map(LoggedEvent::trace_id).collect::<Vec<_>>().join(" ")

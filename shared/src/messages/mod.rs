@@ -1,11 +1,11 @@
-//! What travels by the broker.
+//! The messages on the broker.
 //!
 //! | module | holds |
 //! |---|---|
-//! | [`event`] | an event as it stands in the log |
+//! | [`event`] | an event as stored in the log |
 //! | [`wire`] | the form of events on the wire |
-//! | [`watermark`] | how complete the log is while nothing happens |
-//! | [`replay`] | how a replica asks for what it is missing |
+//! | [`watermark`] | how complete the log is while no events come |
+//! | [`replay`] | how a replica asks for missing positions |
 //! | [`repair`] | how a replica is repaired |
 
 pub mod event;

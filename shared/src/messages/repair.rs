@@ -1,8 +1,9 @@
-//! How a replica is repaired: who has compared it with the log sends a message to its queue that says how slots must be.
+//! Repairs of a replica. `verify` compares the replica with the log, then sends to its queue how slots must
+//! be.
 //!
-//! A repair is a comparison and an exchange: it says what was found, and changes only what is still exactly that. So it
-//! may come late, twice or beside events: where anything was written since, it changes nothing, and who sent it looks
-//! again.
+//! A repair is a compare-and-swap: it says what `verify` found, and changes only what is still exactly that.
+//! So it may arrive late, twice or between events. If anything was written since, the repair changes nothing,
+//! and `verify` checks again.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -14,23 +15,24 @@ use crate::{
     time,
 };
 
-/// The type property of a message that is a repair.
+/// The type property of a repair message.
 pub const REPAIR_TYPE: &str = "parking.repair";
 
-/// Its content type.
+/// The content type of a repair message.
 pub const REPAIR_CONTENT_TYPE: &str = "application/json";
 
-/// The most slots that one message repairs. It has at most [`MESSAGE_MAX_BYTES`], as messages of events have.
+/// The most slots that one message repairs. Its body has at most [`MESSAGE_MAX_BYTES`], like that of a
+/// message of events.
 pub const REPAIR_MAX_SLOTS: usize = 256;
 
-/// What is to be repaired.
+/// What to repair.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Repair {
-    /// The epoch whose log says so.
+    /// The epoch of the log that demands this.
     pub epoch: Uuid,
     /// Slots, at most [`REPAIR_MAX_SLOTS`].
     pub slots: Vec<SlotRepair>,
-    /// Whether the summary is to be counted anew from the rows.
+    /// Whether the replica recounts the summary from the rows.
     pub summary: bool,
 }
 
@@ -39,20 +41,20 @@ pub struct Repair {
 pub struct SlotRepair {
     /// Which slot.
     pub uuid: Uuid,
-    /// What was found. Where it is no longer this, nothing is changed.
+    /// What `verify` found. If this has changed since, the repair changes nothing.
     pub found: RowWriters,
     /// How it must be.
     pub target: Target,
 }
 
-/// What was found of a slot: by which transactions of the replica its row and its tombstone were written (`xmin`).
-/// Whatever is written later, by an event or by hand, has another.
+/// What `verify` found of a slot: the transactions of the replica that wrote its row and its tombstone
+/// (`xmin`). Any later write, by an event or by hand, has another `xmin`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RowWriters {
-    /// The writer of its row; none: there was no row.
+    /// The writer of its row; `None` if there was no row.
     pub slot: Option<i64>,
-    /// The writer of its tombstone; none: there was no tombstone.
+    /// The writer of its tombstone; `None` if there was no tombstone.
     pub tombstone: Option<i64>,
 }
 
@@ -75,7 +77,7 @@ pub enum Target {
         /// Commit time of the delete.
         deleted_at: Timestamp,
     },
-    /// Neither: there never was such a slot.
+    /// Neither: the slot never existed.
     Absent,
 }
 
@@ -85,12 +87,12 @@ pub enum RepairError {
     /// Not JSON, or a member is absent, unknown or of another type.
     #[error("not a repair: {0}")]
     Json(#[from] serde_json::Error),
-    /// A member has a value that it may not have.
+    /// A member has a value that is not allowed.
     #[error("{0}")]
     Member(&'static str),
 }
 
-// A member that is not known is refused: what it means might change what must be done to the row.
+// Unknown members are an error: one might change what must be done to the row.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct WireRepair {
@@ -137,7 +139,7 @@ struct WireTombstone {
 }
 
 impl Repair {
-    /// A repair of these slots; they may be too many for one message.
+    /// A repair of these slots, which may be too many for one message.
     #[must_use]
     pub fn of_slots(epoch: Uuid, slots: Vec<SlotRepair>) -> Self {
         Self { epoch, slots, summary: false }
@@ -149,7 +151,8 @@ impl Repair {
         Self { epoch, slots: Vec::new(), summary: true }
     }
 
-    /// The bodies of the messages that say this: each of at most `slots_max` slots and [`MESSAGE_MAX_BYTES`].
+    /// The bodies of the messages that carry this repair: each has at most `slots_max` slots and
+    /// [`MESSAGE_MAX_BYTES`].
     #[must_use]
     pub fn encode(&self, slots_max: usize) -> Vec<Vec<u8>> {
         let slots_max = slots_max.clamp(1, REPAIR_MAX_SLOTS);
@@ -178,7 +181,7 @@ impl Repair {
     /// Reads a message's body.
     ///
     /// # Errors
-    /// [`RepairError`] names the first fault: nothing that breaks a rule of the slot gets through.
+    /// [`RepairError`] names the first fault. No slot that breaks a rule passes.
     pub fn decode(body: &[u8]) -> Result<Self, RepairError> {
         let WireRepair { epoch, slots, summary } = serde_json::from_slice(body)?;
         if slots.len() > REPAIR_MAX_SLOTS {
@@ -194,7 +197,7 @@ impl Repair {
     }
 }
 
-/// What stands around the slots of a message: a uuid and the names of three members.
+/// Room for what surrounds the slots of a message: a uuid and the names of three members.
 const ENVELOPE_MAX_BYTES: usize = 128;
 
 #[expect(

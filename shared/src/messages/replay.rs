@@ -1,4 +1,4 @@
-//! How a replica asks for what it is missing. Whoever relays answers from the log, into that replica's own queue.
+//! How a replica asks for missing positions. A relay answers from the log, into that replica's own queue.
 
 use std::ops::RangeInclusive;
 
@@ -15,11 +15,11 @@ pub const REPLAY_CONTENT_TYPE: &str = "application/json";
 /// A request for a range of the log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReplayRequest {
-    /// Whose queue the events are to be sent to.
+    /// The recipient whose queue gets the events.
     pub replica: Recipient,
-    /// The first position that is asked for.
+    /// The first requested position.
     pub from: Position,
-    /// The last one: at most [`REPLAY_MAX_POSITIONS`] in all.
+    /// The last requested position; the range has at most [`REPLAY_MAX_POSITIONS`].
     pub to: Position,
 }
 
@@ -29,7 +29,7 @@ pub enum ReplayRequestError {
     /// Not JSON, or a member is absent or of another type.
     #[error("not a request: {0}")]
     Json(#[from] serde_json::Error),
-    /// A member has a value that it may not have.
+    /// A member has a value that is not allowed.
     #[error("{0}")]
     Member(&'static str),
 }
@@ -42,7 +42,7 @@ struct WireRequest {
 }
 
 impl ReplayRequest {
-    /// A request for these positions, if it is one: not empty, not too many.
+    /// A request for these positions. `None` if the range is empty, too long or not of positions.
     #[must_use]
     pub fn new(replica: Recipient, positions: RangeInclusive<i64>) -> Option<Self> {
         let (from, to) = (Position::new(*positions.start())?, Position::new(*positions.end())?);

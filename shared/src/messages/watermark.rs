@@ -1,5 +1,6 @@
-//! How complete the log is while nothing happens: a watermark says that nothing up to a moment lies beyond a position.
-//! Without it, a replica that has applied everything could not tell an idle register from events on their way.
+//! Watermarks: how complete the log is while no events come. A watermark says that no event committed up to a
+//! moment lies beyond a position. Without it, a replica that has applied everything could not tell an idle
+//! register from events on their way.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -7,11 +8,11 @@ use uuid::Uuid;
 
 use crate::time;
 
-/// The content type of a message that is a watermark.
+/// The content type of a watermark message.
 pub const WATERMARK_CONTENT_TYPE: &str = "application/json";
 
-/// No event whose commit time is `as_of` or earlier has a position beyond `position`: taken under the commit lock, and
-/// remembered by the primary, so that no later event can have such a time.
+/// No event whose commit time is `as_of` or earlier has a position beyond `position`. The relay takes the
+/// watermark under the commit lock and the primary stores it, so no later event can have such a time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Watermark {
     /// The epoch in which the position counts.
@@ -34,7 +35,7 @@ impl Watermark {
         serde_json::to_vec(self).expect("a watermark is always JSON")
     }
 
-    /// Reads a message's body. Members that are not known are passed over.
+    /// Reads a message's body. Ignores unknown members.
     ///
     /// # Errors
     /// Not JSON, or a member is absent, of another type, or finer than a microsecond.

@@ -16,7 +16,7 @@ use crate::{
 /// The most events that one message carries.
 pub const MESSAGE_MAX_EVENTS: usize = 256;
 
-/// The most bytes that the body of one message has.
+/// The most bytes in the body of one message.
 pub const MESSAGE_MAX_BYTES: usize = 128 * 1024;
 
 /// The content type of a message of events.
@@ -32,7 +32,7 @@ pub enum DecodeError {
     /// Not JSON, or a member is absent or of another type.
     #[error("not an event: {0}")]
     Json(#[from] serde_json::Error),
-    /// A member has a value that it may not have.
+    /// A member has a value that is not allowed.
     #[error("{member}: {reason}")]
     Member {
         /// Which member.
@@ -128,10 +128,10 @@ impl LoggedEvent {
         serde_json::to_writer(out, &wire).expect("an event is always JSON");
     }
 
-    /// Reads one event. Members that are not known are passed over, so that a newer producer may add some.
+    /// Reads one event. Ignores unknown members, so that a newer producer may add some.
     ///
     /// # Errors
-    /// [`DecodeError`] names the first fault: nothing that breaks a rule of the slot or of the log gets through.
+    /// [`DecodeError`] names the first fault. No event that breaks a rule of the slot or of the log passes.
     pub fn decode(json: &str) -> Result<Self, DecodeError> {
         let wire: WireEvent<'_> = serde_json::from_str(json)?;
         wire.check_envelope()?;
@@ -167,7 +167,7 @@ impl LoggedEvent {
     }
 }
 
-/// Splits a message's body into the texts of its events, without reading them: what is wrong with one event
+/// Splits a message's body into the texts of its events. Does not read them, because a fault in one event
 /// must not hide the others.
 ///
 /// # Errors

@@ -1,5 +1,5 @@
-//! How the domain's types are read from columns. A value that breaks the type's rules is an error of the row; only a
-//! name is taken as it is, so that what was edited by hand shows as it stands.
+//! Reads the domain's types from columns. A value that breaks the type's rules is an error of the row. Only a
+//! name is read unchecked, so that a manual edit shows as it is stored.
 
 use std::error::Error;
 

@@ -1,4 +1,4 @@
-//! The client's own deadline for answers: the connection of a silent server ends at it.
+//! The client's own deadline for answers: it ends the connection of a silent server.
 
 use std::{
     sync::{Mutex, PoisonError},
@@ -11,7 +11,7 @@ use tokio::{
 };
 use tokio_postgres::Error;
 
-/// How long a server may be silent, and the task that drives its connection.
+/// The deadline, and the task that drives the connection.
 #[derive(Debug)]
 pub(super) struct AnswerDeadline {
     silence_max: Duration,
@@ -24,16 +24,16 @@ impl AnswerDeadline {
         Self { silence_max, last_answer: Mutex::new(Instant::now()), driver }
     }
 
-    /// Carries out a call. It is sent when this is polled first, so calls leave in the order of their first polls.
+    /// Runs a call. It leaves on its first poll, so calls leave in the order of their first polls.
     ///
     /// # Errors
-    /// Those of the call. When the server is silent for too long, the connection ends: then the call gets the error that
-    /// every call on a lost connection gets.
+    /// Those of the call. When the server is silent for too long, the connection ends, and the call fails as
+    /// on any lost connection.
     pub(super) fn bound<'c, T: 'c>(
         &'c self,
         call: impl Future<Output = Result<T, Error>> + 'c,
     ) -> impl Future<Output = Result<T, Error>> + 'c {
-        // On the heap: a dozen of these futures are polled side by side, and each is a kilobyte or more.
+        // On the heap: a dozen of these futures run side by side, each of a kilobyte or more.
         self.watch(Box::pin(call))
     }
 
@@ -46,7 +46,7 @@ impl AnswerDeadline {
                     *self.last_answer.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
                     return answer;
                 }
-                // Another call was answered meanwhile.
+                // Another call got an answer meanwhile.
                 Err(_) if self.silent_until(sent_at) > until => {}
                 Err(_) => {
                     tracing::debug!(silent_for = ?self.silence_max, "the database is silent: connection ended");
@@ -57,13 +57,13 @@ impl AnswerDeadline {
         }
     }
 
-    /// When a call that was sent at `sent_at` has waited for too long. A call behind others waits from the last answer.
+    /// When a call sent at `sent_at` has waited too long. A call behind others counts from the last answer.
     fn silent_until(&self, sent_at: Instant) -> Instant {
         let last_answer = *self.last_answer.lock().unwrap_or_else(PoisonError::into_inner);
         sent_at.max(last_answer) + self.silence_max
     }
 
-    /// Ends the connection at once, without a word to the server. Every call on it fails as on a lost connection.
+    /// Ends the connection at once, without telling the server. Each call fails as on a lost connection.
     pub(super) fn end_connection(&self) {
         self.driver.abort();
     }

@@ -8,28 +8,27 @@ use tokio_postgres::{
 /// What an error of PostgreSQL says about the next step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
-    /// The connection is gone, or the server is ending it: what was sent last may or may not have been done.
+    /// The connection is gone or ending: the last statement may or may not have run.
     ConnectionLost,
-    /// The transaction was rolled back because of others (serialization, deadlock, a lock or statement timeout, a
-    /// cancel): the same may succeed when tried again.
+    /// Others caused the rollback (serialization, deadlock, a lock or statement timeout, a cancel): a retry may
+    /// succeed.
     Retryable,
-    /// The transaction was rolled back because the server cannot work now: no disk, no memory, no privilege, not
-    /// migrated, read-only.
+    /// The server cannot work now, and rolled back: no disk, no memory, no privilege, not migrated, read-only.
     Unable,
-    /// The transaction was rolled back because of the data (SQLSTATE classes 22 and 23).
+    /// The data caused the rollback (SQLSTATE classes 22 and 23).
     Data,
-    /// The transaction was rolled back for another reason.
+    /// Another reason caused the rollback.
     Other,
 }
 
 impl Fault {
-    /// Judges `error`, which came from a connection on which `client` works.
+    /// Judges an error from the connection of `client`.
     ///
     /// A [`Session`](super::Session) judges its own errors: see [`Session::fault`](super::Session::fault).
     #[must_use]
     pub fn of(error: &tokio_postgres::Error, client: &Client) -> Self {
         let Some(db) = error.as_db_error() else {
-            // An error of the client's own (a parameter that does not fit) leaves the connection open.
+            // A client-side error (a parameter of the wrong type) leaves the connection open.
             return if client.is_closed() || error.is_closed() { Self::ConnectionLost } else { Self::Other };
         };
         if matches!(db.parsed_severity(), Some(Severity::Fatal | Severity::Panic)) || client.is_closed() {
@@ -38,7 +37,7 @@ impl Fault {
         Self::of_rollback(error)
     }
 
-    /// Judges an error of a transaction that is known to be rolled back.
+    /// Judges the error of a transaction known to be rolled back.
     #[must_use]
     pub fn of_rollback(error: &tokio_postgres::Error) -> Self {
         const RETRYABLE: [SqlState; 4] = [

@@ -13,33 +13,33 @@ use super::{
 /// The advisory lock under which migrations run; refinery itself has none.
 const MIGRATION_LOCK: i64 = 0x7061_726b_6d69_6772;
 
-/// Asked again and again: a session that waited in the server would hold a snapshot, and others wait for its end.
+/// Polled: a session waiting in the server would hold a snapshot, and others wait for its end.
 const TRY_LOCK: &str = "SELECT pg_try_advisory_lock($1)";
 
-/// How often a migrator asks for the lock while another one has it.
+/// How often a migrator tries the lock while another has it.
 const LOCK_INTERVAL: Duration = Duration::from_millis(200);
 
-/// How long a migrator waits for another one: longer than several migrations take. At the limit it gives up.
+/// How long a migrator waits for another: longer than several migrations take. Then it gives up.
 const LOCK_PATIENCE: Duration = Duration::from_secs(300);
 
-/// How long one migration may take. The server ends each of its statements after 60 s. At the limit the client closes the
-/// session; the server then rolls the migration back.
+/// How long one migration may take. The server ends each statement after 60 s. At the limit the client closes the
+/// session, and the server rolls back the migration.
 const MIGRATION_DEADLINE: Duration = Duration::from_secs(120);
 
-/// Migrations wait at most this long for a lock, so that they never queue in front of everybody else for long.
+/// Bounds a migration's wait for a lock, so that it never blocks other sessions behind it for long.
 const SESSION: SessionKind = SessionKind {
     step: "migrate",
     options: "-c lock_timeout=5s -c statement_timeout=60s",
     deadline: Duration::from_secs(65),
 };
 
-/// Why the schema is not as it should be.
+/// Why the migration did not finish.
 #[derive(Debug, thiserror::Error)]
 pub enum MigrateError {
     /// The database is down.
     #[error(transparent)]
     Connect(#[from] ConnectError),
-    /// The lock could not be asked for, or the connection was lost.
+    /// The lock query failed, or the connection was lost.
     #[error("the migration could not start")]
     Start(#[source] tokio_postgres::Error),
     /// Another migrator has had the lock for too long.
@@ -50,14 +50,14 @@ pub enum MigrateError {
     Failed(#[from] refinery::Error),
 }
 
-/// Brings the schema up to date and says how many migrations that took. Waits for another migrator.
+/// Brings the schema up to date and returns the number of migrations. Waits for another migrator.
 ///
 /// # Errors
-/// [`MigrateError`]; the database is then as it was, or as the last good migration left it.
+/// [`MigrateError`]; the database stays as it was, or as the last good migration left it.
 pub async fn migrate(database: &DatabaseUrl, runner: Runner) -> Result<usize, MigrateError> {
     let mut session = database.connect(SESSION).await?;
     take_lock(&session).await?;
-    // One by one, so that each has the deadline for itself.
+    // One by one, so that each has its own deadline.
     let mut versions: Vec<_> = runner.get_migrations().iter().map(|migration| migration.version()).collect();
     versions.sort_unstable();
     let (mut runner, mut applied) = (runner, 0);

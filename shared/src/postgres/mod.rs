@@ -1,11 +1,11 @@
-//! Sessions on PostgreSQL. The client bounds every answer by a deadline of its own.
+//! Sessions on PostgreSQL. The client bounds every answer by its own deadline.
 //!
 //! | module | holds |
 //! |---|---|
 //! | `fault` | what an error says about the next step |
 //! | `deadline` | how long the server may be silent |
 //! | `transaction` | a transaction with the deadline of its session |
-//! | `session` | a session: every call on it has the deadline |
+//! | `session` | a session: each call has its deadline |
 //! | `tls` | which URLs lead to a database without TLS |
 //! | `url` | where a database is, and how a session is opened |
 //! | [`columns`] | how the domain's types are read from columns |
@@ -30,7 +30,7 @@ pub use self::{
 
 #[cfg(test)]
 mod tests {
-    //! A server that answers so far and no further, as one does whose processes are frozen: its host still takes every
+    //! A server that stops answering at some point, like one whose processes are frozen: its host still accepts every
     //! byte.
 
     use std::time::Duration;
@@ -47,16 +47,16 @@ mod tests {
 
     const KIND: SessionKind = SessionKind { step: "test", options: "", deadline: DEADLINE };
 
-    /// What a busy machine may add to a deadline.
+    /// Time that a busy machine may add to a deadline.
     const SLACK: Duration = Duration::from_secs(2);
 
-    /// The log-in is accepted; the session is ready.
+    /// Log-in accepted, session ready.
     const READY: &[u8] = b"R\0\0\0\x08\0\0\0\0Z\0\0\0\x05I";
 
-    /// A command is carried out; the session is ready.
+    /// Command complete, session ready.
     const DONE: &[u8] = b"C\0\0\0\x0aBEGIN\0Z\0\0\0\x05I";
 
-    /// Sends each answer after its pause, the first one when the client has begun to speak; then says nothing more.
+    /// Sends each answer after its pause, starting when the client first sends; then stays silent.
     async fn server_with(answers: &'static [(Duration, &'static [u8])]) -> DatabaseUrl {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
@@ -81,7 +81,7 @@ mod tests {
         server_with(&[(Duration::ZERO, READY)]).await.connect(KIND).await.unwrap()
     }
 
-    /// A call ended when the server had been silent for as long as it may, and its session with it.
+    /// Asserts that the call and its session ended at the deadline for silence.
     async fn assert_ended_at_deadline(
         begun_at: Instant,
         session: &Session,

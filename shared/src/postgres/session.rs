@@ -1,7 +1,7 @@
 //! A session that ends itself when the server falls silent.
 //!
-//! A frozen server still acknowledges TCP, and a server's own timeouts do not run while it is frozen. So the client
-//! bounds each call by a deadline of its own, and nobody outside this folder gets hold of a client without one.
+//! A frozen server still acknowledges TCP, and its own timeouts stop with it. So the client bounds each call by its
+//! own deadline, and code outside this folder cannot get a client without one.
 
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -24,23 +24,23 @@ use super::{
     transaction::{Param, Transaction},
 };
 
-/// How a step of the flow uses its connection.
+/// How a step uses its connection.
 #[derive(Clone, Copy, Debug)]
 pub struct SessionKind {
     /// The step's name, which `pg_stat_activity` shows as `application_name`.
     pub step: &'static str,
-    /// Server settings for the session, in the form `-c name=value`.
+    /// Server settings of the session, as `-c name=value`.
     pub options: &'static str,
-    /// How long the server may leave a call without any answer on the session. Longer than the server's own
-    /// `statement_timeout`, which ends a statement first unless the server hangs. At the limit the session closes.
+    /// How long the server may be silent while a call waits; then the session closes. Longer than the server's
+    /// `statement_timeout`, which ends a statement first unless the server hangs.
     pub deadline: Duration,
 }
 
-/// A connection and the task that drives it. Dropping it closes the socket at once, also when the server hangs.
+/// A connection and the task that drives it. Dropping it closes the socket at once, even if the server hangs.
 ///
-/// Each call ends at the latest when the server has answered nothing for the kind's deadline. The session closes then,
-/// and the call ends as on any lost connection. Calls are sent in the order in which they are polled first, so several
-/// may be under way; a call that waits behind others has its time from the last answer.
+/// When the server is silent for the kind's deadline, the session closes, and each call ends as on any lost
+/// connection. Calls leave in the order of their first polls, so several may be in progress. A call behind others
+/// counts its time from the last answer.
 #[derive(Debug)]
 pub struct Session {
     client: Client,
@@ -86,7 +86,7 @@ impl Session {
         self.deadline.bound(self.client.prepare(sql)).await
     }
 
-    /// The rows of a statement.
+    /// Returns the rows of a statement.
     ///
     /// # Errors
     /// The server refused, or the connection was lost.
@@ -98,7 +98,7 @@ impl Session {
         self.deadline.bound(self.client.query(statement, params)).await
     }
 
-    /// The only row of a statement.
+    /// Returns the only row of a statement.
     ///
     /// # Errors
     /// The server refused, the connection was lost, or there is not exactly one row.
@@ -110,7 +110,7 @@ impl Session {
         self.deadline.bound(self.client.query_one(statement, params)).await
     }
 
-    /// The row of a statement, if it has one.
+    /// Returns the row of a statement, if any.
     ///
     /// # Errors
     /// The server refused, the connection was lost, or there are several rows.
@@ -122,7 +122,7 @@ impl Session {
         self.deadline.bound(self.client.query_opt(statement, params)).await
     }
 
-    /// Runs a statement; how many rows it touched.
+    /// Runs a statement; returns the number of rows.
     ///
     /// # Errors
     /// The server refused, or the connection was lost.
@@ -134,7 +134,7 @@ impl Session {
         self.deadline.bound(self.client.execute(statement, params)).await
     }
 
-    /// Runs several statements, sent as one message. The deadline is for all of them.
+    /// Runs several statements, sent as one message. One deadline covers them all.
     ///
     /// # Errors
     /// The server refused, or the connection was lost.
@@ -151,7 +151,7 @@ impl Session {
         Ok(Transaction::new(open, &self.deadline))
     }
 
-    /// Begins a transaction that may write, also where the session's default is to read only.
+    /// Begins a transaction that may write, even if the session's default is read-only.
     ///
     /// # Errors
     /// The server refused, or the connection was lost.
@@ -177,22 +177,22 @@ impl Session {
         self.lost.cancelled().await;
     }
 
-    /// Wakes for each notification of a channel on which the session listens; several may wake once.
+    /// Wakes on notifications of the session's channels; one wake may stand for several.
     #[must_use]
     pub fn notified(&self) -> Arc<Notify> {
         Arc::clone(&self.notified)
     }
 
-    /// What the newest notification said; empty before the first.
+    /// The payload of the newest notification; empty before the first.
     #[must_use]
     pub fn newest_payload(&self) -> String {
         lock(&self.payload).clone()
     }
 
-    /// Lends the client to a library that asks for one. `deadline` is for all of its work.
+    /// Lends the client to a library that needs one. `deadline` covers all its work.
     ///
     /// # Errors
-    /// The work took too long: the session is closed.
+    /// The work took too long: the session closes.
     pub(super) async fn lend<T>(
         &mut self,
         deadline: Duration,

@@ -1,15 +1,15 @@
-//! Which URLs lead to a database without TLS. No TLS is compiled in, so a server that is asked for it never answers, and
-//! would look down for ever.
+//! Finds the URLs that need no TLS. TLS is not compiled in, so a server asked for it would
+//! look down for ever.
 
 use tokio_postgres::{
     Config,
     config::{ChannelBinding, SslMode, SslNegotiation},
 };
 
-/// Why a text is no address of a database. Does not hold the text.
+/// Why a text is no database URL. Does not hold the text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum DatabaseUrlError {
-    /// The client does not understand it.
+    /// The client cannot parse it.
     #[error("must be a URL such as postgres://user:password@host:5432/name")]
     Malformed,
     /// It demands TLS, or an option of TLS is unknown.
@@ -19,7 +19,7 @@ pub enum DatabaseUrlError {
     Tls,
 }
 
-/// Reads a URL or key-value string that demands no TLS.
+/// Parses a URL or key-value string that demands no TLS.
 pub(super) fn read_plain(text: &str) -> Result<Config, DatabaseUrlError> {
     match text.parse::<Config>() {
         Ok(config) if demands_tls(&config) => Err(DatabaseUrlError::Tls),
@@ -37,7 +37,7 @@ fn demands_tls(config: &Config) -> bool {
         || config.get_channel_binding() == ChannelBinding::Require
 }
 
-/// Whether a text that is no address has an option of TLS.
+/// Whether an invalid URL has an option that demands TLS.
 fn names_tls(text: &str) -> bool {
     let is_plain = |option: &str| ["sslmode=disable", "sslmode=prefer"].contains(&option);
     text.split(['?', '&', ' ']).any(|option| option.starts_with("ssl") && !is_plain(option))

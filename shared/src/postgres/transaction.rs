@@ -7,7 +7,7 @@ use super::deadline::AnswerDeadline;
 /// A parameter of a statement.
 pub(super) type Param<'p> = &'p (dyn ToSql + Sync);
 
-/// A transaction, or a savepoint in one, with the deadline of its session. Rolled back when it is dropped.
+/// A transaction or savepoint with the deadline of its session. Dropping it rolls it back.
 pub struct Transaction<'s> {
     open: tokio_postgres::Transaction<'s>,
     deadline: &'s AnswerDeadline,
@@ -24,7 +24,7 @@ impl<'s> Transaction<'s> {
         Self { open, deadline }
     }
 
-    /// The only row of a statement.
+    /// Returns the only row of a statement.
     ///
     /// # Errors
     /// The server refused, the connection was lost, or there is not exactly one row.
@@ -36,7 +36,7 @@ impl<'s> Transaction<'s> {
         self.deadline.bound(self.open.query_one(statement, params)).await
     }
 
-    /// The row of a statement, if it has one.
+    /// Returns the row of a statement, if any.
     ///
     /// # Errors
     /// The server refused, the connection was lost, or there are several rows.
@@ -48,7 +48,7 @@ impl<'s> Transaction<'s> {
         self.deadline.bound(self.open.query_opt(statement, params)).await
     }
 
-    /// Runs a statement; how many rows it touched.
+    /// Runs a statement; returns the number of rows.
     ///
     /// # Errors
     /// The server refused, or the connection was lost.
@@ -60,7 +60,7 @@ impl<'s> Transaction<'s> {
         self.deadline.bound(self.open.execute(statement, params)).await
     }
 
-    /// Runs several statements, sent as one message. The deadline is for all of them.
+    /// Runs several statements, sent as one message. One deadline covers them all.
     ///
     /// # Errors
     /// The server refused, or the connection was lost.
@@ -68,7 +68,7 @@ impl<'s> Transaction<'s> {
         self.deadline.bound(self.open.batch_execute(sql)).await
     }
 
-    /// Sets a savepoint. Committed, it is a part of this transaction; dropped, it is rolled back alone.
+    /// Sets a savepoint. Committing it joins this transaction; dropping it rolls back it alone.
     ///
     /// # Errors
     /// The server refused, or the connection was lost.
@@ -80,7 +80,7 @@ impl<'s> Transaction<'s> {
     /// Commits.
     ///
     /// # Errors
-    /// The server refused; or the connection was lost, and the transaction may be committed.
+    /// The server refused; or the connection was lost, and the transaction may have committed.
     pub async fn commit(self) -> Result<(), Error> {
         self.deadline.bound(self.open.commit()).await
     }

@@ -1,4 +1,4 @@
-//! Where a database is, and how a session on it is opened.
+//! The URL of a database, and how to open a session on it.
 
 use std::{fmt, str::FromStr, time::Duration};
 
@@ -10,10 +10,10 @@ use super::{
     tls::{DatabaseUrlError, read_plain},
 };
 
-/// How long connecting may take, log-in included. Short, so that a dependency which is down is known to be within 1 s.
+/// How long connecting may take, log-in included. Short, so that a failure is known within 1 s.
 pub const CONNECT_DEADLINE: Duration = Duration::from_millis(800);
 
-/// Where a database is, password included; `Debug` hides the password.
+/// A database URL with its password, which `Debug` hides.
 #[derive(Clone)]
 pub struct DatabaseUrl {
     config: Config,
@@ -32,7 +32,7 @@ pub enum ConnectError {
     /// The server did not answer within [`CONNECT_DEADLINE`].
     #[error("the database did not answer in time")]
     Deadline,
-    /// The server, or the way to it, said no.
+    /// The server or the network refused.
     #[error("the database refused the connection")]
     Refused(#[source] tokio_postgres::Error),
 }
@@ -46,7 +46,7 @@ impl FromStr for DatabaseUrl {
 }
 
 impl DatabaseUrl {
-    /// Takes the URL (or key-value string) if PostgreSQL's client understands it.
+    /// Parses the URL or key-value string with PostgreSQL's client.
     ///
     /// # Errors
     /// [`DatabaseUrlError`].
@@ -54,19 +54,19 @@ impl DatabaseUrl {
         read_plain(text).map(|config| Self { config, schema: None })
     }
 
-    /// The same database, for sessions that see only the names of `schema`. Their steps show under its name.
+    /// The same database, for sessions that see only `schema`. Their steps show under its name.
     #[must_use]
     pub fn in_schema(&self, schema: &'static str) -> Self {
         Self { config: self.config.clone(), schema: Some(schema) }
     }
 
-    /// The client's settings for sessions of this kind. Only the pool of reads connects with them by itself, and bounds
-    /// each read; everything else calls [`DatabaseUrl::connect`].
+    /// The client's settings for sessions of this kind. Only the pool of reads connects with them itself, and bounds
+    /// each read; all other code calls [`DatabaseUrl::connect`].
     #[must_use]
     pub fn config(&self, kind: SessionKind) -> Config {
         let mut config = self.config.clone();
-        // Compiling a statement costs more than running any of ours, and wrong guesses at the size of a table of one
-        // row are enough for the server to do it.
+        // Compiling a statement costs more than running any of ours. The server would do it after misjudging the size
+        // of a one-row table.
         let options = format!("{} -c jit=off", kind.options);
         match self.schema {
             None => config.application_name(kind.step).options(options),
@@ -81,7 +81,7 @@ impl DatabaseUrl {
         config
     }
 
-    /// Opens a session. Must be called on the main runtime: the connection's task stays on it.
+    /// Opens a session. Call it on the main runtime: the connection's task stays on it.
     ///
     /// # Errors
     /// [`ConnectError`], at the latest after [`CONNECT_DEADLINE`].

@@ -1,4 +1,4 @@
-//! The pauses between two attempts to reach a dependency that is down.
+//! The pauses between attempts to reach a dependency that is down.
 
 use std::time::Duration;
 
@@ -7,8 +7,9 @@ use backon::{BackoffBuilder, ExponentialBuilder};
 const SHORTEST: Duration = Duration::from_millis(50);
 const LONGEST: Duration = Duration::from_secs(1);
 
-/// Pauses that rise from 50 ms to 1 s, each lengthened by a random part of itself, without end: a dependency that is
-/// away is waited for. Start anew once the part has answered.
+/// Pauses that rise from 50 ms to 1 s, each lengthened by a random part of itself. They never end, because
+/// the caller waits until the dependency is up. Once the dependency has answered, the caller starts with new
+/// pauses.
 #[derive(Debug)]
 pub struct Pauses(backon::ExponentialBackoff);
 

@@ -1,4 +1,4 @@
-//! Causes in words, for log lines and for the line in which a command ends.
+//! Causes in words, for log lines and for the last line of a failed command.
 
 use std::{error::Error, iter::successors};
 
@@ -7,9 +7,9 @@ use tokio_postgres::error::DbError;
 
 use crate::broker::said_by_broker;
 
-/// What the innermost error of a chain says, in one line: the words of the server, the broker or the operating system.
-/// They may name a user, a database or a host, so nothing of them goes into an answer over HTTP. Neither server nor
-/// library puts a password or a URL into them.
+/// The innermost error of a chain, in one line: the words of the server, the broker or the operating system. They may
+/// name a user, a database or a host, so they never go into an HTTP answer. Neither server nor library puts a password
+/// or a URL into them.
 #[must_use]
 pub fn cause(error: &(dyn Error + 'static)) -> String {
     let mut innermost = error;
@@ -19,19 +19,19 @@ pub fn cause(error: &(dyn Error + 'static)) -> String {
     if innermost.is::<Elapsed>() {
         return "no answer in time".to_owned();
     }
-    // An error of PostgreSQL has more to say, in more than one line.
+    // A PostgreSQL error prints further lines.
     let by_server = innermost.downcast_ref::<DbError>().map(DbError::message);
     let said = by_server.or_else(|| said_by_broker(innermost)).map(str::to_owned);
     in_one_line(&said.unwrap_or_else(|| innermost.to_string()))
 }
 
-/// What every error of a chain says, from the outermost to the innermost, in one line. For logs: their JSON form shows the
-/// outermost only.
+/// Every error of a chain, from the outermost to the innermost, in one line. For logs: their JSON form shows only the
+/// outermost.
 #[must_use]
 pub fn chain(error: &(dyn Error + 'static)) -> String {
     let errors = successors(Some(error), |error| -> Option<&(dyn Error + 'static)> { (*error).source() });
     let mut said: Vec<String> = errors.map(|error| in_one_line(&error.to_string())).collect();
-    // A transparent error says what its source says.
+    // A transparent error repeats its source.
     said.dedup();
     said.join(": ")
 }

@@ -1,5 +1,5 @@
-//! Which of the dependencies around a service are up, and since when. Whoever works with a dependency reports here; `/readyz`
-//! and the handlers read.
+//! Tracks which dependencies of a service are up, and since when. Their users report here; `/readyz` and the
+//! handlers read.
 
 use std::{
     borrow::Cow,
@@ -13,46 +13,46 @@ use serde::Serialize;
 use super::cause::{cause, chain};
 use crate::time;
 
-/// When a caller may try again after a dependency was down or too much was waiting, in seconds. Dependencies are looked for about
-/// once a second.
+/// Seconds after which a caller may retry when a dependency was down or a queue was full. A service retries a
+/// dependency about once a second.
 pub const RETRY_AFTER_SECS: u32 = 1;
 
-/// The detail of a dependency that nobody has reached yet.
+/// The detail of a dependency before its first answer.
 const NOT_REACHED: &str = "not reached yet";
 
-/// How the detail of a dependency begins that cannot be reached: its cause says more.
+/// The prefix of the detail of an unreachable dependency: its cause says more.
 const NOT_CONNECTED: &str = "not connected";
 
 /// Whether a dependency answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum DependencyState {
-    /// It answered last time.
+    /// Its last report was an answer.
     Up,
-    /// It has not been reached yet, or it was lost.
+    /// It has not been reached yet, or it is lost.
     Down,
 }
 
-/// What is known of a dependency.
+/// The state of a dependency, and why.
 #[derive(Clone, Debug, Serialize)]
 pub struct DependencyStatus {
     /// Whether it answers.
     pub state: DependencyState,
-    /// Since when that is so.
+    /// When this state began.
     #[serde(with = "time")]
     pub since: Timestamp,
-    /// What is waited for, in words that name no host.
+    /// What the service waits for, in words that name no host.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub detail: Option<Cow<'static, str>>,
     /// Whether it has answered since the service started.
     #[serde(skip)]
     pub was_reached: bool,
-    /// Why it was down last. Not shown over HTTP: it may name a user or a host.
+    /// Why it was last down. Hidden from HTTP: it may name a user or a host.
     #[serde(skip)]
     last_reason: String,
 }
 
-/// One dependency, as seen by one service. Clones share the same state.
+/// One dependency of one service. Clones share the same state.
 #[derive(Clone, Debug)]
 pub struct Dependency {
     name: &'static str,
@@ -79,32 +79,32 @@ impl Dependency {
         self.name
     }
 
-    /// What is known now.
+    /// The current status.
     #[must_use]
     pub fn status(&self) -> DependencyStatus {
         self.locked().clone()
     }
 
-    /// Whether the dependency answered last time.
+    /// Whether the last report was an answer.
     #[must_use]
     pub fn is_up(&self) -> bool {
         self.status().state == DependencyState::Up
     }
 
-    /// Why the dependency was down last, for the line in which a command ends. It may name a user or a host.
+    /// Why the dependency was last down, for the last line of a failed command. It may name a user or a host.
     #[must_use]
     pub fn last_reason(&self) -> String {
         self.status().last_reason
     }
 
-    /// Reports that the dependency answers. Logged when that is news.
+    /// Reports that the dependency answers. Logs a change.
     pub fn up(&self) {
         if self.set(DependencyState::Up, None) {
             tracing::info!(dependency = self.name, "dependency is up");
         }
     }
 
-    /// Reports that the dependency does not answer, and what is waited for. Logged when that is news.
+    /// Reports that the dependency does not answer, and what the service waits for. Logs a change.
     pub fn down(&self, detail: &'static str, cause: &(dyn std::error::Error + 'static)) {
         self.note_reason(detail, cause);
         if self.set(DependencyState::Down, Some(detail.into())) {
@@ -112,7 +112,7 @@ impl Dependency {
         }
     }
 
-    /// Reports that the dependency lacks something, and what. Logged when that is news.
+    /// Reports what the dependency lacks. Logs a change.
     pub fn down_because(&self, what: String) {
         self.locked().last_reason.clone_from(&what);
         if self.set(DependencyState::Down, Some(what.clone().into())) {
@@ -145,7 +145,7 @@ impl Dependency {
     }
 }
 
-/// How a service is, in one word.
+/// The state of a service, in one word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ReadyStatus {
@@ -153,25 +153,25 @@ pub enum ReadyStatus {
     Ready,
     /// Some dependency is down.
     Degraded,
-    /// Of no use yet: some dependency has not been reached since the start.
+    /// Not useful yet: some dependency has not been reached since the start.
     Starting,
-    /// About to end: no new work, please.
+    /// Shutting down: takes no new work.
     Draining,
 }
 
 /// What `/readyz` answers.
 #[derive(Clone, Debug, Serialize)]
 pub struct Readiness {
-    /// How the service is.
+    /// The state of the service.
     pub status: ReadyStatus,
-    /// How each dependency is, by name.
+    /// The state of each dependency, by name.
     pub dependencies: BTreeMap<&'static str, DependencyStatus>,
     #[serde(skip)]
     useful: bool,
 }
 
 impl Readiness {
-    /// Sums up the dependencies. `useful` says whether the service can do its work with the dependencies that are up.
+    /// Sums up the dependencies. `useful`: the service can work with the dependencies that are up.
     #[must_use]
     pub fn of(dependencies: &[&Dependency], useful: bool, draining: bool) -> Self {
         let dependencies: BTreeMap<_, _> =
@@ -188,7 +188,7 @@ impl Readiness {
         Self { status, dependencies, useful: useful && !draining }
     }
 
-    /// Whether to send work: the answer is 200, else 503.
+    /// Whether to send work here: `/readyz` answers 200 if so, else 503.
     #[must_use]
     pub fn is_useful(&self) -> bool {
         self.useful

@@ -4,13 +4,13 @@
 //! |---|---|
 //! | [`settings`] | settings from defaults, a TOML file and the environment |
 //! | [`telemetry`] | logs on standard error |
-//! | [`cause`] | what lies at the bottom of an error, in one line |
+//! | [`cause`] | the innermost cause of an error, in one line |
 //! | [`dependency_state`] | which of the dependencies are up, for `/readyz` |
-//! | [`probe`] | asks a service how it is |
+//! | [`probe`] | asks a service for its state |
 //! | [`backoff`] | the pauses between two attempts to reach a dependency |
 //! | [`runtime`] | the runtime on which connections live |
 //! | [`tasks`] | background tasks that are watched |
-//! | [`shutdown`] | the end, asked for by a signal |
+//! | [`shutdown`] | the end, on a signal |
 
 pub mod settings;
 pub mod telemetry;

@@ -1,4 +1,5 @@
-//! Asking a service on this machine how it is, for the `healthcheck` commands: images need no other program.
+//! Asks a service on this machine for its state, for the `healthcheck` commands. So an image needs no other
+//! program.
 
 use std::{
     io,
@@ -18,7 +19,7 @@ const DEADLINE: Duration = Duration::from_secs(3);
 /// The most bytes that are read of the answer.
 const ANSWER_MAX_BYTES: u64 = 64 * 1024;
 
-/// What the answer of `/readyz` says in one word, `ready` for instance; all of the answer if it says nothing.
+/// The status in the answer of `/readyz`, for instance `ready`. The whole answer if it has no status.
 #[must_use]
 pub fn status_in(answer: &str) -> String {
     let parsed: Option<serde_json::Value> = serde_json::from_str(answer).ok();
@@ -27,11 +28,11 @@ pub fn status_in(answer: &str) -> String {
         .unwrap_or_else(|| answer.to_owned())
 }
 
-/// Asks `path` of the service that listens on this address: whether the answer is a 200, and its body. A service that
-/// listens everywhere is asked on the loopback.
+/// Asks `path` of the service on this address. Returns whether the answer is a 200, and its body. A service
+/// that listens on every address is asked on the loopback.
 ///
 /// # Errors
-/// Nothing listens, or it does not answer within 3 s.
+/// Nothing listens, or the service does not answer within 3 s.
 pub async fn get(bind: IpAddr, port: u16, path: &str) -> io::Result<(bool, String)> {
     let host = if bind.is_unspecified() { IpAddr::V4(Ipv4Addr::LOCALHOST) } else { bind };
     let asking = async {

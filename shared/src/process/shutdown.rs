@@ -1,4 +1,4 @@
-//! The end of a service: a signal asks for it, one token carries it, and a bound makes sure of it.
+//! The end of a service: a signal requests it, one token passes it on, and a time limit enforces it.
 
 use std::{process, time::Duration};
 
@@ -10,15 +10,15 @@ use tokio_util::sync::CancellationToken;
 
 use super::telemetry;
 
-/// How long a process may take from the first signal to its end. Whatever still hangs then is cut off: a supervisor
-/// that waits 20 s, as `docker stop` does here, would kill the process without a word.
+/// How long a process may take from the first signal to its end. After that the process exits, whatever still
+/// hangs. A supervisor that waits 20 s, as `docker stop` does here, would kill it without a log line.
 pub const SHUTDOWN_MAX: Duration = Duration::from_secs(18);
 
-/// Returns a token that the first SIGTERM or SIGINT cancels. A second one ends the process at once, and so does
-/// [`SHUTDOWN_MAX`]; the exit status is 1 then.
+/// Returns a token that the first SIGTERM or SIGINT cancels. A second signal ends the process at once, and so
+/// does [`SHUTDOWN_MAX`]; the exit status is 1 then.
 ///
 /// # Errors
-/// The process may not handle signals.
+/// The process cannot install signal handlers.
 pub fn on_signal() -> std::io::Result<CancellationToken> {
     let mut signals =
         Signals { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? };
@@ -26,7 +26,7 @@ pub fn on_signal() -> std::io::Result<CancellationToken> {
     let cancelled = token.clone();
     tokio::spawn(async move {
         signals.next().await;
-        // First the token: nothing that happens to a log line may keep the process from ending.
+        // The token comes first: nothing that happens to a log line may keep the process from ending.
         cancelled.cancel();
         tracing::info!("shutting down");
         tokio::select! {

@@ -1,4 +1,4 @@
-//! Background tasks that are watched: a service is of no use without any of them, so the end of one is the end of the
+//! Watches background tasks. A service is useless without any one of them, so the end of one ends the
 //! process.
 
 use std::{collections::HashMap, time::Duration};
@@ -20,7 +20,7 @@ pub enum TaskError {
     Panicked {
         /// The task.
         name: &'static str,
-        /// What the runtime says of it.
+        /// The runtime's error.
         #[source]
         error: JoinError,
     },
@@ -40,7 +40,7 @@ impl Tasks {
         self.names.insert(handle.id(), name);
     }
 
-    /// Waits for the next end of a task; for ever when no task runs.
+    /// Waits for the next task to end; for ever if no task runs.
     ///
     /// # Errors
     /// [`TaskError::Panicked`].
@@ -55,7 +55,7 @@ impl Tasks {
         }
     }
 
-    /// Waits until a task fails: it panics, or it ends while `is_stopping` says no. Cancel-safe.
+    /// Waits until a task fails: it panics, or it ends while `is_stopping` returns false. Cancel-safe.
     pub async fn failure(&mut self, is_stopping: impl Fn() -> bool) -> TaskError {
         loop {
             match self.next_end().await {
@@ -69,7 +69,7 @@ impl Tasks {
     /// Waits until the task with this name has ended. Returns at once if it does not run.
     ///
     /// # Errors
-    /// [`TaskError::Panicked`], of whatever task.
+    /// [`TaskError::Panicked`], of any task.
     pub async fn end_of(&mut self, name: &str) -> Result<(), TaskError> {
         while self.names.values().any(|running| *running == name) {
             self.next_end().await?;
@@ -77,7 +77,8 @@ impl Tasks {
         Ok(())
     }
 
-    /// Waits until every task has ended, for `patience` at most. Returns the names of those that still run.
+    /// Waits until every task has ended, at most for `patience`. Returns the names of the tasks that still
+    /// run.
     ///
     /// # Errors
     /// [`TaskError::Panicked`].

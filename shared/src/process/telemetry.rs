@@ -1,7 +1,7 @@
 //! Logs on standard error.
 //!
-//! A thread of its own writes them, so that a reader of standard error that is slow, paused or gone holds up nothing:
-//! lines that cannot be written are dropped.
+//! A separate thread writes them, so that a slow, paused or absent reader of standard error stalls nothing: lines that
+//! cannot be written are dropped.
 
 use std::{
     io::{self, IsTerminal},
@@ -13,7 +13,7 @@ use tracing_subscriber::{EnvFilter, filter::LevelFilter, fmt};
 
 use super::settings::LogFormat;
 
-/// Libraries that print what they send are held at `info` when more is asked for: lapin's trace shows the password.
+/// Libraries capped at `info`, since they print what they send: lapin's trace shows the password.
 const HELD_AT_INFO: [&str; 6] = [
     "lapin=info",
     "amq_protocol=info",
@@ -23,13 +23,13 @@ const HELD_AT_INFO: [&str; 6] = [
     "refinery_core=warn",
 ];
 
-/// How many lines wait to be written; one more is dropped.
+/// How many lines may wait for the writer; one more is dropped.
 const WAITING_MAX_LINES: usize = 8192;
 
-/// The writer of this process. Dropping the guard writes what still waits, for about a second at most.
+/// The writer of this process. Dropping the guard flushes the waiting lines, for about 1 s at most.
 static WRITER: Mutex<Option<(NonBlocking, WorkerGuard)>> = Mutex::new(None);
 
-/// Where the log lines of this process go: to the thread that writes them.
+/// Returns the writer of this process's log lines.
 #[must_use]
 pub fn writer() -> NonBlocking {
     let start = || {
@@ -42,8 +42,8 @@ pub fn writer() -> NonBlocking {
     WRITER.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert_with(start).0.clone()
 }
 
-/// Starts logging in this format and at this level. A process that logs already, because it embeds a service, keeps its
-/// own way.
+/// Starts logging in this format at this level. A process that embeds a service and already logs keeps its own
+/// logger.
 pub fn init(format: LogFormat, level: LevelFilter) {
     let mut filter = EnvFilter::new(level.to_string());
     let held = HELD_AT_INFO.iter().filter(|_| level > LevelFilter::INFO);
@@ -55,7 +55,7 @@ pub fn init(format: LogFormat, level: LevelFilter) {
         .with_env_filter(filter)
         .with_target(false)
         .with_ansi(io::stderr().is_terminal())
-        // The complaint would go to standard error too, and panic when that is gone.
+        // The error would go to standard error too, and panic if that is gone.
         .log_internal_errors(false);
     let _ = match format {
         LogFormat::Text => logs.try_init(),
@@ -63,7 +63,7 @@ pub fn init(format: LogFormat, level: LevelFilter) {
     };
 }
 
-/// Writes the lines that still wait, for about a second at most. To be called before the process ends.
+/// Flushes the waiting lines, for about 1 s at most. Call it before the process ends.
 pub fn finish() {
     drop(WRITER.lock().unwrap_or_else(PoisonError::into_inner).take());
 }

@@ -1,4 +1,4 @@
-//! What may be asked of a slot.
+//! The commands on a slot.
 
 use uuid::Uuid;
 
@@ -7,27 +7,27 @@ use super::{
     state::{SlotStatus, Version},
 };
 
-/// What the caller demands of the slot as it is now (`If-Match`, `--if-version`).
+/// What the caller demands of the current slot (`If-Match`, `--if-version`).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Precondition {
-    /// Nothing beyond that the slot exists.
+    /// Only that the slot exists.
     Exists,
     /// Its version is one of these. An empty list matches no slot.
     VersionIn(Vec<Version>),
 }
 
-/// What is asked of the register.
+/// A command to the register.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Command {
-    /// Make a slot.
+    /// Create a slot.
     Create(CreateSlot),
     /// Change a slot's name or status.
     Change(ChangeSlot),
-    /// Remove a slot.
+    /// Delete a slot.
     Delete(DeleteSlot),
 }
 
-/// Make a slot.
+/// Create a slot.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CreateSlot {
     /// A new UUID of version 7.
@@ -43,7 +43,7 @@ pub struct CreateSlot {
 pub struct ChangeSlot {
     /// Which slot.
     pub uuid: Uuid,
-    /// What must hold for the change to be made.
+    /// What must hold for the change.
     pub precondition: Precondition,
     /// The new name.
     pub name: Option<SlotName>,
@@ -51,17 +51,17 @@ pub struct ChangeSlot {
     pub status: Option<SlotStatus>,
 }
 
-/// Remove a slot.
+/// Delete a slot.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DeleteSlot {
     /// Which slot.
     pub uuid: Uuid,
-    /// What must hold for it to be removed.
+    /// What must hold for the delete.
     pub precondition: Precondition,
 }
 
 impl Command {
-    /// The slot that must exist for the command to make sense; `None` for a create.
+    /// The slot that must already exist; `None` for a create.
     #[must_use]
     pub fn existing_slot(&self) -> Option<Uuid> {
         match self {

@@ -1,4 +1,4 @@
-//! The decision: what happens when a command meets a slot, and what an event makes of it.
+//! The decision: what a command does to a slot, and what slot an event leaves.
 
 use uuid::Uuid;
 
@@ -8,7 +8,7 @@ use super::{
     state::{Slot, SlotStatus, Version},
 };
 
-/// Which fields a change touched; at least one.
+/// The fields that a change touched; at least one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Changed {
     /// Only the name.
@@ -39,26 +39,26 @@ impl Changed {
         }
     }
 
-    /// The opposite of [`Changed::as_str`].
+    /// The inverse of [`Changed::as_str`].
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         [Self::Name, Self::Status, Self::NameAndStatus].into_iter().find(|changed| changed.as_str() == text)
     }
 }
 
-/// What happened to a slot. It carries the whole slot as it is afterwards.
+/// What happened to a slot. A create and an update carry the whole slot as it is afterwards.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SlotEvent {
-    /// It was made.
+    /// The slot was created.
     Created(Slot),
-    /// It was changed.
+    /// The slot was updated.
     Updated {
         /// The slot after the change.
         slot: Slot,
-        /// What is different.
+        /// The fields that differ.
         changed: Changed,
     },
-    /// It was removed.
+    /// The slot was deleted.
     Deleted {
         /// Which slot.
         uuid: Uuid,
@@ -68,7 +68,7 @@ pub enum SlotEvent {
 }
 
 impl SlotEvent {
-    /// The slot to which it happened.
+    /// The slot that the event is about.
     #[must_use]
     pub fn uuid(&self) -> Uuid {
         match self {
@@ -77,7 +77,7 @@ impl SlotEvent {
         }
     }
 
-    /// The slot's version after it.
+    /// The slot's version after the event.
     #[must_use]
     pub fn version(&self) -> Version {
         match self {
@@ -87,27 +87,27 @@ impl SlotEvent {
     }
 }
 
-/// Why a command is refused. Nothing happened.
+/// Why a command is rejected. The slot is unchanged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Rejection {
     /// There is no such slot.
     #[error("there is no such slot")]
     NotFound,
-    /// The slot exists, but not in a version that the caller demanded.
+    /// The slot exists, but not in a version that the caller demands.
     #[error("the slot is at version {current}")]
     VersionMismatch {
         /// The slot's version.
         current: Version,
     },
-    /// A create names a slot that is there already.
+    /// The create names a slot that exists already.
     #[error("the slot exists already")]
     AlreadyExists,
 }
 
-/// Answers a command on a slot in this state: `None` is a change that would change nothing.
+/// Answers a command on a slot in this state. `Ok(None)`: the change would change nothing.
 ///
 /// # Errors
-/// The [`Rejection`], decided in this order: whether the slot exists, whether the precondition holds.
+/// [`Rejection`]: `decide` checks first that the slot exists, then that the precondition holds.
 pub fn decide(state: Option<&Slot>, command: &Command) -> Result<Option<SlotEvent>, Rejection> {
     match command {
         Command::Create(create) => match state {
@@ -136,8 +136,8 @@ pub fn created(create: &CreateSlot) -> Slot {
     Slot { uuid: create.uuid, name: create.name.clone(), status: create.status, version: Version::FIRST }
 }
 
-/// What `event` leaves of its slot: the slot as it is afterwards, or nothing. An event carries the whole slot, so
-/// the state before it is not needed.
+/// The slot after `event`; `None` after a delete. An event carries the whole slot, so the state before it is
+/// not needed.
 #[must_use]
 pub fn evolve(event: &SlotEvent) -> Option<&Slot> {
     match event {

@@ -1,14 +1,14 @@
-//! The rules of a parking slot: what may be asked of it, what happens then, and what it is afterwards.
+//! The rules of a parking slot: its commands, what they do, and the slot afterwards.
 //!
 //! | module | holds |
 //! |---|---|
 //! | [`name`] | the name of a slot |
-//! | [`state`] | a slot as its rules see it |
-//! | [`command`] | what may be asked |
+//! | [`state`] | a slot: status, version, and the whole |
+//! | [`command`] | the commands |
 //! | [`decision`] | `decide` and `evolve` |
 //!
-//! Everything here is pure. [`decide`] answers a command with an event or a rejection; [`evolve`] says what an
-//! event makes of a slot. Times and positions are not known before the commit and therefore absent.
+//! Everything here is pure. [`decide`] answers a command with an event or a rejection; [`evolve`] returns the
+//! slot after an event. Times and positions are absent, because only the commit sets them.
 
 pub mod name;
 pub mod state;

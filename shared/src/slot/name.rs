@@ -9,7 +9,7 @@ pub const NAME_MAX_CHARS: usize = 200;
 
 /// The name of a slot: trimmed, in NFC, 1 to [`NAME_MAX_CHARS`] scalar values, without control characters.
 ///
-/// A name that a client gives also shows something, stands in one line, and does not reorder the text around it.
+/// A name from a client also shows something, fits on one line, and does not reorder the text around it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct SlotName(String);
 
@@ -37,10 +37,10 @@ pub enum NameError {
 }
 
 impl SlotName {
-    /// Trims and normalises `text`, and accepts it if what is left is a name that a client may give.
+    /// Trims and normalises `text`, then checks the rules for a name from a client.
     ///
     /// # Errors
-    /// [`NameError`] says which rule was broken.
+    /// [`NameError`] names the broken rule.
     pub fn parse(text: &str) -> Result<Self, NameError> {
         let name = Self::parse_written(text)?;
         if name.0.chars().any(|one| matches!(one, '\u{2028}' | '\u{2029}')) {
@@ -55,11 +55,11 @@ impl SlotName {
         Ok(name)
     }
 
-    /// Reads a name from a message, by the rules that every version has kept. An event of an older version must not
-    /// become a dead letter because [`SlotName::parse`] asks for more now.
+    /// Reads a name from a message, by the rules that every version has kept. [`SlotName::parse`] demands
+    /// more now, and an event of an older version must not become a dead letter for that.
     ///
     /// # Errors
-    /// [`NameError`] says which rule was broken.
+    /// [`NameError`] names the broken rule.
     pub(crate) fn parse_written(text: &str) -> Result<Self, NameError> {
         let name: String = text.trim().nfc().collect();
         if name.is_empty() {
@@ -74,7 +74,7 @@ impl SlotName {
         Ok(Self(name))
     }
 
-    /// Takes a name from one of the databases as it stands there, whoever wrote it.
+    /// Takes a name from a database without checking it.
     pub(crate) fn as_stored(text: String) -> Self {
         Self(text)
     }
@@ -92,8 +92,9 @@ impl fmt::Display for SlotName {
     }
 }
 
-/// Characters that show nothing by themselves: Unicode's `Default_Ignorable_Code_Point`, and the annotation characters
-/// U+FFF9 to U+FFFB. Beside others they have their uses: a joiner shapes Persian words and composes emoji.
+/// Characters that show nothing by themselves: Unicode's `Default_Ignorable_Code_Point`, and the annotation
+/// characters U+FFF9 to U+FFFB. Next to other characters they have their uses: a joiner shapes Persian words
+/// and composes emoji.
 const IGNORABLE: [RangeInclusive<char>; 16] = [
     '\u{ad}'..='\u{ad}',
     '\u{34f}'..='\u{34f}',
@@ -113,7 +114,7 @@ const IGNORABLE: [RangeInclusive<char>; 16] = [
     '\u{1d173}'..='\u{1d17a}',
 ];
 
-/// The plane that Unicode keeps for characters that show nothing.
+/// The plane that Unicode reserves for characters that show nothing.
 const IGNORABLE_PLANE: RangeInclusive<char> = '\u{e0000}'..='\u{e0fff}';
 
 fn shows_nothing(one: char) -> bool {

@@ -1,4 +1,4 @@
-//! A slot as its rules see it: its status, its version, and the whole.
+//! The state of a slot: its status, its version, and the whole.
 
 use std::fmt;
 
@@ -6,12 +6,12 @@ use uuid::Uuid;
 
 use super::name::SlotName;
 
-/// Whether a slot can be used, and by whom.
+/// Whether and how a slot can be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum SlotStatus {
     /// Free to take.
     Available,
-    /// Free, but kept for somebody.
+    /// Empty, but not free to take.
     Reserved,
     /// A vehicle stands on it.
     Occupied,
@@ -23,7 +23,7 @@ impl SlotStatus {
     /// Every status, in the order in which they are listed to users.
     pub const ALL: [Self; 4] = [Self::Available, Self::Reserved, Self::Occupied, Self::Blocked];
 
-    /// The word for it in JSON, in SQL and on the command line.
+    /// The status as a word in JSON, in SQL and on the command line.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -47,7 +47,7 @@ impl fmt::Display for SlotStatus {
     }
 }
 
-/// How often a slot has been changed: 1 when created, one more with each change and with its delete.
+/// The version of a slot: 1 when created, one more with each change and with its delete.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Version(i64);
 
@@ -55,7 +55,7 @@ impl Version {
     /// The version of a slot that was just created.
     pub const FIRST: Self = Self(1);
 
-    /// The version with this number, if it is one (at least 1).
+    /// The version with this number; `None` below 1.
     #[must_use]
     pub fn new(number: i64) -> Option<Self> {
         (number >= 1).then_some(Self(number))
@@ -80,15 +80,15 @@ impl fmt::Display for Version {
     }
 }
 
-/// A slot as its rules see it.
+/// A slot, without its times.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Slot {
-    /// The identity, made by the service when the slot was created.
+    /// The identity, which the service makes when it creates the slot.
     pub uuid: Uuid,
-    /// What people call it; not unique.
+    /// The name that users see; not unique.
     pub name: SlotName,
     /// Whether it can be used.
     pub status: SlotStatus,
-    /// How often it has been changed.
+    /// Its version.
     pub version: Version,
 }

@@ -8,7 +8,7 @@ use crate::verify::{
     report::Finding,
 };
 
-/// What is different, and, if it was to be repaired, whether it is healed.
+/// The difference and, if repairs were requested, whether it is healed.
 pub(super) fn as_json(finding: &Finding, repaired: bool) -> Value {
     let mut object = match &finding.difference {
         Difference::Slot(slot) => slot_as_json(slot),

@@ -1,11 +1,11 @@
-//! Differences in words: one line each, which must not move the cursor of a terminal.
+//! Differences in words: one line each, which cannot move the cursor of a terminal.
 
 use jiff::Timestamp;
 use shared::time;
 
 use crate::verify::difference::{Counts, Difference, Flaw, SlotDifference, SlotRow, Tombstone, WriteRow};
 
-/// What is different.
+/// The difference in words.
 pub(super) fn described(difference: &Difference) -> String {
     match difference {
         Difference::Slot(slot) => slot_described(slot),
@@ -69,7 +69,7 @@ fn state_described(slot: Option<&SlotRow>, tombstone: Option<&Tombstone>, times:
     }
 }
 
-/// A name that somebody wrote by hand must not move the cursor of the terminal.
+/// Escapes the name: a name written by hand could otherwise move the cursor of the terminal.
 fn row_described(row: &SlotRow, times: bool) -> String {
     let SlotRow { version, status, name, created_at, updated_at } = row;
     let text = format!("version {version}, {status}, {:?}", name.as_str());

@@ -1,4 +1,4 @@
-//! The way to ask where the log ends.
+//! Reads ask here where the log ends.
 
 use shared::position::Position;
 use tokio::{
@@ -16,25 +16,25 @@ use crate::{
     register::{place::LogEnd, receipt::WriteReceipt},
 };
 
-/// Why there is no snapshot.
+/// Why a read gets no answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LogEndError {
     /// The primary is down, or did not answer in time.
     #[error("the primary database is down")]
     Down,
-    /// Too many reads ask already.
+    /// Too many reads are waiting for an answer already.
     #[error("too many reads are waiting")]
     TooMany,
 }
 
-/// What a read asks, with the way back.
+/// A read's question, with the channel for the answer.
 #[derive(Debug)]
 pub(super) enum Question {
     End(oneshot::Sender<LogEnd>),
     LastEvent(Position, oneshot::Sender<(LogEnd, Option<LoggedWrite>)>),
 }
 
-/// The way to ask. Clones are the same.
+/// Sends questions to the [`LogEndReader`](super::LogEndReader). Clones share it.
 #[derive(Clone, Debug)]
 pub struct LogEndHandle {
     pub(super) primary: Primary,
@@ -43,7 +43,7 @@ pub struct LogEndHandle {
 }
 
 impl LogEndHandle {
-    /// Where the log ends, as the primary says after this was called.
+    /// The end of the log, as the primary reports it after this call.
     ///
     /// # Errors
     /// [`LogEndError`], at the latest after [`LOG_END_DEADLINE`].
@@ -51,7 +51,7 @@ impl LogEndHandle {
         self.ask(Question::End).await
     }
 
-    /// Where the log ends, and what it says of a write; `None` if it ends before.
+    /// The end of the log, and the last event of a write; `None` if the log lacks that event.
     ///
     /// # Errors
     /// [`LogEndError`], at the latest after [`LOG_END_DEADLINE`].
@@ -71,8 +71,8 @@ impl LogEndHandle {
         timeout(LOG_END_DEADLINE, answer).await.ok().and_then(Result::ok).ok_or(LogEndError::Down)
     }
 
-    /// Where the log ended when this process last heard of it on the connection that it has, or has written it since. It
-    /// may be longer now.
+    /// The highest end of the log that this process knows, from the primary on the current connection or from an event
+    /// seen since. The log may be longer now.
     #[must_use]
     pub fn known_end(&self) -> Option<LogEnd> {
         let end = self.known.get().end?;
@@ -80,19 +80,19 @@ impl LogEndHandle {
             Some(seen) if seen.epoch == end.epoch => {
                 Some(LogEnd { position: end.position.max(seen.position), ..end })
             }
-            // An event of another epoch shows that the end has to be asked for.
+            // The epoch changed: only the primary knows the end now.
             Some(_) => None,
             None => Some(end),
         }
     }
 
-    /// The epoch when this process last heard of it.
+    /// The epoch that the primary reported last.
     #[must_use]
     pub fn known_epoch(&self) -> Option<Uuid> {
         self.known.get().epoch
     }
 
-    /// The primary's clock; `None` while it has not been asked yet.
+    /// The primary's clock; `None` until the primary first reports one.
     #[must_use]
     pub fn clock(&self) -> Option<PrimaryClock> {
         self.known.get().clock

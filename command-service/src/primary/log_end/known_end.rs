@@ -7,28 +7,28 @@ use uuid::Uuid;
 use super::session::Snapshot;
 use crate::{primary::clock::PrimaryClock, register::place::LogEnd};
 
-/// What is known now.
+/// What this process knows.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct KnownEnd {
-    /// The epoch, as the primary said last.
+    /// The epoch that the primary reported last.
     pub(super) epoch: Option<Uuid>,
-    /// Where the log ends at least. Forgotten with the connection: the next one may lead to a log that was cut.
+    /// The log ends here or later. Cleared with the connection, because the next one may lead to a shorter log.
     pub(super) end: Option<LogEnd>,
-    /// The primary's clock; `None` while it has not been asked yet.
+    /// The primary's clock; `None` until the primary first reports one.
     pub(super) clock: Option<PrimaryClock>,
 }
 
-/// The same for handle and reader. Clones share it.
+/// A [`KnownEnd`] shared by handle and reader. Clones share it too.
 #[derive(Clone, Debug, Default)]
 pub(super) struct SharedEnd(Arc<Mutex<KnownEnd>>);
 
 impl SharedEnd {
-    /// What is known now.
+    /// A copy of what is known now.
     pub(super) fn get(&self) -> KnownEnd {
         *self.lock()
     }
 
-    /// Takes what the primary said. A log grows; only another epoch may be shorter.
+    /// Records the primary's answer. Within an epoch the end only rises; another epoch may be shorter.
     pub(super) fn learn(&self, snapshot: &Snapshot) {
         let mut known = self.lock();
         known.epoch = Some(snapshot.end.epoch);
@@ -41,7 +41,7 @@ impl SharedEnd {
         }
     }
 
-    /// Forgets the end, because the connection is lost.
+    /// Clears the end, because the connection is lost.
     pub(super) fn forget_end(&self) {
         self.lock().end = None;
     }

@@ -1,11 +1,11 @@
-//! Where the primary's log ends. Reads that ask at the same time share one snapshot, as long as it is sent after each of
-//! them asked.
+//! Finds where the primary's log ends. Reads that ask at the same time share one snapshot, which the reader requests
+//! after the last of them asked.
 //!
 //! | module | holds |
 //! |---|---|
-//! | `session` | the session on which the log is looked at |
-//! | `known_end` | what this process knows of the end |
-//! | `handle` | the way to ask |
+//! | `session` | the session that reads the end of the log |
+//! | `known_end` | the end that this process knows |
+//! | `handle` | the handle through which reads ask |
 //! | `reader` | the task that asks the primary |
 
 mod session;

@@ -15,13 +15,13 @@ use super::{
 };
 use crate::{primary::connection::Primary, register::place::LogEnd};
 
-/// How often the primary is asked while no read does: so that its clock is known, to a hundredth of a second.
+/// Interval at which the reader asks without a question. It keeps the primary's clock known to a hundredth of a second.
 const REFRESH_INTERVAL: Duration = Duration::from_secs(10);
 
-/// How often a primary that is down is looked for while no read asks.
+/// Interval at which the reader tries a primary that is down, without a question.
 const RETRY_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Asks the primary for every read of this process.
+/// Asks the primary on behalf of every read of this process.
 #[derive(Debug)]
 pub struct LogEndReader {
     primary: Primary,
@@ -30,7 +30,7 @@ pub struct LogEndReader {
 }
 
 impl LogEndHandle {
-    /// A way to ask, and the task that answers. At most `limit` reads ask at a time.
+    /// Creates a handle and the reader that answers it. At most `limit` questions wait at a time.
     #[must_use]
     pub fn channel(primary: Primary, limit: usize) -> (Self, LogEndReader) {
         let (sender, questions) = mpsc::channel(limit);
@@ -41,7 +41,7 @@ impl LogEndHandle {
 }
 
 impl LogEndReader {
-    /// Answers questions until `shutdown` is cancelled. A read without an answer knows that the primary is down.
+    /// Answers questions until `shutdown` is cancelled. A question without an answer means that the primary is down.
     pub async fn run(mut self, shutdown: CancellationToken) {
         let looking = async {
             let mut session = self.answer(None, None).await;
@@ -62,7 +62,7 @@ impl LogEndReader {
         shutdown.run_until_cancelled(looking).await;
     }
 
-    /// Answers what has been asked so far, by one snapshot. Gives back the session if it can be used again.
+    /// Answers all waiting questions from one snapshot. Returns the session if it can be used again.
     async fn answer(&mut self, first: Option<Question>, session: Option<LogSession>) -> Option<LogSession> {
         let mut questions: Vec<Question> = first.into_iter().collect();
         while let Ok(question) = self.questions.try_recv() {
@@ -89,8 +89,8 @@ impl LogEndReader {
         session
     }
 
-    /// Looks at the log. If it is shorter than the replica says, a new session checks first whether this is still the same
-    /// log.
+    /// Takes a snapshot of the log. If the log ends before what the replica has applied, opens a new session, which
+    /// checks whether this is still the same log. That session then takes the snapshot again.
     async fn snapshot(&self, session: LogSession) -> Option<(LogSession, Snapshot)> {
         let applied = self.primary.said_to_be_applied();
         let snapshot = session.snapshot().await.ok()?;
@@ -110,7 +110,7 @@ impl LogEndReader {
     }
 }
 
-/// Waits until the session is lost; for ever if there is none.
+/// Waits until the session is lost, or for ever without a session.
 async fn lost(session: Option<&LogSession>) {
     match session {
         Some(session) => session.session.lost().await,
@@ -118,7 +118,7 @@ async fn lost(session: Option<&LogSession>) {
     }
 }
 
-/// Answers each question. Drops the answers of reads that have ended meanwhile.
+/// Answers each question. Drops the answers to reads that ended meanwhile.
 async fn tell(
     session: &LogSession,
     end: LogEnd,

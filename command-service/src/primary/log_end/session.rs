@@ -1,4 +1,4 @@
-//! The session on which the log is looked at.
+//! The session that reads the end of the log.
 
 use std::time::Duration;
 
@@ -17,10 +17,10 @@ use crate::{
     register::place::{LogEnd, Sighting},
 };
 
-/// How long a look may take, connecting included. At the limit the primary counts as down.
+/// Time limit of a snapshot, including the time to connect. At the limit the primary counts as down.
 pub const LOG_END_DEADLINE: Duration = Duration::from_secs(1);
 
-/// A primary that answers nothing for 1 s is down, and the next look connects again.
+/// A primary that answers nothing for 1 s counts as down, and the next snapshot connects again.
 const KIND: SessionKind = SessionKind {
     step: "freshness",
     options: "-c statement_timeout=900ms -c default_transaction_read_only=on \
@@ -28,8 +28,8 @@ const KIND: SessionKind = SessionKind {
     deadline: LOG_END_DEADLINE,
 };
 
-/// The end of the log, and the clock. A clock that is behind the log was set back: commit times then do not tell how old
-/// something is.
+/// The end of the log, and the primary's clock. A clock behind the log was set back; commit times then do not show the
+/// age of an event.
 pub(crate) const END: &str = "
     SELECT (SELECT epoch FROM epoch) AS epoch, last.position, last.committed_at, clock_timestamp() AS clock,
            clock_timestamp() < greatest(last.committed_at, (SELECT as_of FROM log_watermark)) AS clock_is_behind
@@ -38,15 +38,15 @@ pub(crate) const END: &str = "
         SELECT position, committed_at FROM parking_slot_events ORDER BY position DESC LIMIT 1
     ) AS last ON true";
 
-/// What the log says of the event at position `$1`.
+/// The event at position `$1`, and the position up to which the broker has confirmed.
 pub(crate) const LAST_EVENT: &str = "
     SELECT event.slot_uuid, event.version, event.committed_at, relay_cursor.confirmed_position
     FROM parking_slot_events AS event, relay_cursor WHERE event.position = $1";
 
-/// What the log says of a write.
+/// The last event of a write, from the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LoggedWrite {
-    /// The slot of its last event.
+    /// The slot of the event.
     pub slot: Uuid,
     /// The version that the event made.
     pub version: Version,
@@ -56,15 +56,15 @@ pub struct LoggedWrite {
     pub confirmed_position: i64,
 }
 
-/// What the primary said, when it was asked.
+/// The primary's answer at one moment.
 pub(super) struct Snapshot {
     pub(super) end: LogEnd,
     pub(super) last: Option<Sighting>,
-    /// `None` if it is behind the log.
+    /// `None` if the clock is behind the log.
     pub(super) clock: Option<PrimaryClock>,
 }
 
-/// A session with its statements.
+/// A session on the primary with its prepared statements.
 pub(super) struct LogSession {
     pub(super) session: Session,
     end: Statement,

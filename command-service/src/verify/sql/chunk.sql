@@ -1,5 +1,6 @@
--- The $2 youngest slots of the log up to uuid $1, each as its latest event says, beside the rows of the write model in
--- the same range of uuids, at most $3 of them. In one snapshot: a commit changes both at once.
+-- Reads the $2 youngest slots of the log up to uuid $1, each in the state of its latest event. Adds the rows
+-- of the write model in the same range of uuids, at most $3. One snapshot has both, because a commit changes
+-- both at once.
 WITH RECURSIVE latest AS (
     -- One probe of the index (slot_uuid, version) for each slot, however many events it has.
     (SELECT slot_uuid, version, position, type, committed_at, created_at, status, name, 1 AS number

@@ -1,5 +1,5 @@
--- The next $3 events behind position $1, whose commit time is $2: those that break a rule of the log, and, in a row of
--- its own, where they end.
+-- Reads the next $3 events after position $1, whose commit time is $2. Returns the events that break a rule
+-- of the log, and, in a row of its own, the last event read.
 WITH chunk AS MATERIALIZED (
     SELECT position, committed_at, slot_uuid, version, created_at,
            coalesce(lag(position) OVER before, $1::bigint) AS position_before,
@@ -11,9 +11,9 @@ WITH chunk AS MATERIALIZED (
 judged AS (
     SELECT position,
            position <> position_before + 1 AS gap,
-           -- Not so for the first event of all, before which there is none.
+           -- The first event of the log has no event before it, so it is never late.
            coalesce(committed_at <= committed_before, false) AS late,
-           -- Versions of a slot rise by one, as positions do, and nothing comes after its delete.
+           -- A slot's versions rise by one, in order of position, and no event follows its delete.
            version > 1 AND NOT EXISTS (
                SELECT FROM parking_slot_events AS earlier
                WHERE earlier.slot_uuid = chunk.slot_uuid AND earlier.version = chunk.version - 1

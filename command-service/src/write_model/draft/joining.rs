@@ -1,4 +1,4 @@
-//! Requests with one idempotency key: the first is carried out, the others get its answer.
+//! Requests with the same idempotency key: the batch carries out the first, and the others get its answer.
 
 use std::collections::HashMap;
 
@@ -8,10 +8,10 @@ use crate::{
     write_model::idempotency_keys::{KeptAt, KeyState, Keys},
 };
 
-/// What is known of the keys of a batch while it is decided.
+/// What is known of a batch's keys while the batch is decided.
 pub(super) struct Joining<'b> {
     keys: &'b Keys,
-    /// For each key, its fingerprint and the number of the request that was last decided with it.
+    /// For each key: its fingerprint, and the number of the last request decided with it.
     decided: HashMap<&'b str, (&'b [u8; 32], usize)>,
 }
 
@@ -20,8 +20,8 @@ impl<'b> Joining<'b> {
         Self { keys, decided: HashMap::new() }
     }
 
-    /// What `submission` comes to because of its key. `None`: it is to be decided, be it that it has no key or that nothing
-    /// was carried out with it.
+    /// The decision on `submission` that follows from its key. `None` if the slot's rules must decide: the submission
+    /// has no key, or no request was carried out with its key.
     pub(super) fn known(&self, submission: &Submission, batch: &[Decided]) -> Option<Decided> {
         let key = submission.key.as_ref()?;
         let reused = Decided::Refused(Refusal::KeyReused);
@@ -42,7 +42,7 @@ impl<'b> Joining<'b> {
         }
         let (fingerprint, number) = self.decided.get(key.name.as_str())?;
         match batch.get(*number)? {
-            // Its slot is held by somebody else, so it waits: the first request is still running.
+            // Another transaction holds the slot of the first request, so that request is still waiting.
             Decided::Held => Some(Decided::KeyInUse),
             first if first.kept_at().is_none() => None,
             _ if **fingerprint != key.fingerprint => Some(reused),
@@ -50,18 +50,18 @@ impl<'b> Joining<'b> {
         }
     }
 
-    /// Request `number` of the batch was decided, with this key.
+    /// Notes that request `number` of the batch was decided with this key.
     pub(super) fn note(&mut self, key: &'b IdempotencyKey, number: usize) {
         self.decided.insert(&key.name, (&key.fingerprint, number));
     }
 }
 
 impl Decided {
-    /// What its key is kept with; `None` if nothing was carried out.
+    /// What its key is kept with; `None` if no request was carried out.
     pub(super) fn kept_at(&self) -> Option<KeptAt> {
         match self {
-            // A change that finds everything in order makes no event; kept with the version that it found, the same
-            // request does not undo later changes of others when it is sent again.
+            // An update with nothing to change makes no event. Its key is kept with the version that it found. So
+            // sending the request again does not undo later changes by other callers.
             Self::Created(state) | Self::Updated(state) => Some(match state.made_by {
                 MadeBy::Before { receipt, .. } => KeptAt::Standing(receipt.last),
                 MadeBy::Event(first) => KeptAt::Events { first, events: 1 },

@@ -1,5 +1,5 @@
-//! What a batch of commands comes to, decided in memory in the order of arrival. Positions and times are not known
-//! yet: the commit gives them, and [`Draft::verdicts`] puts them in.
+//! Decides a batch of commands in memory, in the order of arrival. Positions and times are not known yet: the commit
+//! assigns them, and [`Draft::verdicts`] fills them in.
 
 mod state;
 mod joining;
@@ -31,40 +31,40 @@ use crate::{
 /// The slots to which a batch refers.
 #[derive(Debug, Default)]
 pub struct Slots {
-    /// Locked for this batch.
+    /// The slots that this batch has locked.
     pub locked: HashMap<Uuid, StoredSlot>,
-    /// There, but held by somebody else.
+    /// Slots that exist, but that another transaction holds.
     pub held: HashSet<Uuid>,
 }
 
 /// An event to be appended.
 #[derive(Clone, Debug)]
 pub struct DraftEvent {
-    /// Its identity; the same when the batch is run again.
+    /// Its identity; the event keeps it when the batch runs again.
     pub id: Uuid,
     /// What happened.
     pub event: SlotEvent,
-    /// When the slot was created; `None` if by this very event.
+    /// When the slot was created; `None` if this event creates it.
     pub created_at: Option<Timestamp>,
     /// The caller's trace context.
     pub traceparent: Option<String>,
-    /// Whether no later event of the batch is of the same slot.
+    /// Whether this is the batch's last event of its slot.
     pub is_last_of_slot: bool,
 }
 
 /// A batch, decided but not committed.
 #[derive(Clone, Debug, Default)]
 pub struct Draft {
-    /// What is to be appended, in order.
+    /// The events to append, in order.
     pub events: Vec<DraftEvent>,
-    /// The keys to be kept with it.
+    /// The keys to keep with the batch.
     pub keys: Vec<DraftKey>,
-    /// On which versions of slots that rests; run again on others, it would be another batch.
+    /// The slot versions on which the decisions rest. On other versions, running it again makes a different batch.
     pub bases: BTreeMap<Uuid, Base>,
     decided: Vec<Decided>,
 }
 
-/// The version of a slot on which something was decided, and where in the log it was made.
+/// The version of a slot on which a decision rests, and the position of the event that made the version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Base {
     /// The slot's version.
@@ -74,8 +74,8 @@ pub struct Base {
 }
 
 impl Draft {
-    /// Decides the commands one after the other; on slots that were there before the batch, each sees what those
-    /// before it did.
+    /// Decides the commands one after the other. On slots that existed before the batch, each command sees the effects
+    /// of the commands before it.
     #[must_use]
     pub fn decide(submissions: &[&Submission], slots: &Slots, keys: &Keys) -> Self {
         let mut states: HashMap<Uuid, DraftState> =
@@ -107,7 +107,7 @@ impl Draft {
         }
     }
 
-    /// Whether there is nothing to commit.
+    /// Whether the batch has nothing to commit.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.events.is_empty() && self.keys.is_empty()
@@ -127,7 +127,7 @@ impl Draft {
         }
     }
 
-    /// Creates of new slots: nothing can speak against them.
+    /// Creates new slots; no rule can reject this.
     fn decide_creates(&mut self, creates: &[CreateSlot], traceparent: Option<&String>) -> Decided {
         let first_event = self.events.len();
         let slots: Vec<Slot> = creates.iter().map(slot::created).collect();
@@ -164,7 +164,7 @@ impl Draft {
         match after {
             Some(slot) => {
                 let state = DraftState { slot, created_at, made_by: MadeBy::Event(number) };
-                // A slot of this very batch is not there for its other commands: nobody can know it yet.
+                // Other commands of the batch do not see a slot that it creates: no caller knows the slot yet.
                 if existing.is_some() {
                     states.insert(uuid, state.clone());
                 }
@@ -200,7 +200,7 @@ impl Draft {
         }
     }
 
-    /// The last of its events, once they stand in the log from `stamps` on.
+    /// The batch's last event, after the commit placed the first event at `stamps`.
     #[must_use]
     pub fn last_event(&self, stamps: Stamps) -> Option<Sighting> {
         let last = self.events.len().checked_sub(1)?;
@@ -208,7 +208,7 @@ impl Draft {
         Some(Sighting { epoch: stamps.epoch, position, committed_at })
     }
 
-    /// What became of each command, once the events stand in the log from `stamps` on; `None` if there were none.
+    /// The verdict on each command. `stamps` are those of the first event; `None` if the batch committed no events.
     #[must_use]
     pub fn verdicts(&self, stamps: Option<Stamps>) -> Vec<Verdict> {
         let verdict = |decided: &Decided| match decided {

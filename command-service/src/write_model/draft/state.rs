@@ -1,4 +1,4 @@
-//! The states of slots while a batch is decided, and what each command came to.
+//! The states of slots while a batch is decided, and the decision on each command.
 
 use jiff::{SignedDuration, Timestamp};
 use shared::{
@@ -12,7 +12,7 @@ use crate::{
     register::{receipt::WriteReceipt, record::SlotRecord},
 };
 
-/// A slot as the primary holds it.
+/// A slot as the primary stores it.
 #[derive(Clone, Debug)]
 pub struct StoredSlot {
     /// The slot with its times.
@@ -21,15 +21,15 @@ pub struct StoredSlot {
     pub receipt: WriteReceipt,
 }
 
-/// Position and time of a batch's first event; each further event is one position and one microsecond later. And the
-/// epoch in which the positions count.
+/// Position, commit time and epoch of a batch's first event. Each further event is one position and one microsecond
+/// later.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stamps {
     /// The first event's position.
     pub position: Position,
     /// The first event's commit time.
     pub time: Timestamp,
-    /// The epoch.
+    /// The epoch in which the positions count.
     pub epoch: Uuid,
 }
 
@@ -54,7 +54,7 @@ impl Stamps {
     }
 }
 
-/// Who made the version of a slot that a command sees or leaves.
+/// Which event made the version of a slot that a command sees or leaves.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum MadeBy {
     Before { updated_at: Timestamp, receipt: WriteReceipt },
@@ -87,9 +87,9 @@ pub(super) enum Decided {
     },
     Refused(Refusal),
     Held,
-    /// This came of an earlier request with the same key.
+    /// The outcome of an earlier request with the same key.
     Replayed(Outcome),
-    /// The same as came of this request of the batch, which has the same key.
+    /// The decision on this earlier request of the batch, which has the same key.
     Joined(usize),
     KeyInUse,
 }

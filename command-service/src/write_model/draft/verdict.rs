@@ -1,4 +1,4 @@
-//! What became of each command of a batch, once the commit has given positions and times.
+//! The verdict on each command of a batch, after the commit has assigned positions and times.
 
 use jiff::Timestamp;
 use shared::slot::{Rejection, Slot};
@@ -9,16 +9,16 @@ use crate::{
     register::{receipt::WriteReceipt, record::SlotRecord},
 };
 
-/// What became of one command.
+/// The verdict on one command.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// It led to this.
+    /// The command has this outcome.
     Done(Done),
-    /// It led to nothing.
+    /// The command was refused.
     Refused(Refusal),
-    /// Somebody else holds its slot: to be decided again.
+    /// Another transaction holds its slot. The committer decides the command again.
     Held,
-    /// A request with the same key is being carried out: to be decided again.
+    /// Another request with the same key is still running. The committer decides the command again.
     KeyInUse,
 }
 
@@ -27,7 +27,7 @@ impl Verdict {
         Self::Done(Done { outcome, replayed: false })
     }
 
-    /// The same for another request with the same key.
+    /// The same verdict for another request with the same key; an outcome is marked as replayed.
     pub(super) fn again(self) -> Self {
         match self {
             Self::Done(done) => Self::Done(Done { replayed: true, ..done }),
@@ -37,7 +37,7 @@ impl Verdict {
 }
 
 impl MadeBy {
-    /// The receipt of the event that made the version. `None`: the event was not committed.
+    /// The receipt of the event that made the version. `None` if the event was not committed.
     fn receipt(self, stamps: Option<Stamps>) -> Option<WriteReceipt> {
         match self {
             Self::Before { receipt, .. } => Some(receipt),
@@ -45,7 +45,7 @@ impl MadeBy {
         }
     }
 
-    /// When the version was made. `None`: the event was not committed.
+    /// When the version was made. `None` if the event was not committed.
     fn time(self, stamps: Option<Stamps>) -> Option<Timestamp> {
         match self {
             Self::Before { updated_at, .. } => Some(updated_at),
@@ -55,7 +55,7 @@ impl MadeBy {
 }
 
 impl DraftState {
-    /// The slot with its times, and the receipt of this version. `None`: its event was not committed.
+    /// The slot with its times, and the receipt of this version. `None` if its event was not committed.
     fn record(&self, stamps: Option<Stamps>) -> Option<(SlotRecord, WriteReceipt)> {
         let (updated_at, receipt) = (self.made_by.time(stamps)?, self.made_by.receipt(stamps)?);
         let created_at = self.created_at.unwrap_or(updated_at);
@@ -64,7 +64,7 @@ impl DraftState {
 }
 
 impl Decided {
-    /// A mismatch is told with the receipt of the version that it met, so that the caller's next read is not stale.
+    /// A mismatch carries the receipt of the version that it met, so that the caller's next read is not stale.
     pub(super) fn rejected(rejection: Rejection, met: Option<&DraftState>) -> Self {
         match (rejection, met) {
             (Rejection::VersionMismatch { current }, Some(state)) => {
@@ -74,7 +74,8 @@ impl Decided {
         }
     }
 
-    /// Without a commit there is no answer for who made an event, or met one: it is to be decided again.
+    /// Without a commit, a command that made or met an event of the batch has no answer. The committer decides it
+    /// again.
     pub(super) fn verdict(&self, stamps: Option<Stamps>) -> Verdict {
         self.settled(stamps).unwrap_or(Verdict::Held)
     }
@@ -85,7 +86,7 @@ impl Decided {
             Self::KeyInUse => Verdict::KeyInUse,
             Self::Refused(refusal) => Verdict::Refused(*refusal),
             Self::Replayed(outcome) => Verdict::of(outcome.clone()).again(),
-            // Told by the request that it joined.
+            // `Draft::verdicts` takes the verdict of the request that this one joined.
             Self::Joined(_) => return None,
             Self::Rejected(rejection) => Verdict::Refused((*rejection).into()),
             Self::Mismatched { current, made_by } => {

@@ -1,11 +1,11 @@
--- Appends a batch to the log and makes the slots what its events say. The commit lock is held.
+-- Appends a batch to the log and applies its events to the slots. The transaction holds the commit lock.
 --
 -- $1 event ids, $2 types, $3 slots, $4 versions, $5 names, $6 statuses, $7 created_at (null: this event's commit
 -- time), $8 changed fields, $9 traceparents, $10 whether no later event of this batch is of the same slot, $11 whether
 -- to wake the relays of all processes.
 WITH
--- Where the log ends, and the first commit time that is later than everything in it and than every watermark that was
--- told, whatever the clock does.
+-- The end of the log, and the commit time of the next event. That time is later than every event and the watermark,
+-- even if the clock runs backwards.
 log AS MATERIALIZED (
     SELECT coalesce(last.position, 0) AS position,
            greatest(clock_timestamp(), last.committed_at + interval '1 microsecond',
@@ -15,7 +15,7 @@ log AS MATERIALIZED (
         SELECT position, committed_at FROM parking_slot_events ORDER BY position DESC LIMIT 1
     ) AS last ON true
 ),
--- The batch with positions and commit times: one more, and one microsecond later, for each event.
+-- The batch with positions and commit times. Each further event is one position and one microsecond later.
 batch AS MATERIALIZED (
     SELECT event.id, event.type, event.slot_uuid, event.version, event.name, event.status, event.changed,
            event.traceparent, event.is_last,
@@ -50,7 +50,7 @@ appended AS (
     FROM batch ORDER BY position
     RETURNING 1
 )
--- The notification must stand here, since a CTE that nobody reads is not run.
+-- The notification must be in this SELECT: PostgreSQL does not run a SELECT CTE that no query reads.
 SELECT log.position + 1 AS first_position, log.next_time AS first_time, (SELECT count(*) FROM appended) AS events,
        (SELECT epoch FROM epoch) AS epoch,
        CASE WHEN $11 THEN pg_notify('parking_slot_events', '')::text END AS notified

@@ -1,4 +1,4 @@
--- $1 keys, $2 fingerprints with which they came.
+-- Reads what is kept of keys. $1 keys, $2 the fingerprint that came with each.
 SELECT kept.key, kept.fingerprint, kept.first_position, kept.last_position, epoch.epoch,
        event.slot_uuid, event.version, event.created_at, event.committed_at, event.status, event.name
 FROM epoch

@@ -1,13 +1,13 @@
-//! Dead letters: an operator looks at what could not be applied, retries it after the fix, or discards it.
+//! Dead letters: an operator lists them, retries them after the fix, or discards them.
 //!
 //! | module | holds |
 //! |---|---|
-//! | `look` | list, show |
+//! | `show` | list, show |
 //! | `settle` | retry, discard |
 //! | `printable` | text of a message, made safe for a terminal |
 
 mod printable;
-mod look;
+mod show;
 mod settle;
 
 use clap::Subcommand;
@@ -68,8 +68,8 @@ pub(super) enum DeadLetters {
 impl DeadLetters {
     pub(super) async fn carry_out(self, settings: &Settings) -> Result<(), CliError> {
         match self {
-            Self::List { json } => look::list(settings, json).await,
-            Self::Show { id, json } => look::show(settings, id, json).await,
+            Self::List { json } => show::list(settings, json).await,
+            Self::Show { id, json } => show::show(settings, id, json).await,
             Self::Retry { ids, all, json } => settle::retry_letters(settings, ids, all, json).await,
             Self::Discard { ids, json } => settle::discard(settings, &ids, json).await,
         }

@@ -1,4 +1,4 @@
-//! Dead letters settled: retried after the fix, or discarded.
+//! Retries dead letters after the fix, or discards them.
 
 use serde_json::json;
 

@@ -1,4 +1,4 @@
-//! What cannot be applied, dead-lettered in the transaction that settles the rest of its batch.
+//! Dead letters: what cannot be applied, stored in the transaction that applies the rest of its batch.
 
 pub mod open;
 pub mod retry;
@@ -8,10 +8,10 @@ use shared::position::Position;
 
 use crate::batch::{Received, ReceivedRepair, Unreadable, storable};
 
-/// A dead letter to be written.
+/// A dead letter to write.
 #[derive(Clone, Debug)]
 pub struct DeadLetter<'d> {
-    /// The position that is settled by it, if any.
+    /// The position that it settles, if any.
     pub position: Option<Position>,
     /// Why it could not be applied.
     pub reason: String,
@@ -20,7 +20,7 @@ pub struct DeadLetter<'d> {
 }
 
 impl<'d> DeadLetter<'d> {
-    /// For what could not be read.
+    /// For an event or a message that could not be read.
     #[must_use]
     pub fn unreadable(unreadable: &Unreadable<'d>) -> Self {
         Self {
@@ -42,7 +42,7 @@ impl<'d> DeadLetter<'d> {
         }
     }
 
-    /// For a repair that the replica refuses. It settles no position: none came with it.
+    /// For a repair that the replica refuses. It settles no position, because a repair has none.
     #[must_use]
     pub fn refused_repair(received: &ReceivedRepair<'d>, error: &tokio_postgres::Error) -> Self {
         Self {
@@ -54,7 +54,7 @@ impl<'d> DeadLetter<'d> {
     }
 }
 
-/// Why the replica refused, as it is kept with the letter.
+/// The replica's reason, as stored with the dead letter.
 #[must_use]
 pub fn reason_of(error: &tokio_postgres::Error) -> String {
     let reason = error
@@ -63,13 +63,13 @@ pub fn reason_of(error: &tokio_postgres::Error) -> String {
     storable(&reason)
 }
 
-/// A message's properties, as they were kept with its letter.
+/// A message's properties, from the headers stored with its dead letter.
 #[must_use]
 pub fn properties_of(headers: &str) -> AMQPProperties {
     serde_json::from_str(headers).unwrap_or_default()
 }
 
-/// Letters as the columns that the statement takes.
+/// Dead letters as the columns that the statement takes.
 #[derive(Debug, Default)]
 pub(super) struct DeadLetterColumns<'d> {
     pub(super) positions: Vec<Option<i64>>,

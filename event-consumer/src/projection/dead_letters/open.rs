@@ -1,4 +1,4 @@
-//! Open dead letters, as their operator sees them: listed, shown, discarded.
+//! Lists, shows and discards open dead letters for the operator.
 
 use jiff::Timestamp;
 use shared::postgres::{DatabaseUrl, Session};
@@ -10,38 +10,38 @@ use crate::projection::{
     statements::{FORGET, LOCK_ROW, ONE, PAGE},
 };
 
-/// How many letters are read in one go.
+/// How many dead letters a page has at most.
 const PAGE_LETTERS: i64 = 1_000;
 
-/// A letter without its content.
+/// A dead letter without its content.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DeadLetterSummary {
     /// Its number.
     pub id: i64,
-    /// The position that was settled by dead-lettering it; none for what could not be read.
+    /// The position that it settles; none if its event's position is not known.
     pub position: Option<i64>,
-    /// The message's type, as it claimed.
+    /// The type that the message names.
     pub kind: Option<String>,
     /// Why it could not be applied.
     pub reason: String,
-    /// When it was dead-lettered first.
+    /// When it was first dead-lettered.
     pub dead_lettered_at: Timestamp,
     /// How often it was retried.
     pub retries: i32,
     /// Why the last retry failed.
     pub last_retry_reason: Option<String>,
-    /// How long its body is.
+    /// The length of its body, in bytes.
     pub body_bytes: i32,
 }
 
-/// A letter with its content.
+/// A dead letter with its content.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OpenDeadLetter {
-    /// All but the content.
+    /// Everything but the content.
     pub summary: DeadLetterSummary,
     /// The message's properties and headers, as JSON.
     pub headers: String,
-    /// The event, or the whole message if it could not be taken apart.
+    /// The event, or the whole message if it could not be split into events.
     pub body: Vec<u8>,
 }
 
@@ -60,23 +60,23 @@ impl DeadLetterSummary {
     }
 }
 
-/// A connection on which letters are looked at.
+/// A connection for listing, showing and discarding dead letters.
 #[derive(Debug)]
 pub struct OpenDeadLetters(Session);
 
 impl OpenDeadLetters {
-    /// Connects.
+    /// Connects to the replica.
     ///
     /// # Errors
     /// [`ReplicaOpenError`].
     pub async fn open(replica: &DatabaseUrl) -> Result<Self, ReplicaOpenError> {
         let session = replica.connect(KIND).await?;
-        // Whether the schema is there is better said now than in the middle.
+        // Reports a missing schema now rather than in the middle of the operator's work.
         session.prepare(PAGE).await.map_err(|error| ReplicaOpenError::preparing(error, &session))?;
         Ok(Self(session))
     }
 
-    /// The letters behind the one with this number, in order; as many as one go takes. None are left when it is empty.
+    /// The next page of dead letters after this number, in order of their numbers. An empty page is the end.
     ///
     /// # Errors
     /// The replica is down, or refused.
@@ -84,7 +84,7 @@ impl OpenDeadLetters {
         self.0.query(PAGE, &[&id, &PAGE_LETTERS]).await?.iter().map(DeadLetterSummary::of).collect()
     }
 
-    /// The letter with this number, if it is open.
+    /// The open dead letter with this number, if there is one.
     ///
     /// # Errors
     /// The replica is down, or refused.
@@ -94,11 +94,11 @@ impl OpenDeadLetters {
         Ok(Some(OpenDeadLetter { summary: DeadLetterSummary::of(&row)?, headers, body }))
     }
 
-    /// Forgets a letter. Its position, if it has one, stays settled: the replica is complete without that event. False:
-    /// there is no such letter.
+    /// Deletes a dead letter. Its position, if it has one, stays settled: the replica counts as complete without that
+    /// event. Returns false if there is no such dead letter.
     ///
     /// # Errors
-    /// The replica is down, or refused; the letter may be gone all the same.
+    /// The replica is down, or refused; the dead letter may be deleted all the same.
     pub async fn discard(&mut self, id: i64) -> Result<bool, Error> {
         let transaction = self.0.transaction().await?;
         transaction.execute(LOCK_ROW, &[]).await?;

@@ -1,5 +1,5 @@
-//! The step: one dead letter, applied after all. It goes through the same projection as every event, at any time and in
-//! any order: what is older than the row changes nothing, and a running consumer is kept waiting by the lock only.
+//! Applies one dead letter through the same projection as every event, at any time and in any order. One older than
+//! the row changes nothing. A running consumer waits only for the lock.
 
 use shared::postgres::{Fault, Transaction};
 use tokio::time::timeout;
@@ -16,25 +16,25 @@ use crate::{
     },
 };
 
-/// What a retry came to. It is durable on the replica.
+/// The result of a retry, durable on the replica.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Retried {
-    /// The letter was applied and is gone.
+    /// The dead letter was applied and deleted.
     Applied,
-    /// It stays, with this reason.
+    /// The dead letter stays, with this reason.
     Failed {
         /// Why it could not be applied this time.
         reason: String,
     },
-    /// There is no such letter.
+    /// There is no such dead letter.
     Absent,
 }
 
-/// Applies a letter in one transaction with its removal; or notes why that failed again.
+/// Applies a dead letter and deletes it in one transaction; on failure stores the new reason.
 ///
 /// # Errors
-/// [`ApplyError`]: the fault is not the letter's own. Nothing has changed, or (the connection was lost around the commit)
-/// all of it.
+/// [`ApplyError`]: the fault is not the dead letter's own. Nothing has changed, unless the connection was lost around
+/// the commit: then the retry may be complete.
 pub async fn retry(replica: &mut ReplicaSession, id: i64) -> Result<Retried, ApplyError> {
     timeout(APPLY_DEADLINE, retry_now(replica, id)).await.unwrap_or(Err(ApplyError::Deadline))
 }
@@ -42,7 +42,7 @@ pub async fn retry(replica: &mut ReplicaSession, id: i64) -> Result<Retried, App
 async fn retry_now(replica: &mut ReplicaSession, id: i64) -> Result<Retried, ApplyError> {
     let ReplicaSession { session, statements } = replica;
     let mut transaction = session.transaction().await?;
-    // Before the letter, as everywhere: whoever holds a letter waits for nobody.
+    // Comes first, as everywhere: a session with a dead letter's lock waits for no other.
     lock_status(&transaction, statements, &Batch::default()).await?;
     let Some(row) = transaction.query_opt(DEAD_LETTER, &[&id]).await? else {
         return Ok(Retried::Absent);
@@ -65,7 +65,7 @@ async fn retry_now(replica: &mut ReplicaSession, id: i64) -> Result<Retried, App
     Ok(failure.map_or(Retried::Applied, |reason| Retried::Failed { reason }))
 }
 
-/// Why the letter cannot be applied, as far as can be said without trying.
+/// The reason, if the dead letter's content alone rules out a retry.
 fn unfit(batch: &Batch<'_>, position: Option<i64>) -> Option<String> {
     if let Some(unreadable) = batch.unreadable.first() {
         return Some(unreadable.reason.clone());
@@ -75,7 +75,7 @@ fn unfit(batch: &Batch<'_>, position: Option<i64>) -> Option<String> {
     Some(format!("it is the event of another position than the letter's: {other}"))
 }
 
-/// Applies what was read; or says why the replica refuses it, and takes back what was applied.
+/// Applies the batch; if the replica refuses it, rolls back and returns the reason.
 async fn refused(
     transaction: &mut Transaction<'_>,
     statements: &Statements,
@@ -104,7 +104,7 @@ async fn refused(
     Ok(None)
 }
 
-/// Events or a repair: a letter is one of the two. A repair that comes so late changes only what nobody has written since.
+/// Applies events or a repair. A late repair changes only rows that were not written since.
 async fn apply_all(
     transaction: &Transaction<'_>,
     statements: &Statements,

@@ -1,9 +1,9 @@
--- Removes slots and remembers that they are gone. $1 uuids, $2 versions of the deletes, $3 deleted_at.
+-- Deletes slots and writes their tombstones. $1 uuids, $2 versions of the deletes, $3 deleted_at.
 WITH burial AS MATERIALIZED (
     SELECT uuid, version, deleted_at
     FROM unnest($1::uuid[], $2::bigint[], $3::timestamptz[]) AS burial (uuid, version, deleted_at)
 ),
--- The tombstone stays for ever, so that no late event brings the slot back.
+-- A tombstone stays for ever, so that no late event brings the slot back.
 tombstones AS (
     INSERT INTO parking_slot_tombstones AS tombstone (uuid, version, deleted_at)
     SELECT uuid, version, deleted_at FROM burial

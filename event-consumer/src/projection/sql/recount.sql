@@ -1,5 +1,6 @@
--- Makes the summary what counting the rows gives. $1 the epoch of the log with which they were compared. The status row
--- is locked, so no event changes a row meanwhile.
+-- Counts the rows and corrects the summary. $1 the epoch of the log with which the rows were compared.
+--
+-- The caller has locked the status row, so no event changes a row meanwhile.
 WITH counted AS MATERIALIZED (
     SELECT known.status, count(slot.uuid) AS slots
     FROM (VALUES ('available'), ('reserved'), ('occupied'), ('blocked')) AS known (status)

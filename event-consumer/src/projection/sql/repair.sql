@@ -1,18 +1,21 @@
--- Makes slots what the log says, where they are still what was found when they were compared with it. $1 uuids; $2 who
--- wrote the row and $3 who wrote the tombstone that were found, null for none; $4 versions, $5 created_at, $6 updated_at,
--- $7 statuses, $8 names of slots that must be, else null; $9 deleted_at of slots that must be buried, else null. $10 the
--- epoch of that log. The status row is locked.
+-- Sets slots to what the log says, unless they were written after the comparison with the log.
+--
+-- $1 uuids. $2 the transaction that wrote the row and $3 the one that wrote the tombstone, as the comparison found
+-- them; null for none. $4 versions. $5 created_at, $6 updated_at, $7 statuses, $8 names of slots that must exist,
+-- else null. $9 deleted_at of slots that must have a tombstone, else null. $10 the epoch of that log.
+--
+-- The caller has locked the status row.
 WITH repair AS MATERIALIZED (
     SELECT uuid, found_slot, found_tombstone, version, created_at, updated_at, status, name, deleted_at
     FROM unnest($1::uuid[], $2::bigint[], $3::bigint[], $4::bigint[], $5::timestamptz[], $6::timestamptz[], $7::text[],
                 $8::text[], $9::timestamptz[])
          AS repair (uuid, found_slot, found_tombstone, version, created_at, updated_at, status, name, deleted_at)
 ),
--- Positions of another epoch say nothing here.
+-- The log of another epoch says nothing about these rows.
 its_epoch AS MATERIALIZED (
     SELECT coalesce(epoch = $10::uuid, true) AS is_this FROM replication_status
 ),
--- What was written since then is newer than the comparison.
+-- Leaves out slots that were written after the comparison.
 due AS MATERIALIZED (
     SELECT repair.*
     FROM repair

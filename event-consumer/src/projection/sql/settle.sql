@@ -1,20 +1,20 @@
 -- Notes that positions are settled. $1 first and $2 last positions of their ranges, $3 the commit times of the last
--- ones, $4 epoch. The status row is locked.
+-- positions, $4 epoch. The caller has locked the status row.
 WITH settled AS MATERIALIZED (
     SELECT first, last, committed_at
     FROM unnest($1::bigint[], $2::bigint[], $3::timestamptz[]) AS settled (first, last, committed_at)
 ),
 next AS MATERIALIZED (
-    -- Always added to what the row holds, never computed from memory.
+    -- Adds to the row's own value, never to a value that this process remembers.
     SELECT status.applied + coalesce((SELECT range_agg(int8range(first, last, '[]')) FROM settled),
                                      '{}'::int8multirange) AS applied
     FROM replication_status AS status
 ),
 reach AS MATERIALIZED (
-    -- As the row's generated column says it: one less than the first position that is missing.
+    -- The same expression as the generated column: one less than the first missing position.
     SELECT lower('{[0,)}'::int8multirange - applied) - 1 AS through FROM next
 ),
--- Where this and earlier batches ended. The position before the first hole is always one of these ends.
+-- The ends of this and earlier batches. The position before the first missing range is always one of them.
 ends AS MATERIALIZED (
     SELECT last AS position, committed_at FROM settled
     UNION

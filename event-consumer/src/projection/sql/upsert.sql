@@ -1,7 +1,7 @@
--- Makes slots what their events say. $1 uuids, $2 versions, $3 created_at, $4 updated_at, $5 statuses, $6 names.
+-- Sets slots to what their events say. $1 uuids, $2 versions, $3 created_at, $4 updated_at, $5 statuses, $6 names.
 --
--- A row gives way to a higher version, and to another content under the same version, which heals an edit by hand;
--- the same content writes nothing. A slot with a tombstone stays deleted.
+-- A higher version replaces a row. Other content under the same version replaces it too, which undoes an edit by
+-- hand. The same content writes nothing. A tombstone of the same or a higher version keeps the slot deleted.
 INSERT INTO parking_slots AS slot (uuid, version, created_at, updated_at, status, name)
 SELECT event.uuid, event.version, event.created_at, event.updated_at, event.status, event.name
 FROM unnest($1::uuid[], $2::bigint[], $3::timestamptz[], $4::timestamptz[], $5::text[], $6::text[])

@@ -1,4 +1,4 @@
-//! The schema of the new copy, made and removed.
+//! Creates and drops the schema of the new copy.
 
 use shared::{
     postgres::{DatabaseUrl, migration::migrate},
@@ -12,7 +12,7 @@ use super::{
 };
 use crate::projection;
 
-/// Whether the replica has had the same migrations as the copy; false also if it has had none.
+/// Whether replica and copy have the same migrations; false also if the replica has none.
 pub(super) const IS_MIGRATED: &str = "
     SELECT count(*) = 0 AS is_migrated
     FROM (SELECT version, checksum FROM public.refinery_schema_history) AS old
@@ -27,11 +27,11 @@ pub(super) const ADDITIONS: &str = include_str!("sql/additions.sql");
 const FIT: &str = include_str!("sql/fit.sql");
 
 impl Director {
-    /// Makes the copy, empty: the tables of the replica and what was added to them by hand. What an earlier rebuild has
-    /// left is removed first.
+    /// Creates the empty copy: the replica's tables and what was added to them by hand. First removes what an earlier
+    /// rebuild left.
     ///
     /// # Errors
-    /// [`StepError`]; what is there of the copy is of no use.
+    /// [`StepError`]; a copy that is partly built is useless.
     pub async fn build(&self, replica: &DatabaseUrl) -> Result<(), StepError> {
         if !self.session.query_one(IS_THERE, &[]).await?.try_get::<_, bool>("is_there")? {
             return Err(StepError::NotMigrated);
@@ -46,7 +46,7 @@ impl Director {
         self.carry_over().await
     }
 
-    /// Removes what a rebuild has left. A schema of the same name that is somebody else's stays.
+    /// Removes what a rebuild left. A schema of the same name without a rebuild's mark stays.
     ///
     /// # Errors
     /// [`StepError`]; [`StepError::Stranger`] for such a schema.
@@ -61,8 +61,8 @@ impl Director {
         Ok(())
     }
 
-    /// Adds to the copy's tables what somebody has added to the replica's: indexes, constraints, triggers. Nothing is
-    /// added twice.
+    /// Adds the replica's own indexes, constraints and triggers to the copy's tables. Skips those that the copy
+    /// already has.
     ///
     /// # Errors
     /// [`StepError`]; [`StepError::Additions`] names what cannot be added to another table.
@@ -79,10 +79,10 @@ impl Director {
         Ok(())
     }
 
-    /// Lets the server count what is in the copy, so that it plans reads well from the first one on. Without that
-    /// they would only be slower, so a failure is none.
+    /// Vacuums and analyzes the copy, so that the first reads after the swap are planned well. A failure is ignored:
+    /// reads are only slower.
     pub async fn count_rows(&self) {
-        // By name: who may only own these tables may not vacuum all.
+        // Tables by name: a user that only owns these may not vacuum the whole database.
         for table in ["parking_slots", "parking_slot_tombstones"] {
             if let Err(error) = self.session.batch_execute(&format!("VACUUM (ANALYZE) rebuild.{table}")).await
             {
@@ -104,7 +104,7 @@ impl Director {
     }
 }
 
-/// What the replica's tables have and the copy's have not.
+/// An index, constraint or trigger that the copy lacks.
 #[derive(Debug)]
 pub(super) struct Addition {
     pub(super) name: String,

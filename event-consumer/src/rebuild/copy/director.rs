@@ -1,4 +1,4 @@
-//! The connection from which a rebuild is directed.
+//! The connection that directs a rebuild.
 
 use std::time::Duration;
 
@@ -8,27 +8,27 @@ use uuid::Uuid;
 
 use super::fault::StepError;
 
-/// The schema in which the copy is made.
+/// The schema of the new copy.
 pub const SCHEMA: &str = "rebuild";
 
-/// The schema to which the replica's old tables go.
+/// The schema that receives the replica's old tables.
 pub const REPLACED: &str = "replaced";
 
-/// One process rebuilds a replica. Held by the session, so also by what a killed process has left to the server.
+/// Advisory lock: one process rebuilds a replica. A killed process's session keeps it until the server ends it.
 const REBUILD_LOCK: i64 = 0x7061_726b_7265_6275;
 
 pub(super) const TRY_LOCK: &str = "SELECT pg_try_advisory_lock($1)";
 
-/// What stands in the comment of a schema; null without such a schema.
+/// Reads the comment of a schema; no row without such a schema.
 pub(super) const MARKED: &str = "SELECT coalesce(obj_description(oid, 'pg_namespace'), '') AS mark
     FROM pg_namespace WHERE nspname = $1";
 
-/// What the comments of our schemas begin with; behind it stands which rebuild made them.
+/// Prefix of the comments of our schemas; the rebuild's id follows.
 pub(super) const MARK: &str = "Made by event-consumer rebuild ";
 
-/// The server notices soon that the process was killed, also while a statement waits for a lock; and ends a transaction
-/// whose process stands still. One message holds several statements of up to 60 s, so the client waits 150 s for its
-/// answer; then it closes the session and looks on another one what became of the step.
+/// The server soon notices a killed process, also while a statement waits for a lock, and ends a paused process's
+/// transaction. A message contains several statements of up to 60 s, so the client waits 150 s. Then it looks for the
+/// step's result on another session.
 const KIND: SessionKind = SessionKind {
     step: "rebuild",
     options: "-c lock_timeout=5s -c statement_timeout=60s -c idle_in_transaction_session_timeout=5s \
@@ -36,11 +36,11 @@ const KIND: SessionKind = SessionKind {
     deadline: Duration::from_secs(150),
 };
 
-/// How long connecting and asking for the lock may take. At the limit the replica counts as down.
+/// Bound for connecting and asking for the lock. At the limit the replica counts as down.
 const OPEN_DEADLINE: Duration = Duration::from_secs(5);
 
-/// The session that directs a rebuild. Everything that changes the schemas goes through it, so that all of it has ended
-/// when another one gets the lock.
+/// The session that directs a rebuild. Every schema change goes through it, so all have ended when another session
+/// gets the lock.
 #[derive(Debug)]
 pub struct Director {
     pub(super) session: Session,
@@ -48,10 +48,10 @@ pub struct Director {
 }
 
 impl Director {
-    /// Connects for the rebuild of this number.
+    /// Connects for this rebuild and takes its lock.
     ///
     /// # Errors
-    /// [`StepError`]; [`StepError::Another`] also while the server still ends the session of a process that was killed.
+    /// [`StepError`]; [`StepError::Another`] also while the server still ends a killed process's session.
     pub async fn open(replica: &DatabaseUrl, rebuild: Uuid) -> Result<Self, StepError> {
         let opening = async {
             let session = replica.connect(KIND).await?;
@@ -69,7 +69,7 @@ impl Director {
         self.session.is_closed()
     }
 
-    /// Whether the same may succeed soon, on this connection or on another one.
+    /// Whether the same step may succeed soon, on this connection or another one.
     #[must_use]
     pub fn may_succeed_later(&self, error: &StepError) -> bool {
         match error {
@@ -88,7 +88,7 @@ impl Director {
         }
     }
 
-    /// Whether the copy that this rebuild makes is still there.
+    /// Checks that this rebuild's copy still exists.
     ///
     /// # Errors
     /// [`StepError::Removed`] if not.
@@ -99,7 +99,7 @@ impl Director {
         }
     }
 
-    /// Whether the copy has taken the replica's place. It is asked for when the answer to the swap was lost.
+    /// Whether the copy has taken the replica's place. Used when the answer to the swap was lost.
     ///
     /// # Errors
     /// [`StepError`].
@@ -113,7 +113,7 @@ impl Director {
         Ok(mark.is_some_and(|mark| mark == self.mark()))
     }
 
-    /// What the comments of this rebuild's schemas say.
+    /// The comment of this rebuild's schemas.
     pub(super) fn mark(&self) -> String {
         format!("{MARK}{}", self.rebuild)
     }

@@ -2,7 +2,8 @@
 
 use shared::postgres::{ConnectError, migration::MigrateError};
 
-/// Why a step of a rebuild failed. The replica is as it was, unless [`has_swapped`](super::Director::has_swapped) says otherwise.
+/// Why a step of a rebuild failed. The replica is unchanged, unless [`has_swapped`](super::Director::has_swapped)
+/// returns true.
 #[derive(Debug, thiserror::Error)]
 pub enum StepError {
     /// The replica is down.
@@ -14,22 +15,22 @@ pub enum StepError {
     /// The replica did not answer in time.
     #[error("the replica did not answer in time")]
     Deadline,
-    /// The tables of the copy could not be made.
+    /// The migrations could not make the copy's tables.
     #[error("the tables of the new copy could not be made")]
     Migrate(#[from] MigrateError),
     /// Another rebuild has the lock.
     #[error("another rebuild of this replica is at work")]
     Another,
-    /// Another rebuild has been here meanwhile.
+    /// Another rebuild has run meanwhile and removed this one's copy.
     #[error("another rebuild has removed the new copy")]
     Removed,
-    /// The replica does not have the tables of this program.
+    /// The replica's migrations are not those of this program.
     #[error("the replica's schema is not that of this program: run event-consumer migrate")]
     NotMigrated,
-    /// A schema that is needed is somebody else's.
+    /// The rebuild needs a schema name that a schema of other origin already has.
     #[error("the schema `{0}` is not of a rebuild: rename or drop it")]
     Stranger(&'static str),
-    /// Something hangs on the replica's tables that would be lost.
+    /// The swap would lose objects that were added to the replica's tables.
     #[error("this hangs on the replica's tables and would be lost, so remove it first: {0}")]
     Additions(String),
 }

@@ -1,4 +1,4 @@
-//! How far the new copy is, and whether it may take the replica's place.
+//! Tells how far the new copy is, and whether it may take the replica's place.
 
 use shared::messages::watermark::Watermark;
 use uuid::Uuid;
@@ -13,10 +13,10 @@ pub(super) const LOOK: &str = "
     FROM rebuild.replication_status AS copy
     LEFT JOIN public.replication_status AS held ON true";
 
-/// The copy beside the replica, in one snapshot.
+/// The copy compared with the replica, from one snapshot.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CopyStatus {
-    /// The epoch from which the copy's positions are; none before anything was heard of it.
+    /// The epoch of the copy's positions; none before the first event or watermark.
     pub epoch: Option<Uuid>,
     /// Every position up to this one is settled in the copy.
     pub through: i64,
@@ -28,33 +28,34 @@ pub struct CopyStatus {
     pub held_epoch: Option<Uuid>,
     /// The highest position that is settled in the replica.
     pub held_reach: i64,
-    /// Whether all that is settled in the replica is settled in the copy, if their positions mean the same.
+    /// Whether the copy has settled every position that the replica has. Means something only within one epoch.
     pub holds_all: bool,
 }
 
 impl CopyStatus {
-    /// Whether the replica is of another epoch than the copy: then its positions mean nothing to the copy.
+    /// Whether replica and copy have different epochs: then the replica's positions mean nothing to the copy.
     #[must_use]
     pub fn replaces_another_epoch(&self) -> bool {
         self.held_epoch.is_some_and(|held| self.epoch.is_some_and(|epoch| epoch != held))
     }
 
-    /// The highest position that the log is known to have.
+    /// The highest position that the log is known to contain.
     #[must_use]
     pub fn known_end(&self, newest: Option<&Watermark>) -> i64 {
         let told = newest.filter(|watermark| Some(watermark.epoch) == self.epoch);
         self.reach.max(told.map_or(0, |watermark| watermark.position))
     }
 
-    /// Whether the watermark is of another epoch than the copy.
+    /// Whether the watermark has another epoch than the copy.
     #[must_use]
     pub fn contradicts(&self, newest: Option<&Watermark>) -> bool {
         let told = newest.map(|watermark| watermark.epoch);
         self.epoch.is_some_and(|epoch| told.is_some_and(|told| told != epoch))
     }
 
-    /// Whether the copy may take the replica's place: it has heard of the log, it has all up to `goal`, which was known
-    /// to be there a moment ago, and nothing that the replica shows or has given a receipt of would be missing.
+    /// Whether the copy may take the replica's place. The copy must know its epoch and have every position up to
+    /// `goal`, the log's known end of a moment ago. Within one epoch it must also have every position that the
+    /// replica has settled. Otherwise it would lack something that the replica shows or has given a receipt of.
     #[must_use]
     pub fn is_level(&self, goal: i64) -> bool {
         self.epoch.is_some() && self.through >= goal && (self.holds_all || self.replaces_another_epoch())
@@ -62,7 +63,7 @@ impl CopyStatus {
 }
 
 impl Director {
-    /// Looks at both.
+    /// Reads the state of both in one snapshot.
     ///
     /// # Errors
     /// [`StepError`].

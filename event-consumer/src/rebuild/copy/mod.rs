@@ -1,4 +1,4 @@
-//! A new copy of the replica, made beside it in the same database and put in its place.
+//! Builds a new copy of the replica beside it in the same database, and puts the copy in the replica's place.
 //!
 //! | module | holds |
 //! |---|---|
@@ -8,11 +8,12 @@
 //! | [`look`] | how far the copy is, and whether it may take the replica's place |
 //! | [`swap`] | the step: the copy takes its place |
 //!
-//! The copy has the same tables in the schema `rebuild`. It is filled by the same projection, on sessions to which names
-//! mean what that schema holds. The swap moves the replica's tables to the schema `replaced` and the copy's into their
-//! place, in one transaction: who reads waits for a moment and then reads the copy; statements that were prepared go on.
-//! Whatever ends a rebuild, either the replica is as it was or the copy has taken its place; what is left of either is
-//! removed by the next rebuild.
+//! The copy has the same tables in the schema `rebuild`. The same projection fills it, on sessions whose search path
+//! is that schema. In one transaction the swap moves the replica's tables to the schema `replaced` and the copy's
+//! into their place. Readers wait a moment and then read the copy; their prepared statements stay valid.
+//!
+//! However a rebuild ends, either the replica is as it was or the copy has taken its place. The next rebuild removes
+//! what is left of the other.
 
 pub mod fault;
 pub mod director;
@@ -25,7 +26,7 @@ pub use fault::StepError;
 pub use look::CopyStatus;
 pub use swap::{Swap, SwapCounts};
 
-/// The statements that are no utilities, for the test that prepares them beside a copy.
+/// Every statement that can be prepared, for the test that prepares them beside a copy.
 pub const STATEMENTS: [&str; 10] = [
     director::TRY_LOCK,
     director::MARKED,

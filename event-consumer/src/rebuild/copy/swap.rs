@@ -1,4 +1,4 @@
-//! The step: the new copy takes the replica's place, or everything stays as it is.
+//! The swap: the new copy takes the replica's place, or everything stays as it is.
 
 use std::time::Duration;
 
@@ -9,52 +9,54 @@ use super::{
     fault::StepError,
 };
 
-/// How long the replica may stand still while the copy comes level with it. Who waits for a write of his own waits that
-/// much longer.
+/// How long applying may stop while the copy catches up with the replica. A read that waits for its caller's own
+/// write waits that much longer.
 const STANDSTILL_MAX: Duration = Duration::from_millis(500);
 
-/// How often the two are compared meanwhile.
+/// How often the swap compares the two during that time.
 const LOOK_INTERVAL: Duration = Duration::from_millis(10);
 
-/// In this mode the locks hold up neither reads nor what is applied, but keep away who would change the tables' form, and
-/// send away the server's own housekeeping, which would be in the way later and for long.
+/// The first lock mode: reads and applying go on, but schema changes wait. It also cancels the server's autovacuum,
+/// which could otherwise block the swap later and for long.
 const KEEP_OTHERS_AWAY: &str = "SELECT set_config('parking.lock_mode', 'SHARE UPDATE EXCLUSIVE', true)";
 
-/// Who applies locks the row first, and so waits from here on; who reads does not. A lock of the row itself would not do:
-/// who waits for that has a lock of the table already, which the swap would have to wait for.
+/// Stops applying: every applying transaction locks the status row first, so it waits from here on. Reads go on. A
+/// row lock does not suffice: a transaction that waits for it already has a table lock, which would block the swap.
 const STOP_APPLYING: &str = "SET LOCAL lock_timeout = '2s';
     LOCK TABLE public.replication_status IN EXCLUSIVE MODE";
 
-/// The same for the copy.
+/// Stops applying to the copy in the same way.
 const STOP_FILLING: &str = "LOCK TABLE rebuild.replication_status IN EXCLUSIVE MODE";
 
 const LOCK: &str = include_str!("sql/lock.sql");
 const GRANT: &str = include_str!("sql/grants.sql");
 const MOVE: &str = include_str!("sql/move.sql");
 
-/// A letter's number is its name, and those of the two may be the same: the copy's begin behind the replica's.
+/// Numbers the copy's dead letters after the replica's: operators name a dead letter by its number, and the two sets
+/// may overlap.
 pub(super) const RENUMBER_LETTERS: &str = "UPDATE rebuild.dead_letters SET id = DEFAULT";
 const CONTINUE_NUMBERS: &str =
     "SELECT setval('rebuild.dead_letters_id_seq', last_value, is_called) FROM public.dead_letters_id_seq";
 
 pub(super) const KEEP_LETTERS: &str = include_str!("sql/dead_letters.sql");
 
-/// Here reads wait. No longer than this in all, and less than it takes the server to look for a deadlock: it must be us
-/// who give way.
+/// From here on reads wait: at most 150 ms for each lock and 400 ms for all. Both are shorter than the server's
+/// deadlock timeout, so in a deadlock the swap gives way.
 const STOP_READING: &str = "SET LOCAL lock_timeout = '150ms';
     SET LOCAL statement_timeout = '400ms';
     SELECT set_config('parking.lock_mode', 'ACCESS EXCLUSIVE', true)";
 
 const GO_ON: &str = "SET LOCAL statement_timeout = '5s'; SET LOCAL lock_timeout = '2s'";
 
-/// The swap is pushed to who listens. What the replica has once been complete as of, the copy is too: it holds all of it.
+/// Notifies listeners of the swap. Within one epoch `as_of` never goes back: the copy contains everything that the
+/// replica had.
 const NOTE: &str = "
     ALTER TABLE public.replication_status ENABLE TRIGGER push_status;
     UPDATE public.replication_status AS status
     SET applied_at = clock_timestamp(),
         as_of = greatest(as_of, (SELECT old.as_of FROM replaced.replication_status AS old WHERE old.epoch = status.epoch))";
 
-/// Who holds locks of our tables. Of others' sessions only the name shows.
+/// The sessions that have locks on the replica's tables. Of sessions of other roles PostgreSQL shows only the name.
 pub(super) const IN_THE_WAY: &str = "
     SELECT DISTINCT format('%s (pid %s)', coalesce(nullif(activity.application_name, ''), 'a session'), lock.pid) AS who
     FROM pg_locks AS lock
@@ -71,20 +73,20 @@ pub(super) const COUNT: &str = "
            (SELECT count(*) FROM public.dead_letters) AS dead_letters
     FROM public.replication_status";
 
-/// What a try came to.
+/// The result of one attempt to swap.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Swap {
     /// The copy has taken the replica's place.
     Done,
-    /// The copy did not come level while the replica stood still.
+    /// The copy did not catch up while applying was stopped.
     NotLevel,
-    /// Locks were not to be had. Who is in the way, as far as can be said.
+    /// The swap did not get its locks in time. Lists the sessions that had them, if they are known.
     InTheWay(Vec<String>),
-    /// Something was added to the replica's tables, or they were migrated.
+    /// A person added something to the replica's tables, or a migration changed them.
     Changed,
 }
 
-/// What the replica holds.
+/// What the replica contains.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SwapCounts {
     /// Every position up to this one is settled.
@@ -96,11 +98,11 @@ pub struct SwapCounts {
 }
 
 impl Director {
-    /// Tries to put the copy in the replica's place. `goal` is the position up to which the copy must have everything.
-    /// The replica stands still for a second at most, and reads wait for half of one at most.
+    /// Tries to put the copy in the replica's place. The copy must have every position up to `goal`. Applying stops
+    /// for at most one second, and reads wait for at most half a second.
     ///
     /// # Errors
-    /// [`StepError`]. If the connection was lost, [`Director::has_swapped`] says on the next one what became of it.
+    /// [`StepError`]. If the connection was lost, [`Director::has_swapped`] on a new connection tells the result.
     pub async fn swap(&self, goal: i64) -> Result<Swap, StepError> {
         let tried = self.try_swap(goal).await;
         if matches!(tried, Ok(Swap::Done)) {
@@ -132,7 +134,7 @@ impl Director {
             }
             sleep(LOOK_INTERVAL).await;
         }
-        // From here on nobody waits for this process, which may be made to stand still: it is one message.
+        // One message: reads that wait from here on depend on the server alone, even if this process is suspended.
         let rest = [
             STOP_FILLING,
             GRANT,
@@ -150,7 +152,7 @@ impl Director {
         Ok(Swap::Done)
     }
 
-    /// What the replica holds after the swap.
+    /// Counts what the replica contains after the swap.
     ///
     /// # Errors
     /// [`StepError`].

@@ -1,4 +1,4 @@
-//! Every setting of both services: its name, the services that read it, its default, and what it may be.
+//! Every setting of both services: its name, the services that read it, its default and its bounds.
 
 use std::{fmt::Display, net::IpAddr, ops::RangeInclusive, str::FromStr, sync::LazyLock, thread};
 
@@ -7,10 +7,10 @@ use tracing_subscriber::filter::LevelFilter;
 use self::Service::{CommandService, EventConsumer};
 use crate::{broker::BrokerUrl, postgres::DatabaseUrl, replica_name::ReplicaName};
 
-/// How the names of settings begin that stand in a section.
+/// The prefix of settings that belong to a section.
 pub(super) const PREFIX: &str = "PARKING__";
 
-/// The least severe lines that are logged.
+/// The lowest severity that is logged.
 pub const LOG_LEVEL: &str = "PARKING__LOG__LEVEL";
 
 /// A service that reads settings.
@@ -26,7 +26,7 @@ const COMMANDS: &[Service] = &[CommandService];
 const CONSUMER: &[Service] = &[EventConsumer];
 const BOTH: &[Service] = &[CommandService, EventConsumer];
 
-/// All settings. Both services share them, so that each recognises the other's in a common environment.
+/// All settings. The services share them, so that each knows the other's in a common environment.
 pub static SETTINGS: LazyLock<[Setting; 14]> = LazyLock::new(|| {
     // PostgreSQL needs the other half.
     let half_the_cores = thread::available_parallelism().map_or(1, usize::from).div_ceil(2).min(64);
@@ -57,9 +57,9 @@ pub struct Setting {
     pub name: &'static str,
     /// The services that read it. The others ignore it.
     pub read_by: &'static [Service],
-    /// Its value unless it is set. Without one, the service does not start.
+    /// Its default. Without a default or a value, the service does not start.
     pub default: Option<String>,
-    /// The values that it may have.
+    /// The values allowed.
     pub allowed: String,
     shown: Box<Shown>,
 }
@@ -67,11 +67,11 @@ pub struct Setting {
 /// Checks a value, and returns what `settings` shows of it, or the problem with it.
 type Shown = dyn Fn(&str) -> Result<String, String> + Send + Sync;
 
-/// A setting that stops the start. The value does not show: it may be a secret.
+/// A setting that stops the start. Hides the value, which may be a secret.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{name}: {problem}")]
 pub struct SettingError {
-    /// The setting's name, or that of the variable or argument that is wrong.
+    /// The name of the wrong setting, variable or argument.
     pub name: String,
     /// What is wrong with it.
     pub problem: String,
@@ -89,7 +89,7 @@ impl Setting {
         SETTINGS.iter().find(|setting| setting.name == name)
     }
 
-    /// What `settings` shows of this value, if the setting may have it.
+    /// Checks this value; returns what `settings` shows of it.
     pub(super) fn shown(&self, text: &str) -> Result<String, SettingError> {
         (self.shown)(text).map_err(|problem| SettingError::new(self.name, problem))
     }

@@ -32,14 +32,14 @@ pub enum LogFormat {
     Json,
 }
 
-/// A setting as it is in force.
+/// A setting in force.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Effective {
     /// Its name.
     pub name: &'static str,
-    /// Its value; of a secret only that it is hidden.
+    /// Its value; a secret is hidden.
     pub value: String,
-    /// Where the value is from.
+    /// The source of the value.
     pub source: String,
 }
 
@@ -54,11 +54,11 @@ impl fmt::Display for Effective {
     }
 }
 
-/// Loads the settings of a service, and lists them for people's eyes. A setting that only the struct or only
-/// [`SETTINGS`] has stops every start.
+/// Loads and lists the settings of a service. A setting that only the struct or only [`SETTINGS`] has stops every
+/// start.
 ///
 /// # Errors
-/// The first setting that is absent, wrong or unknown.
+/// The first setting that is missing, wrong or unknown.
 pub fn load<S: DeserializeOwned>(
     service: Service,
     config_file: Option<&Path>,
@@ -83,13 +83,13 @@ pub fn load<S: DeserializeOwned>(
     Ok((merged.try_deserialize().map_err(reported)?, effective))
 }
 
-/// Whether a setting has another source than its default.
+/// Whether a source sets it, not its default.
 #[must_use]
 pub fn is_set(effective: &[Effective], name: &str) -> bool {
     effective.iter().any(|setting| setting.name == name && setting.source != DEFAULT)
 }
 
-/// The struct and the declarations differ. The library's words on a value would show it, and do not.
+/// The struct and the declarations differ. Leaves out the library's message, which shows the value.
 fn reported(error: ConfigError) -> SettingError {
     let problem = match error {
         ConfigError::NotFound(_) | ConfigError::Message(_) => error.to_string(),
@@ -98,10 +98,10 @@ fn reported(error: ConfigError) -> SettingError {
     SettingError::new("settings", problem)
 }
 
-/// Reads a field of a service's struct with the `FromStr` of its type.
+/// Parses a field of a service's struct with the `FromStr` of its type.
 ///
 /// # Errors
-/// The text is no such value.
+/// The text does not parse.
 pub fn parsed<'de, D: Deserializer<'de>, T: FromStr<Err: fmt::Display>>(from: D) -> Result<T, D::Error> {
     String::deserialize(from)?.parse().map_err(D::Error::custom)
 }

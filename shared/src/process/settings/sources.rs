@@ -1,4 +1,4 @@
-//! Where settings come from: a TOML file, and over it the environment.
+//! The sources of settings: a TOML file, overridden by the environment.
 
 use std::{env, fs, path::Path};
 
@@ -6,13 +6,13 @@ use config::{ConfigError, FileFormat, Format, Map, Source, Value, ValueKind};
 
 use super::declared::{PREFIX, Service, Setting, SettingError};
 
-/// Origins of values, as `settings --json` prints them.
+/// Sources of values, as `settings --json` prints them.
 pub(super) const CONFIG_FILE: &str = "config-file";
 pub(super) const ENVIRONMENT: &str = "environment";
 pub(super) const VALUE_FILE: &str = "value-file";
 
-/// The values of one source that a service reads, by the names of their settings. All are text: a password such as
-/// `0123` or `1e5` is no number.
+/// The values that a service reads from one source, by setting name. All are text: a password such as `0123` or `1e5`
+/// is no number.
 #[derive(Clone)]
 pub(super) struct Given {
     service: Service,
@@ -36,7 +36,7 @@ impl Source for Given {
 }
 
 impl Given {
-    /// Reads a TOML file: `port` in `[http]` is `PARKING__HTTP__PORT`; the URLs stand outside any section.
+    /// Reads a TOML file: `port` in `[http]` is `PARKING__HTTP__PORT`; URLs belong to no section.
     pub(super) fn in_file(path: &Path, service: Service) -> Result<Self, SettingError> {
         let wrong = |problem: String| SettingError::new("--config", problem);
         let text = fs::read_to_string(path).map_err(|cause| wrong(format!("cannot be read: {cause}")))?;
@@ -57,7 +57,7 @@ impl Given {
         Ok(given)
     }
 
-    /// Reads this process's variables: `NAME` holds a value, `NAME_FILE` names the file that holds it.
+    /// Reads this process's variables: `NAME` holds a value, `NAME_FILE` names a file with it.
     pub(super) fn in_environment(service: Service) -> Result<Self, SettingError> {
         let mut given = Self { service, values: Map::new() };
         for (variable, value) in env::vars_os() {
@@ -115,7 +115,7 @@ fn text_of_file(variable: &str, path: &str) -> Result<String, SettingError> {
     Ok(text.trim_end_matches(['\r', '\n']).to_owned())
 }
 
-/// The first line of a report on malformed TOML says where; the others repeat the file, which may hold secrets.
+/// The first line of a TOML error says where; the others quote the file, which may hold secrets.
 fn place_in_toml(report: &str) -> String {
     let place = report.lines().next().and_then(|line| line.strip_prefix("TOML parse error at "));
     place.map_or_else(|| "is not TOML".to_owned(), |place| format!("is not TOML: {place}"))

@@ -1,5 +1,5 @@
--- What hangs on the replica's tables and not on those of the new copy: what it is, and the statement that adds it there;
--- null if that cannot be done. Somebody added it by hand, and may need it.
+-- Lists what was added by hand to the replica's tables and is missing on those of the new copy. Returns each addition
+-- and the statement that adds it to the copy; null if there is no such statement.
 WITH pair AS MATERIALIZED (
     SELECT old.oid AS old, copy.oid AS copy, copy.relname AS name
     FROM pg_class AS copy
@@ -7,7 +7,7 @@ WITH pair AS MATERIALIZED (
     WHERE copy.relnamespace = 'rebuild'::regnamespace AND copy.relkind = 'r'
       AND old.relnamespace = 'public'::regnamespace
 ),
--- What belongs to a table and goes with it.
+-- Objects that belong to a table and move with it.
 own AS MATERIALIZED (
     SELECT 'pg_constraint'::regclass AS catalog, oid AS object FROM pg_constraint JOIN pair ON conrelid = pair.old
     UNION ALL
@@ -32,7 +32,7 @@ SELECT format('index %I of %I', relation.relname, pair.name),
 FROM pair
 JOIN pg_index AS index ON index.indrelid = pair.old AND index.indisvalid
 JOIN pg_class AS relation ON relation.oid = index.indexrelid
--- What the definition of an index begins with; behind it stands its table.
+-- The beginning of an index definition, before the name of its table.
 CROSS JOIN LATERAL format('CREATE %sINDEX %I ON ', CASE WHEN indisunique THEN 'UNIQUE ' END, relation.relname)
     AS create_index
 WHERE NOT EXISTS (SELECT FROM pg_constraint WHERE conindid = index.indexrelid)
@@ -62,7 +62,7 @@ FROM pair JOIN pg_publication_rel ON prrelid = pair.old JOIN pg_publication ON p
 UNION ALL
 SELECT format('statistics %I of %I', stxname, pair.name), NULL FROM pair JOIN pg_statistic_ext ON stxrelid = pair.old
 UNION ALL
--- Views, functions, tables that refer to one of ours.
+-- Views, functions and tables that refer to one of the replica's tables.
 SELECT DISTINCT pg_describe_object(depends.classid, depends.objid, 0), NULL
 FROM pair
 JOIN pg_depend AS depends ON depends.refobjid IN (pair.old, (SELECT reltype FROM pg_class WHERE oid = pair.old))

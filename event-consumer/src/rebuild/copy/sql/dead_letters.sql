@@ -1,5 +1,5 @@
--- The dead letters that stay, under the numbers that they have: those without a position, which no event brings again,
--- and those that had to be dead-lettered again.
+-- Copies the replica's dead letters that stay, with their numbers. These are dead letters without a position, which
+-- no event brings again, and those that the rebuild dead-lettered again.
 WITH again AS (
     DELETE FROM rebuild.dead_letters AS again USING public.dead_letters AS letter
     WHERE again.fingerprint = letter.fingerprint
@@ -13,5 +13,5 @@ SELECT letter.id, coalesce(again.position, letter.position), letter.dead_lettere
 FROM public.dead_letters AS letter
 LEFT JOIN again ON again.fingerprint = letter.fingerprint
 WHERE (letter.position IS NULL OR again.fingerprint IS NOT NULL)
-  -- All are deleted before the first is inserted.
+  -- Counting forces all deletes before the first insert.
   AND (SELECT count(*) FROM again) >= 0

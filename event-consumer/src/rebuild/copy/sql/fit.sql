@@ -1,10 +1,10 @@
--- Makes the tables of the new copy, which are empty yet, such that they can take the place of the replica's.
+-- Prepares the tables of the new copy, which are still empty, to take the place of the replica's.
 DO $$
 DECLARE
     one record;
 BEGIN
-    -- The same domains: to PostgreSQL the other ones of the same name are other types, and a statement that was prepared
-    -- before the swap may not change the types of its result.
+    -- Uses the replica's domains. To PostgreSQL the copy's domains of the same name are other types, and a statement
+    -- that was prepared before the swap must not change its result types.
     FOR one IN
         SELECT relation.relname, attribute.attname, domain.typname
         FROM pg_attribute AS attribute
@@ -22,7 +22,7 @@ BEGIN
     LOOP
         EXECUTE format('DROP DOMAIN rebuild.%I', one.typname);
     END LOOP;
-    -- Who listens must not take the state of the new copy for the replica's.
+    -- Listeners must not take the state of the new copy for the replica's.
     ALTER TABLE rebuild.replication_status DISABLE TRIGGER push_status;
 END
 $$

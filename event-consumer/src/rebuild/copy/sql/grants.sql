@@ -1,4 +1,4 @@
--- Gives everybody on the tables of the new copy what he may do with the replica's.
+-- Gives every role the same privileges on the tables of the new copy as on the replica's.
 DO $$
 DECLARE
     one record;

@@ -1,5 +1,5 @@
--- Locks the replica's tables and those of the new copy in the mode that parking.lock_mode names; first those that reads
--- lock first, so that fewer of them meet us halfway.
+-- Locks the replica's tables and those of the new copy in the mode that parking.lock_mode names. Locks them in the
+-- order in which reads lock them, so that fewer reads cause a deadlock.
 DO $$
 DECLARE
     one record;

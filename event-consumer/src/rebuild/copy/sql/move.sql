@@ -1,5 +1,5 @@
--- Puts the tables and functions of the new copy in the place of the replica's, which go to `replaced`. Indexes,
--- triggers and sequences go with their tables; the domains are the same and stay.
+-- Moves the replica's tables and functions to the schema `replaced`, and those of the new copy into their place.
+-- Indexes, triggers and sequences move with their tables. The domains stay: both sets of tables use them.
 DO $$
 DECLARE
     one record;

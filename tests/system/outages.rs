@@ -201,7 +201,7 @@ fn connections_reset_again_and_again_lose_nothing() -> Result<()> {
         assert_level(pair).await?;
         assert_eq!(client.list_all().await?, created);
         for link in [&links.relay_broker, &links.consumer_broker, &links.consumer_replica] {
-            assert!(link.connections() > 1, "each of these links was opened anew");
+            assert!(link.connections() > 1, "each of these links was opened again");
         }
         Ok(())
     })

@@ -1,21 +1,13 @@
 //! How a command ends.
 
-use shared::process::{cause::cause, settings::SettingError};
+use shared::process::{
+    cause::cause,
+    exit_status::{DOWN, REFUSED, USAGE},
+    settings::SettingError,
+};
 use uuid::Uuid;
 
 use crate::{commands::Refusal, freshness::unmet::Unmet, queries::replica::ReadError};
-
-/// The exit statuses, as the help shows them.
-pub(super) const EXIT_STATUSES: &str = "\
-Exit status:
-  0  done
-  1  refused, or differences found
-  2  wrong usage, or a wrong setting
-  3  a dependency is down";
-
-const REFUSED: u8 = 1;
-const USAGE: u8 = 2;
-const DOWN: u8 = 3;
 
 /// Why a command ended without having done its work.
 #[derive(Debug, thiserror::Error)]

@@ -11,7 +11,7 @@
 //! | `verify` | differences between log, write model and replica, and their repair |
 //! | `operate` | serve, replay, migrate, healthcheck, settings |
 //!
-//! Data goes to standard output, all else to standard error. `exit::EXIT_STATUSES` lists the exit statuses.
+//! Data goes to standard output, all else to standard error. [`exit_status`] lists the exit statuses.
 
 mod exit;
 mod output;
@@ -26,20 +26,17 @@ use std::{path::PathBuf, process::ExitCode, time::Duration};
 
 use clap::Parser;
 use shared::process::{
-    runtime,
+    exit_status, runtime,
     settings::{self, LOG_LEVEL, LevelFilter, Service},
     telemetry,
 };
 
-use self::{
-    arguments::Subcommands,
-    exit::{CliError, EXIT_STATUSES},
-};
+use self::{arguments::Subcommands, exit::CliError};
 use crate::settings::Settings;
 
 /// A register of parking slots: takes commands, relays events, answers reads
 #[derive(Debug, Parser)]
-#[command(name = "command-service", version, after_help = EXIT_STATUSES)]
+#[command(name = "command-service", version, after_help = exit_status::HELP)]
 pub struct Cli {
     /// Read settings from this TOML file; variables of the environment override it [default: none]
     #[arg(long, global = true, value_name = "FILE")]

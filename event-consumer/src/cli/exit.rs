@@ -2,18 +2,14 @@
 
 use shared::{
     postgres::Fault,
-    process::{cause::cause, settings::SettingError},
+    process::{
+        cause::cause,
+        exit_status::{DOWN, REFUSED, USAGE},
+        settings::SettingError,
+    },
 };
 
 use crate::projection::{ApplyError, fault::ReplicaOpenError};
-
-/// The exit statuses, as the help shows them.
-pub(super) const EXIT_STATUSES: &str = "\
-Exit status:
-  0  done
-  1  refused, or differences found
-  2  wrong usage, or a wrong setting
-  3  a dependency is down";
 
 /// Why a command failed.
 #[derive(Debug, thiserror::Error)]
@@ -36,12 +32,12 @@ impl CliError {
         Self::Down { dependency, cause: cause(error) }
     }
 
-    /// The exit status, one of [`EXIT_STATUSES`].
+    /// The exit status, one of [`shared::process::exit_status`].
     pub(super) fn exit_code(&self) -> u8 {
         match self {
-            Self::Down { .. } => 3,
-            Self::Setting(_) => 2,
-            Self::NotReady(_) | Self::Refused(_) | Self::Other(_) => 1,
+            Self::Down { .. } => DOWN,
+            Self::Setting(_) => USAGE,
+            Self::NotReady(_) | Self::Refused(_) | Self::Other(_) => REFUSED,
         }
     }
 }

@@ -7,7 +7,7 @@
 //! | `dead_letters` | list, show, retry, discard |
 //! | `rebuild` | rebuild |
 //!
-//! Data goes to standard output, all else to standard error. `exit::EXIT_STATUSES` lists the exit statuses.
+//! Data goes to standard output, all else to standard error. [`exit_status`] lists the exit statuses.
 
 mod exit;
 mod output;
@@ -20,7 +20,7 @@ use clap::{Parser, Subcommand};
 use shared::{
     postgres::migration::{MigrateError, migrate},
     process::{
-        probe, runtime,
+        exit_status, probe, runtime,
         settings::{self, Effective, LOG_LEVEL, LevelFilter, Service},
         shutdown, telemetry,
     },
@@ -28,7 +28,7 @@ use shared::{
 
 use self::{
     dead_letters::DeadLetters,
-    exit::{CliError, EXIT_STATUSES},
+    exit::CliError,
     output::print_text,
     rebuild::{RebuildArguments, rebuild},
 };
@@ -36,7 +36,7 @@ use crate::{projection, settings::Settings, startup::Application};
 
 /// Keeps a replica of the register of parking slots
 #[derive(Debug, Parser)]
-#[command(name = "event-consumer", version, after_help = EXIT_STATUSES)]
+#[command(name = "event-consumer", version, after_help = exit_status::HELP)]
 pub struct Cli {
     /// Read settings from this TOML file; variables of the environment override it [default: none]
     #[arg(long, global = true, value_name = "FILE")]

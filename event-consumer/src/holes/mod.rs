@@ -103,7 +103,7 @@ impl Holes {
                     Err(HolesError::Broker(error)) => self.log_dependency.down(NOT_ASKED, &error),
                     // Another task reports the state of the replica.
                     Err(HolesError::Seek(error)) => {
-                        tracing::debug!(error = chain(&error), "holes are not sought now");
+                        tracing::debug!(error = chain(&error), "the search for missing positions waits");
                     }
                 }
                 pauses.wait().await;

@@ -103,7 +103,7 @@ pub(super) async fn recount(
 ) -> Result<(), Error> {
     let row = transaction.query_one(&statements.recount, &[&repair.epoch]).await?;
     let is_this_epoch: bool = row.try_get("is_this")?;
-    tracing::info!(is_this_epoch, "summary counted anew");
+    tracing::info!(is_this_epoch, "summary recounted");
     Ok(())
 }
 
@@ -149,7 +149,7 @@ pub(super) async fn recount_summary(
         Ok(()) => Ok(savepoint.commit().await?),
         Err(error) if matches!(Fault::of_rollback(&error), Fault::Data | Fault::Retryable) => {
             savepoint.rollback().await?;
-            tracing::warn!(reason = reason_of(&error), "the summary was not counted anew");
+            tracing::warn!(reason = reason_of(&error), "the summary was not recounted");
             Ok(())
         }
         Err(error) => Err(error.into()),

@@ -25,7 +25,7 @@ impl Subscription {
     pub(super) fn report(&self, error: &SubscriptionError) {
         match error {
             SubscriptionError::Unanswered => {
-                tracing::warn!("subscribing anew: what was asked for does not come")
+                tracing::warn!("subscribing again: the requested positions do not come")
             }
             SubscriptionError::HeldTooLong => tracing::warn!("messages are given back: the replica is down"),
             SubscriptionError::ForeignEpoch => {

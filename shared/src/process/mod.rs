@@ -11,6 +11,7 @@
 //! | [`runtime`] | the runtime on which connections live |
 //! | [`tasks`] | background tasks that are watched |
 //! | [`shutdown`] | the end, on a signal |
+//! | [`exit_status`] | the exit statuses of both programs |
 
 pub mod settings;
 pub mod telemetry;
@@ -21,3 +22,4 @@ pub mod backoff;
 pub mod runtime;
 pub mod tasks;
 pub mod shutdown;
+pub mod exit_status;

@@ -1,7 +1,8 @@
 //! A service with a fault that its own sources know nothing of: `faulty-service command-service|event-consumer ...` is
 //! that service, in which the background task named by `FAULT_TASK` panics once the file `FAULT_FLAG` exists.
 //!
-//! A task runs inside a span that bears its name, and whoever listens to spans runs inside the task.
+//! Each task runs inside a span with its name. A subscriber that hears of that span runs inside the task, and can panic
+//! there.
 
 use std::{
     env, fs,

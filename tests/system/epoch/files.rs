@@ -36,7 +36,7 @@ async fn assert_noticed(pair: &Pair, written: &Written) -> Result<()> {
     let client = pair.client();
     let (_, receipt, meant) = created_soon(&client, "After").await?;
 
-    assert_eq!(meant.position(), 2, "the position of a lost event is given anew");
+    assert_eq!(meant.position(), 2, "the position of a lost event is given again");
     assert_eq!(meant.epoch(), Some(epoch(pair).await?), "but in another epoch");
     assert_eq!(new_epochs(pair)?, 1, "given once");
     assert_foreign(&client, &written.kept).await?;

@@ -48,7 +48,7 @@ fn keys_are_kept_for_a_day_and_forgotten_soon_after() -> Result<()> {
         pair.ready().await?;
         check_replay(&young, &create(&client, "Young", "young").await?)?;
         let new = create(&client, "Old", "old").await?;
-        assert!(!is_replayed(&new), "what is forgotten is carried out anew");
+        assert!(!is_replayed(&new), "what is forgotten is carried out again");
         assert_ne!(new.slot(201)?.uuid, old.slot(201)?.uuid);
         Ok(())
     })

@@ -66,7 +66,7 @@ fn a_rebuild_goes_on_when_the_replica_has_said_nothing_for_a_while() -> Result<(
             // The session that directs the rebuild, and those of the consumer and of what fills the copy.
             eventually(RECOVERY, "everybody has given up their connections", async || {
                 let opened = link.connections() - before;
-                ensure!(opened >= 3, "{opened} connections were opened anew");
+                ensure!(opened >= 3, "{opened} connections were opened again");
                 Ok(())
             })
             .await?;

@@ -66,7 +66,7 @@ and is carried out.",
         title: "With an Idempotency-Key, a command sent twice happens once",
         why: "\
 The second request has the same key and the same body. It creates nothing and gets the first answer again, with \
-Idempotency-Replayed: true.",
+Idempotency-Replayed: true. The list has the slot once.",
         run: commands::send_twice,
     },
     Step {

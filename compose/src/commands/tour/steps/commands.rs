@@ -69,7 +69,8 @@ pub(super) fn send_twice(guide: &mut Guide) -> Result<()> {
     ensure!(second.json()? == created, "the second answer should be the first one again");
     let replayed = second.header("idempotency-replayed")?;
     ensure!(replayed == "true", "the second answer should say that it is one, but says {replayed}");
-    Ok(())
+    // The next step stops event-consumer, and lists what the replica has by then: this change and that of step 7.
+    guide.list_until(&[("one", "available", 4), ("two", "available", 1)])
 }
 
 pub(super) fn delete(guide: &mut Guide) -> Result<()> {

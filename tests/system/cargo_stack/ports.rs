@@ -4,7 +4,7 @@ use std::{path::PathBuf, process::Command};
 
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
-use stack::{Part, Port, ports};
+use stack::{Part, Port, Shape, ports};
 use system_tests::{CargoStack, cargo_stack::said, servers::servers};
 
 /// A stack with servers of its own, which may be stopped. What runs in it ends with the servers of this run.
@@ -57,7 +57,7 @@ fn ports_are_remembered_when_all_is_stopped_and_forgotten_with_the_data() -> Res
     let after = stack.addresses()?;
     stack.run(&["down", "--wipe"])?;
 
-    assert_eq!(before.len(), Part::ALL.len());
+    assert_eq!(before.len(), Shape::default().parts().len());
     assert_eq!(before, after, "the ports are those of the first start");
     ensure!(said.contains(&format!("ports as at the last start: {}", with_flags[3..].join(" "))), "{said}");
     assert_eq!(stack.addresses()?.len(), 0, "nothing is remembered");
@@ -67,11 +67,12 @@ fn ports_are_remembered_when_all_is_stopped_and_forgotten_with_the_data() -> Res
 #[test]
 fn a_start_that_fails_leaves_everything_as_it_was() -> Result<()> {
     let stack = CargoStack::up()?;
-    for service in Part::SERVICES {
-        stack.run(&["stop", service.name()])?;
+    for service in Shape::default().services() {
+        stack.run(&["stop", &service.name()])?;
     }
     let status = || -> Result<Vec<Value>> {
-        Part::ALL
+        Shape::default()
+            .parts()
             .into_iter()
             .map(|part| stack.status_of(part))
             .map(|status| Ok(without_as_of(status?)))
@@ -82,9 +83,9 @@ fn a_start_that_fails_leaves_everything_as_it_was() -> Result<()> {
     let up = ["up", "--detach", "--no-install", "--http-port", &http, "--consumer-http-port", &consumer];
 
     // event-consumer cannot start then, and command-service is started before it.
-    stack.sql(Part::Replica, "REVOKE CONNECT ON DATABASE parking_replica FROM event_consumer")?;
+    stack.sql(Part::REPLICA, "REVOKE CONNECT ON DATABASE parking_replica FROM event_consumer")?;
     let failed = stack.command().args(up).output()?;
-    stack.sql(Part::Replica, "GRANT CONNECT ON DATABASE parking_replica TO event_consumer")?;
+    stack.sql(Part::REPLICA, "GRANT CONNECT ON DATABASE parking_replica TO event_consumer")?;
 
     assert_eq!(failed.status.code(), Some(1), "{}", said(&failed));
     assert_eq!(status()?, before);

@@ -1,53 +1,16 @@
 //! Ports stay what they are until somebody asks for others.
 
-use std::{path::PathBuf, process::Command};
-
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use serde_json::Value;
-use stack::{Part, Port, Shape, ports};
-use system_tests::{CargoStack, cargo_stack::said, servers::servers};
+use stack::{Part, Shape, ports};
+use system_tests::{CargoStack, cargo_stack::said};
 
-/// A stack with servers of its own, which may be stopped. What runs in it ends with the servers of this run.
-struct OwnStack {
-    program: PathBuf,
-    directory: PathBuf,
-}
-
-impl OwnStack {
-    fn new() -> Result<Self> {
-        let servers = servers()?;
-        Ok(Self { program: servers.binaries.stack.clone(), directory: servers.new_directory("own_stack")? })
-    }
-
-    fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(&self.program);
-        command.args(arguments).env("STACK_DIRECTORY", &self.directory);
-        command
-    }
-
-    /// What it wrote to standard error; it must succeed.
-    fn run(&self, arguments: &[&str]) -> Result<String> {
-        let output = self.command(arguments).output()?;
-        ensure!(output.status.success(), "{arguments:?}: {}", said(&output));
-        Ok(String::from_utf8(output.stderr)?)
-    }
-
-    fn addresses(&self) -> Result<Vec<Value>> {
-        let output = self.command(&["status", "--json"]).output()?;
-        let status: Value = serde_json::from_slice(&output.stdout)?;
-        let services = status["services"].as_array().context("no services")?;
-        Ok(services.iter().map(|service| service["url"].clone()).collect())
-    }
-}
+use super::own_stack::OwnStack;
 
 #[test]
 fn ports_are_remembered_when_all_is_stopped_and_forgotten_with_the_data() -> Result<()> {
     let stack = OwnStack::new()?;
-    let ports = Port::ALL.map(|port| (port.flag(), ports::free()));
-    let mut up = vec!["up".to_owned(), "--detach".to_owned(), "--no-install".to_owned()];
-    for (flag, port) in ports {
-        up.extend([flag.to_owned(), port?.to_string()]);
-    }
+    let up = OwnStack::up_on_free_ports()?;
     let with_flags: Vec<&str> = up.iter().map(String::as_str).collect();
     stack.run(&with_flags)?;
     let before = stack.addresses()?;

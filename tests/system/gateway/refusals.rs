@@ -13,6 +13,7 @@ fn what_nginx_refuses_by_itself_is_a_problem_of_the_services() -> Result<()> {
     let front = Front::start(&[&process], &[&process])?;
     let lines = |first: &str| format!("{first}\r\nHost: h\r\nConnection: close\r\n\r\n");
     let long = "x".repeat(140_000);
+    let chunk = format!("{:x}\r\n{}\r\n", 3 << 20, "x".repeat(3 << 20));
     for (request, status, name, reason) in [
         ("nonsense\r\n\r\n".to_owned(), 400, "malformed-request", "no request line"),
         ("GET / HTTP/1.1\r\n\r\n".to_owned(), 400, "malformed-request", "no host"),
@@ -20,6 +21,12 @@ fn what_nginx_refuses_by_itself_is_a_problem_of_the_services() -> Result<()> {
         (lines("GET / HTTP/3.0"), 400, "malformed-request", "another version"),
         (lines("POST / HTTP/1.1\r\nTransfer-Encoding: x"), 400, "malformed-request", "another encoding"),
         (lines("POST / HTTP/1.1\r\nContent-Length: 5242881"), 413, "too-large", "beyond the largest batch"),
+        (
+            lines("POST / HTTP/1.1\r\nTransfer-Encoding: chunked") + &chunk + &chunk,
+            413,
+            "too-large",
+            "beyond the largest batch, without a length",
+        ),
         (lines(&format!("GET /{long} HTTP/1.1")), 431, "head-too-large", "a long target"),
         (lines(&format!("GET / HTTP/1.1\r\nX: {long}")), 431, "head-too-large", "a long header"),
         (lines("TRACE / HTTP/1.1"), 405, "method-not-allowed", "nginx knows no TRACE"),

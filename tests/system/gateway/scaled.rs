@@ -35,7 +35,7 @@ impl Scaled {
 
     fn status_of(&self, name: &str) -> Result<Value> {
         let parts = self.stack.parts()?;
-        Ok(parts.into_iter().find(|part| part["name"] == name).with_context(|| format!("no {name}"))?)
+        parts.into_iter().find(|part| part["name"] == name).with_context(|| format!("no {name}"))
     }
 
     /// Sends a request through the gateway; also the id that it has in the logs.
@@ -179,8 +179,7 @@ fn each_process_has_its_requests(scaled: &Scaled, read: &str, created_by: &str) 
 /// Each type has one title, wherever the problem comes from.
 fn the_problems_of_the_gateway_are_those_of_the_services(scaled: &Scaled) -> Result<()> {
     let configuration = include_str!("../../../compose/gateway/nginx.conf");
-    let problems =
-        configuration.lines().filter_map(|line| Some(line.split_once("'{")?.1.strip_suffix("}';")?));
+    let problems = configuration.lines().filter_map(|line| line.split_once("'{")?.1.strip_suffix("}';"));
     let problems: Vec<Value> = problems
         .map(|members| Ok(serde_json::from_str(&format!("{{{members}}}"))?))
         .collect::<Result<_>>()?;

@@ -58,7 +58,7 @@ impl StandIn {
                     return;
                 };
                 shared.connections().extend(stream.try_clone());
-                thread::spawn(move || shared.serve(stream));
+                thread::spawn(move || shared.serve(&stream));
             }
         });
         Ok(Self { port, shared, accepting: Some(accepting) })
@@ -107,9 +107,14 @@ impl Shared {
         self.connections.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn serve(&self, stream: TcpStream) {
-        let mut reader = BufReader::new(stream);
-        while let Some(head) = read_request(&mut reader) {
+    /// Serves a connection and then closes it, though a copy of it is kept.
+    fn serve(&self, stream: &TcpStream) {
+        self.answer(&mut BufReader::new(stream));
+        let _ = stream.shutdown(Shutdown::Both);
+    }
+
+    fn answer(&self, reader: &mut BufReader<&TcpStream>) {
+        while let Some(head) = read_request(reader) {
             let is_head = head.starts_with("HEAD ");
             self.heads.lock().unwrap_or_else(PoisonError::into_inner).push(head);
             let conduct = *self.conduct.lock().unwrap_or_else(PoisonError::into_inner);
@@ -136,7 +141,7 @@ impl Shared {
 }
 
 /// The head of the next request, once its body is here too.
-fn read_request(reader: &mut BufReader<TcpStream>) -> Option<String> {
+fn read_request(reader: &mut BufReader<&TcpStream>) -> Option<String> {
     let mut head = String::new();
     while !head.ends_with("\r\n\r\n") {
         if reader.read_line(&mut head).ok()? == 0 {

@@ -11,6 +11,7 @@
 //! | [`freshness`] | what a read demands of the replica, and the wait for it |
 //! | [`relay`] | publishes the log to the broker, answers replays |
 //! | [`verify`] | compares log, write model and replica, and repairs the replica |
+//! | [`roles`] | which parts of the service a process runs |
 //! | [`settings`] | the settings of the service |
 //! | [`http`], [`startup`], [`cli`] | the service and the command line |
 //!
@@ -25,6 +26,7 @@ pub mod queries;
 pub mod freshness;
 pub mod relay;
 pub mod verify;
+pub mod roles;
 pub mod settings;
 pub mod http;
 pub mod startup;

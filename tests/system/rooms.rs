@@ -24,6 +24,7 @@ const ROOMS: [(&str, &[&str]); 3] = [
             "freshness",
             "relay",
             "verify",
+            "roles",
             "settings",
             "http",
             "startup",

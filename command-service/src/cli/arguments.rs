@@ -10,12 +10,19 @@ use shared::{
 };
 use uuid::Uuid;
 
-use crate::queries::list::Filter;
+use crate::{queries::list::Filter, roles::Roles};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Subcommands {
     /// Answer HTTP requests and relay events; the default without a command
-    Serve,
+    Serve {
+        /// The parts of the service that this process runs: command, query and relay, with commas between them
+        ///
+        /// A process with the role command carries out commands. One with query answers reads. One with relay sends
+        /// events to the broker. A process connects only to what its roles need.
+        #[arg(long, default_value_t = Roles::ALL)]
+        roles: Roles,
+    },
     /// Create a parking slot and print its uuid, name and status
     #[command(alias = "create_parking_slot")]
     CreateParkingSlot {

@@ -15,7 +15,12 @@ use shared::{
 };
 
 use super::{headers::WRITE_RECEIPT, problem_types::ProblemType};
-use crate::{commands::Refusal, freshness::unmet::Unmet, queries::replica::ReadError};
+use crate::{
+    commands::Refusal,
+    freshness::unmet::Unmet,
+    queries::replica::ReadError,
+    roles::{Role, Roles},
+};
 
 /// A fault in one place of the request's body.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -102,6 +107,14 @@ impl Problem {
     #[must_use]
     pub fn malformed_receipt() -> Self {
         Self::new(ProblemType::MalformedReceipt, "receipt must be one that this register has given out")
+    }
+
+    /// This process has `roles`, and the request needs another one.
+    #[must_use]
+    pub fn misdirected(needed: Role, roles: Roles) -> Self {
+        let detail =
+            format!("this needs the role {}, and this process has {}", needed.name(), roles.in_words());
+        Self::new(ProblemType::MisdirectedRequest, detail)
     }
 
     /// There is nothing at this path. `there_is` says what exists.
@@ -230,6 +243,11 @@ impl From<Unmet> for Problem {
             Unmet::PrimaryDown => Self::new(
                 ProblemType::PrimaryUnavailable,
                 "this needs a look at the primary; please try again",
+            ),
+            Unmet::NoAccess => Self::new(
+                ProblemType::MisdirectedRequest,
+                "this needs the primary, and this process has no access to it: set DATABASE_URL for its query role, \
+                 or ask a process that has it",
             ),
             Unmet::BeyondLog => Self::malformed_receipt(),
             Unmet::ForeignReceipt => Self::new(

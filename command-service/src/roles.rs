@@ -160,7 +160,12 @@ mod tests {
         for roles in every_set() {
             let part = roles.only(&[Role::Command, Role::Relay]);
             for role in Role::ALL {
-                assert_eq!(part.has(role), roles.has(role) && role != Role::Query, "{roles}: {}", role.name());
+                assert_eq!(
+                    part.has(role),
+                    roles.has(role) && role != Role::Query,
+                    "{roles}: {}",
+                    role.name()
+                );
             }
             assert_eq!(roles.only(&[]).names(), Vec::<&str>::new());
         }

@@ -69,8 +69,7 @@ impl Application {
                 let primary = access.command.is_none().then(|| dependencies.primary.clone());
                 let reports = GateReports { replica: dependencies.replica.clone(), primary };
                 let waiters_max = settings.freshness_max_waiters;
-                let gate =
-                    open_gate(query, reports, waiters_max, &mut tasks, &stop_tasks, shutdown.clone());
+                let gate = open_gate(query, reports, waiters_max, &mut tasks, &stop_tasks, shutdown.clone());
                 (Some(replica), Some(gate))
             }
             None => (None, None),

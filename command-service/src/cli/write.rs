@@ -43,8 +43,7 @@ impl WriteSide {
             Duration::from_millis(settings.command_deadline_ms),
         );
         let primary = Dependency::new("primary");
-        let committer =
-            Committer::new(access.clone(), primary.clone(), submissions, CommitSignal::default());
+        let committer = Committer::new(access.clone(), primary.clone(), submissions, CommitSignal::default());
         Self { commands, committer: tokio::spawn(committer.run()), primary }
     }
 

@@ -18,28 +18,23 @@ const PATHS: &str = "there are /parking-slots, /parking-slots/batch, /parking-sl
 
 /// Adds all resources. What needs a role that is not among `roles` is answered 421 `misdirected-request`.
 pub fn configure(config: &mut ServiceConfig, roles: Roles) {
-    let (query, command) = (RoleRoutes { role: Role::Query, roles }, RoleRoutes { role: Role::Command, roles });
+    let (query, command) =
+        (RoleRoutes { role: Role::Query, roles }, RoleRoutes { role: Role::Command, roles });
     config
         .service(
             resource("/parking-slots", "GET, HEAD, POST")
                 .route(query.to(read(), reads::list))
                 .route(command.to(web::post(), writes::create)),
         )
-        .service(
-            resource("/parking-slots/batch", "POST").route(command.to(web::post(), writes::create_all)),
-        )
-        .service(
-            resource("/parking-slots/summary", READ_ONLY).route(query.to(read(), reads::summary)),
-        )
+        .service(resource("/parking-slots/batch", "POST").route(command.to(web::post(), writes::create_all)))
+        .service(resource("/parking-slots/summary", READ_ONLY).route(query.to(read(), reads::summary)))
         .service(
             resource("/parking-slots/{uuid}", "GET, HEAD, PATCH, DELETE")
                 .route(query.to(read(), reads::one))
                 .route(command.to(web::patch(), writes::change))
                 .route(command.to(web::delete(), writes::delete)),
         )
-        .service(
-            resource("/receipts/{receipt}", READ_ONLY).route(query.to(read(), receipts::receipt)),
-        )
+        .service(resource("/receipts/{receipt}", READ_ONLY).route(query.to(read(), receipts::receipt)))
         .service(resource("/health", READ_ONLY).route(read().to(probes::health)))
         .service(resource("/livez", READ_ONLY).route(read().to(probes::livez)))
         .service(resource("/readyz", READ_ONLY).route(read().to(probes::readyz)))

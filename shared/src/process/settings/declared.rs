@@ -137,5 +137,12 @@ fn setting<T: FromStr + Display>(
     let shown = move |text: &str| {
         text.parse().ok().filter(&fits).map(|value| value.to_string()).ok_or_else(|| problem.clone())
     };
-    Setting { name, read_by, required_by: &[], default: Some(default.to_owned()), allowed, shown: Box::new(shown) }
+    Setting {
+        name,
+        read_by,
+        required_by: &[],
+        default: Some(default.to_owned()),
+        allowed,
+        shown: Box::new(shown),
+    }
 }

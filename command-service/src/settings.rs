@@ -9,15 +9,11 @@ use shared::{
     process::settings::{LevelFilter, LogFormat, SettingError, parsed, parsed_if_set},
 };
 
-use crate::{
-    commands::queue::RESERVED_FOR_COMMIT,
-    primary::connection::Primary,
-    roles::{Role, Roles},
-};
+use crate::{commands::queue::RESERVED_FOR_COMMIT, primary::connection::Primary};
 
-const PRIMARY: &str = "DATABASE_URL";
-const REPLICA: &str = "REPLICA_DATABASE_URL";
-const BROKER: &str = "RABBITMQ_BROKER_URL";
+pub(crate) const PRIMARY: &str = "DATABASE_URL";
+pub(crate) const REPLICA: &str = "REPLICA_DATABASE_URL";
+pub(crate) const BROKER: &str = "RABBITMQ_BROKER_URL";
 
 /// All settings.
 #[derive(Clone, Debug, Deserialize)]
@@ -25,13 +21,13 @@ const BROKER: &str = "RABBITMQ_BROKER_URL";
 pub struct Settings {
     /// The database of the write model. Each role or command that needs it asks for it.
     #[serde(rename = "DATABASE_URL", deserialize_with = "parsed_if_set")]
-    primary: Option<DatabaseUrl>,
+    pub primary: Option<DatabaseUrl>,
     /// The database that answers reads.
     #[serde(rename = "REPLICA_DATABASE_URL", deserialize_with = "parsed_if_set")]
-    replica: Option<DatabaseUrl>,
+    pub replica: Option<DatabaseUrl>,
     /// The broker that gets the events.
     #[serde(rename = "RABBITMQ_BROKER_URL", deserialize_with = "parsed_if_set")]
-    broker: Option<BrokerUrl>,
+    pub broker: Option<BrokerUrl>,
     /// The address to listen on.
     #[serde(rename = "PARKING__HTTP__BIND")]
     pub bind: IpAddr,
@@ -97,85 +93,4 @@ impl Settings {
     pub fn primary(&self, needed_by: &str) -> Result<Primary, SettingError> {
         Ok(Primary::new(self.primary_url(needed_by)?.clone(), self.replica.clone()))
     }
-
-    /// What these roles may connect to. The roles of one process share their knowledge of the primary.
-    ///
-    /// # Errors
-    /// A role needs a URL that is not set.
-    pub fn access(&self, roles: Roles) -> Result<Access, SettingError> {
-        let (writing, querying, relaying) = (
-            roles.only(&[Role::Command, Role::Relay]),
-            roles.only(&[Role::Query]),
-            roles.only(&[Role::Relay]),
-        );
-        if !writing.is_empty() {
-            self.primary_url(&writing.in_words())?;
-        }
-        // A process that only carries out commands never connects to the replica.
-        let asks_replica = roles.has(Role::Query) || roles.has(Role::Relay);
-        let replica = self.replica.clone().filter(|_| asks_replica);
-        let primary = self.primary.clone().map(|url| Primary::new(url, replica));
-        let query = match roles.has(Role::Query) {
-            true => Some(QueryAccess {
-                replica: self.replica_url(&querying.in_words())?.clone(),
-                primary: primary.clone(),
-            }),
-            false => None,
-        };
-        let broker = match roles.has(Role::Relay) {
-            true => Some(self.broker_url(&relaying.in_words())?.clone()),
-            false => None,
-        };
-        let relay = primary.clone().zip(broker).map(|(primary, broker)| RelayAccess { primary, broker });
-        Ok(Access { command: primary.filter(|_| roles.has(Role::Command)), query, relay })
-    }
-}
-
-/// What the roles of a process may connect to, and nothing that they do not use. `None` for a role that the process
-/// does not have.
-#[derive(Debug)]
-pub struct Access {
-    /// For commands: the primary.
-    pub command: Option<Primary>,
-    /// For reads.
-    pub query: Option<QueryAccess>,
-    /// For the relay.
-    pub relay: Option<RelayAccess>,
-}
-
-impl Access {
-    /// The roles that it is for.
-    #[must_use]
-    pub fn roles(&self) -> Roles {
-        Roles::that(|role| match role {
-            Role::Command => self.command.is_some(),
-            Role::Query => self.query.is_some(),
-            Role::Relay => self.relay.is_some(),
-        })
-    }
-
-    /// Whether the process connects to the primary.
-    #[must_use]
-    pub fn has_primary(&self) -> bool {
-        let looks_up = self.query.as_ref().is_some_and(|query| query.primary.is_some());
-        self.command.is_some() || self.relay.is_some() || looks_up
-    }
-}
-
-/// What reads connect to.
-#[derive(Clone, Debug)]
-pub struct QueryAccess {
-    /// The database that answers reads.
-    pub replica: DatabaseUrl,
-    /// Where reads look up the end of the log. `None`: this process does not know the primary.
-    pub primary: Option<Primary>,
-}
-
-/// What the relay connects to.
-#[derive(Clone, Debug)]
-pub struct RelayAccess {
-    /// Where the log is.
-    pub primary: Primary,
-    /// The broker that gets the events.
-    pub broker: BrokerUrl,
 }

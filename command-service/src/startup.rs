@@ -2,29 +2,24 @@
 
 use std::{net::SocketAddr, time::Duration};
 
-use actix_web::{
-    App,
-    dev::Server,
-    middleware::from_fn,
-    web::{self, ServiceConfig},
-};
+use actix_web::{App, dev::Server, middleware::from_fn};
 use anyhow::Context;
 use shared::process::{dependency_state::Dependency, tasks::Tasks};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    access::{Access, QueryAccess, RelayAccess},
     commands::queue::CommandQueue,
     freshness::{
         gate::Gate,
         waiting::Waiting,
         watch::{self, Listeners},
     },
-    http::{envelope, probes::Dependencies, routes, server},
+    http::{envelope, handler_state::HandlerState, probes::Dependencies, server},
     primary::{connection::Primary, log_end::LogEndHandle},
     queries::replica::Replica,
     relay::{Relay, replay::Replay},
-    roles::Roles,
-    settings::{Access, QueryAccess, RelayAccess, Settings},
+    settings::Settings,
     write_model::{committer::Committer, forget, wake::CommitSignal},
 };
 
@@ -74,8 +69,8 @@ impl Application {
             }
             None => (None, None),
         };
-        let served = Served { roles, commands, replica, gate, dependencies: dependencies.clone() };
-        let (server, address) = listen(settings, served, shutdown)?;
+        let state = HandlerState { roles, commands, replica, gate, dependencies: dependencies.clone() };
+        let (server, address) = listen(settings, state, shutdown)?;
 
         if let Some((committer, primary)) = committer.zip(access.command.clone()) {
             tasks.spawn(COMMITTER, committer.run());
@@ -175,41 +170,14 @@ pub(crate) fn open_gate(
     Gate::new(log_end, waiting, waiters_max, shutdown)
 }
 
-/// The shared state of the handlers. `None` for what only another role's handlers use.
-#[derive(Clone)]
-struct Served {
-    roles: Roles,
-    commands: Option<CommandQueue>,
-    replica: Option<Replica>,
-    gate: Option<Gate>,
-    dependencies: Dependencies,
-}
-
-impl Served {
-    fn configure(self, config: &mut ServiceConfig) {
-        let Self { roles, commands, replica, gate, dependencies } = self;
-        config.app_data(web::Data::new(dependencies));
-        if let Some(commands) = commands {
-            config.app_data(web::Data::new(commands));
-        }
-        if let Some(replica) = replica {
-            config.app_data(web::Data::new(replica));
-        }
-        if let Some(gate) = gate {
-            config.app_data(web::Data::new(gate));
-        }
-        routes::configure(config, roles);
-    }
-}
-
 fn listen(
     settings: &Settings,
-    served: Served,
+    state: HandlerState,
     shutdown: &CancellationToken,
 ) -> anyhow::Result<(Server, SocketAddr)> {
     let app = move || {
-        let served = served.clone();
-        App::new().wrap(from_fn(envelope::wrap)).configure(|config| served.configure(config))
+        let state = state.clone();
+        App::new().wrap(from_fn(envelope::wrap)).configure(|config| state.configure(config))
     };
     server::listen(settings, DRAIN_SECS, app, shutdown)
         .with_context(|| format!("cannot listen on port {}", settings.port))

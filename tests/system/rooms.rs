@@ -26,6 +26,7 @@ const ROOMS: [(&str, &[&str]); 3] = [
             "verify",
             "roles",
             "settings",
+            "access",
             "http",
             "startup",
             "cli",

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `exit` | how a command ends |
 //! | `output` | data on standard output, messages on standard error |
+//! | `argument_values` | the values of arguments |
 //! | `arguments` | the commands and their arguments |
 //! | `write` | create, update, delete |
 //! | `read` | list, details |
@@ -15,6 +16,7 @@
 
 mod exit;
 mod output;
+mod argument_values;
 mod arguments;
 mod write;
 mod read;

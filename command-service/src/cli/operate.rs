@@ -17,6 +17,7 @@ use super::{
     output::{print_json, print_text},
 };
 use crate::{
+    access::Access,
     primary::connection::{PrimaryOpenError, give_new_epoch},
     relay::{
         log::LogError,
@@ -30,7 +31,7 @@ use crate::{
 };
 
 pub(super) async fn serve(settings: &Settings, roles: Roles) -> Result<(), CliError> {
-    let access = settings.access(roles)?;
+    let access = Access::of(settings, roles)?;
     let shutdown = shutdown::on_signal().map_err(anyhow::Error::from)?;
     let application = Application::build(settings, access, &shutdown)?;
     let address = application.address();

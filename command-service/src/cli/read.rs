@@ -17,6 +17,7 @@ use super::{
     output::{print_json, print_versioned},
 };
 use crate::{
+    access::QueryAccess,
     freshness::{
         demand::{Demand, OnTimeout, WAIT_MS_MAX},
         gate::{Fresh, Freshness},
@@ -31,7 +32,7 @@ use crate::{
         receipt::{Receipt, WriteReceipt},
         record::SlotRecord,
     },
-    settings::{QueryAccess, Settings},
+    settings::Settings,
     startup::{GateReports, open_gate},
 };
 

@@ -17,10 +17,11 @@ use super::{
     read,
 };
 use crate::{
+    access::QueryAccess,
     commands::{Answer, Commands, Outcome, Refusal, Submission, queue::CommandQueue},
     freshness::demand::WAIT_MS_MAX,
     primary::connection::Primary,
-    settings::{QueryAccess, Settings},
+    settings::Settings,
     write_model::{committer::Committer, wake::CommitSignal},
 };
 

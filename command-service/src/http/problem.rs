@@ -123,15 +123,18 @@ impl Problem {
         Self::new(ProblemType::NotFound, format!("there is nothing at this path; {there_is}"))
     }
 
-    /// The replica was not fresh enough in time. `down` names the dependencies that are down.
+    /// The replica was not fresh enough in time. `down` names the dependencies that are down; `relays` tells whether
+    /// this process relays, and so knows whether events reach the broker.
     #[must_use]
-    pub fn replica_behind(retry_after_secs: u32, lag: Option<Duration>, down: &[&str]) -> Self {
+    pub fn replica_behind(retry_after_secs: u32, lag: Option<Duration>, down: &[&str], relays: bool) -> Self {
         let behind = match lag {
             Some(lag) => format!("it is {:.1} s behind", lag.as_secs_f64()),
             None => "it has not been complete yet".to_owned(),
         };
         let cause = match down {
-            [] => "no dependency of this service is down, so look at the event-consumer".to_owned(),
+            [] if relays => "no dependency of this service is down, so look at the event-consumer".to_owned(),
+            [] => "no dependency of this process is down, so look at the relay and the event-consumer"
+                .to_owned(),
             [one] => format!("{one} is down"),
             several => format!("{} are down", several.join(" and ")),
         };
@@ -258,7 +261,7 @@ impl From<Unmet> for Problem {
                 ProblemType::DeadLettered,
                 "the replica could not apply the write and has dead-lettered it: it will not be visible by waiting",
             ),
-            Unmet::Behind { retry_after_secs, lag } => Self::replica_behind(retry_after_secs, lag, &[]),
+            Unmet::Behind { retry_after_secs, lag } => Self::replica_behind(retry_after_secs, lag, &[], true),
             Unmet::TooMany => {
                 Self::new(ProblemType::Overloaded, "too many reads are waiting; please try again")
             }

@@ -13,7 +13,7 @@ use system_tests::{
     random::seed,
     service::Service,
 };
-use tokio::time::sleep;
+use tokio::time::interval;
 
 use super::{Split, split};
 
@@ -44,16 +44,18 @@ impl Seen {
 
     /// Looks again and again until `work` is done, and once more.
     async fn during(pair: &Pair, work: impl Future<Output = Result<()>>) -> Result<Self> {
-        let mut seen = Self::default();
+        let (mut seen, mut ticks) = (Self::default(), interval(SAMPLE_INTERVAL));
         let looking = async {
             loop {
-                seen.look(pair).await?;
-                sleep(SAMPLE_INTERVAL).await;
+                ticks.tick().await;
+                if let Err(failure) = seen.look(pair).await {
+                    break failure;
+                }
             }
         };
         tokio::select! {
             done = work => done?,
-            failed = looking => { let _: Result<()> = failed; failed?; }
+            failure = looking => return Err(failure),
         }
         seen.look(pair).await?;
         Ok(seen)

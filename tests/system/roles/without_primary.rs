@@ -88,6 +88,8 @@ fn a_write_that_is_not_applied_yet_is_waited_for_without_the_primary() -> Result
         let path = format!("/parking-slots/{}?receipt={receipt}", slot.uuid);
         let behind = reads.get_path(&format!("{path}&wait_ms=100")).await?.expect(504)?;
         assert_eq!(behind.problem(), "replica-behind");
+        let detail = behind.body["detail"].as_str().unwrap_or_default();
+        ensure!(detail.ends_with("so look at the relay and the event-consumer"), "it misleads: {detail}");
         let stale =
             reads.list(&format!("?receipt={receipt}&wait_ms=0&on_timeout=stale")).await?.expect(200)?;
         assert_eq!(stale.header("freshness-result"), Some("stale"));

@@ -51,12 +51,15 @@ pub(super) async fn run(
     wait: Duration,
     json: bool,
 ) -> Result<(), CliError> {
-    let repair_to = match repair {
-        true => Some((settings.broker_url("verify --repair")?, replica)),
-        false => None,
+    let request = VerifyRequest {
+        primary: settings.primary_url("verify")?,
+        replica: settings.replica_url("verify")?,
+        wait,
+        repair: match repair {
+            true => Some((settings.broker_url("verify --repair")?, replica)),
+            false => None,
+        },
     };
-    let (primary, replica) = (settings.primary_url("verify")?, settings.replica_url("verify")?);
-    let request = VerifyRequest { primary, replica, wait, repair: repair_to };
     let bar = progress();
     let verified = verify(&request, |done| show(&bar, done)).await;
     bar.finish_and_clear();

@@ -11,7 +11,9 @@
 //! | [`freshness`] | what a read demands of the replica, and the wait for it |
 //! | [`relay`] | publishes the log to the broker, answers replays |
 //! | [`verify`] | compares log, write model and replica, and repairs the replica |
+//! | [`roles`] | which parts of the service a process runs |
 //! | [`settings`] | the settings of the service |
+//! | [`access`] | what each role may connect to |
 //! | [`http`], [`startup`], [`cli`] | the service and the command line |
 //!
 //! A write goes [`http`] → [`commands`] → [`shared::slot`] → [`write_model`] → [`relay`]. A read goes [`http`] →
@@ -25,7 +27,9 @@ pub mod queries;
 pub mod freshness;
 pub mod relay;
 pub mod verify;
+pub mod roles;
 pub mod settings;
+pub mod access;
 pub mod http;
 pub mod startup;
 pub mod cli;

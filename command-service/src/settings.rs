@@ -6,24 +6,28 @@ use serde::Deserialize;
 use shared::{
     broker::BrokerUrl,
     postgres::DatabaseUrl,
-    process::settings::{LevelFilter, LogFormat, parsed},
+    process::settings::{LevelFilter, LogFormat, SettingError, parsed, parsed_if_set},
 };
 
 use crate::{commands::queue::RESERVED_FOR_COMMIT, primary::connection::Primary};
+
+pub(crate) const PRIMARY: &str = "DATABASE_URL";
+pub(crate) const REPLICA: &str = "REPLICA_DATABASE_URL";
+pub(crate) const BROKER: &str = "RABBITMQ_BROKER_URL";
 
 /// All settings.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Settings {
-    /// The database of the write model.
-    #[serde(rename = "DATABASE_URL", deserialize_with = "parsed")]
-    pub primary: DatabaseUrl,
+    /// The database of the write model. Each role or command that needs it asks for it.
+    #[serde(rename = "DATABASE_URL", deserialize_with = "parsed_if_set")]
+    pub primary: Option<DatabaseUrl>,
     /// The database that answers reads.
-    #[serde(rename = "REPLICA_DATABASE_URL", deserialize_with = "parsed")]
-    pub replica: DatabaseUrl,
+    #[serde(rename = "REPLICA_DATABASE_URL", deserialize_with = "parsed_if_set")]
+    pub replica: Option<DatabaseUrl>,
     /// The broker that gets the events.
-    #[serde(rename = "RABBITMQ_BROKER_URL", deserialize_with = "parsed")]
-    pub broker: BrokerUrl,
+    #[serde(rename = "RABBITMQ_BROKER_URL", deserialize_with = "parsed_if_set")]
+    pub broker: Option<BrokerUrl>,
     /// The address to listen on.
     #[serde(rename = "PARKING__HTTP__BIND")]
     pub bind: IpAddr,
@@ -57,9 +61,36 @@ pub struct Settings {
 const _: () = assert!(RESERVED_FOR_COMMIT.as_millis() + 500 == 4_500);
 
 impl Settings {
-    /// The connection to the primary, for every part of this process.
-    #[must_use]
-    pub fn primary(&self) -> Primary {
-        Primary::new(self.primary.clone(), self.replica.clone())
+    /// The URL of the primary, which `needed_by` cannot do without.
+    ///
+    /// # Errors
+    /// It is not set.
+    pub fn primary_url(&self, needed_by: &str) -> Result<&DatabaseUrl, SettingError> {
+        self.primary.as_ref().ok_or_else(|| SettingError::not_set(PRIMARY, needed_by))
+    }
+
+    /// The URL of the replica, which `needed_by` cannot do without.
+    ///
+    /// # Errors
+    /// It is not set.
+    pub fn replica_url(&self, needed_by: &str) -> Result<&DatabaseUrl, SettingError> {
+        self.replica.as_ref().ok_or_else(|| SettingError::not_set(REPLICA, needed_by))
+    }
+
+    /// The URL of the broker, which `needed_by` cannot do without.
+    ///
+    /// # Errors
+    /// It is not set.
+    pub fn broker_url(&self, needed_by: &str) -> Result<&BrokerUrl, SettingError> {
+        self.broker.as_ref().ok_or_else(|| SettingError::not_set(BROKER, needed_by))
+    }
+
+    /// The way to the primary for the command `needed_by`. It asks the replica, if one is set, whether the log is
+    /// still the same.
+    ///
+    /// # Errors
+    /// The URL of the primary is not set.
+    pub fn primary(&self, needed_by: &str) -> Result<Primary, SettingError> {
+        Ok(Primary::new(self.primary_url(needed_by)?.clone(), self.replica.clone()))
     }
 }

@@ -1,20 +1,21 @@
-//! Starts the service, and stops it in the right order.
+//! Starts the service, and stops it in the right order. Builds only what the roles of the process need.
 
 use std::{net::SocketAddr, time::Duration};
 
-use actix_web::{App, dev::Server, middleware::from_fn, web};
+use actix_web::{App, dev::Server, middleware::from_fn};
 use anyhow::Context;
 use shared::process::{dependency_state::Dependency, tasks::Tasks};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    access::{Access, QueryAccess, RelayAccess},
     commands::queue::CommandQueue,
     freshness::{
         gate::Gate,
         waiting::Waiting,
         watch::{self, Listeners},
     },
-    http::{envelope, probes::Dependencies, routes, server},
+    http::{envelope, handler_state::HandlerState, probes::Dependencies, server},
     primary::{connection::Primary, log_end::LogEndHandle},
     queries::replica::Replica,
     relay::{Relay, replay::Replay},
@@ -41,42 +42,53 @@ pub struct Application {
 }
 
 impl Application {
-    /// Starts listening and starts the background tasks, which wait for dependencies that are down.
-    /// Call it on the main multi-thread runtime: connections live on it.
+    /// Starts listening and starts the background tasks of the roles in `access`. The tasks wait for dependencies that
+    /// are down. Call it on the main multi-thread runtime: connections live on it.
     ///
     /// # Errors
     /// The service cannot listen on the address.
-    pub fn build(settings: &Settings, shutdown: &CancellationToken) -> anyhow::Result<Self> {
-        let dependencies = Dependencies::new(shutdown.clone());
-        let committed = CommitSignal::default();
-        let (commands, submissions) = CommandQueue::channel(
-            settings.commit_queue_limit,
-            Duration::from_millis(settings.command_deadline_ms),
-        );
-        let primary = settings.primary();
-        let replica = Replica::new(&settings.replica, dependencies.replica.clone())?;
+    pub fn build(settings: &Settings, access: Access, shutdown: &CancellationToken) -> anyhow::Result<Self> {
+        let roles = access.roles();
+        let dependencies = Dependencies::new(roles, access.has_primary(), shutdown.clone());
         let (mut tasks, stop_tasks) = (Tasks::default(), CancellationToken::new());
-        let gate =
-            open_gate(settings, &primary, &dependencies.replica, &mut tasks, &stop_tasks, shutdown.clone());
-        let (server, address) = listen(
-            settings,
-            Served { commands, replica, gate, dependencies: dependencies.clone() },
-            shutdown,
-        )?;
-
-        let committer = Committer::new(primary.clone(), dependencies.primary, submissions, committed.clone());
-        tasks.spawn(COMMITTER, committer.run());
-        let relay = Relay {
-            primary: primary.clone(),
-            broker: settings.broker.clone(),
-            committed,
-            broker_dependency: dependencies.broker,
-            relay_dependency: dependencies.relay,
+        let committed = CommitSignal::default();
+        let (commands, committer) = access
+            .command
+            .clone()
+            .map(|primary| write_side(settings, primary, &dependencies, &committed))
+            .unzip();
+        let (replica, gate) = match &access.query {
+            Some(query) => {
+                let replica = Replica::new(&query.replica, dependencies.replica.clone())?;
+                // In a process that also takes commands, the committer reports how the primary is.
+                let primary = access.command.is_none().then(|| dependencies.primary.clone());
+                let reports = GateReports { replica: dependencies.replica.clone(), primary };
+                let waiters_max = settings.freshness_max_waiters;
+                let gate = open_gate(query, reports, waiters_max, &mut tasks, &stop_tasks, shutdown.clone());
+                (Some(replica), Some(gate))
+            }
+            None => (None, None),
         };
-        tasks.spawn("relay", relay.run(stop_tasks.clone()));
-        let replay = Replay { primary: primary.clone(), broker: settings.broker.clone() };
-        tasks.spawn("replay", replay.run(stop_tasks.clone()));
-        tasks.spawn("forget", forget::run(primary, stop_tasks.clone()));
+        let state = HandlerState { roles, commands, replica, gate, dependencies: dependencies.clone() };
+        let (server, address) = listen(settings, state, shutdown)?;
+
+        if let Some((committer, primary)) = committer.zip(access.command.clone()) {
+            tasks.spawn(COMMITTER, committer.run());
+            tasks.spawn("forget", forget::run(primary, stop_tasks.clone()));
+        }
+        if let Some(RelayAccess { primary, broker }) = access.relay {
+            let is_alone = access.command.is_none() && access.query.is_none();
+            let relay = Relay {
+                primary: primary.clone(),
+                broker: broker.clone(),
+                committed,
+                primary_dependency: is_alone.then_some(dependencies.primary),
+                broker_dependency: dependencies.broker,
+                relay_dependency: dependencies.relay,
+            };
+            tasks.spawn("relay", relay.run(stop_tasks.clone()));
+            tasks.spawn("replay", Replay { primary, broker }.run(stop_tasks.clone()));
+        }
         Ok(Self { server, address, tasks, stop_tasks, shutdown: shutdown.clone() })
     }
 
@@ -110,49 +122,62 @@ impl Application {
     }
 }
 
-/// Opens the gate and its two tasks: one reads the end of the primary's log, one listens to the replica and reports
-/// to `dependency`. `stop_tasks` ends the tasks; `shutdown` ends waiting reads.
-pub(crate) fn open_gate(
+/// The queue of commands and the committer at its end.
+fn write_side(
     settings: &Settings,
-    primary: &Primary,
-    dependency: &Dependency,
+    primary: Primary,
+    dependencies: &Dependencies,
+    committed: &CommitSignal,
+) -> (CommandQueue, Committer) {
+    let (commands, submissions) = CommandQueue::channel(
+        settings.commit_queue_limit,
+        Duration::from_millis(settings.command_deadline_ms),
+    );
+    let committer = Committer::new(primary, dependencies.primary.clone(), submissions, committed.clone());
+    (commands, committer)
+}
+
+/// Where the gate's tasks report how the databases are.
+pub(crate) struct GateReports {
+    /// The replica.
+    pub(crate) replica: Dependency,
+    /// The primary; `None` if another task of the process reports it.
+    pub(crate) primary: Option<Dependency>,
+}
+
+/// Opens the gate and its tasks. One listens to the replica; with access to the primary, another one reads the end of
+/// its log. `stop_tasks` ends the tasks; `shutdown` ends waiting reads.
+pub(crate) fn open_gate(
+    access: &QueryAccess,
+    reports: GateReports,
+    waiters_max: usize,
     tasks: &mut Tasks,
     stop_tasks: &CancellationToken,
     shutdown: CancellationToken,
 ) -> Gate {
     let waiting = Waiting::default();
-    let waiters_max = settings.freshness_max_waiters;
-    let (log_end, reader) = LogEndHandle::channel(primary.clone(), waiters_max);
-    tasks.spawn("log end", reader.run(stop_tasks.clone()));
-    let listeners = Listeners { waiting: waiting.clone(), primary: primary.clone() };
-    let watching = watch::run(settings.replica.clone(), dependency.clone(), listeners, stop_tasks.clone());
+    let log_end = match &access.primary {
+        Some(primary) => {
+            let (log_end, reader) = LogEndHandle::channel(primary.clone(), waiters_max, reports.primary);
+            tasks.spawn("log end", reader.run(stop_tasks.clone()));
+            log_end
+        }
+        None => LogEndHandle::without_primary(),
+    };
+    let listeners = Listeners { waiting: waiting.clone(), primary: access.primary.clone() };
+    let watching = watch::run(access.replica.clone(), reports.replica, listeners, stop_tasks.clone());
     tasks.spawn("replica watch", watching);
     Gate::new(log_end, waiting, waiters_max, shutdown)
 }
 
-/// The shared state of the handlers.
-#[derive(Clone)]
-struct Served {
-    commands: CommandQueue,
-    replica: Replica,
-    gate: Gate,
-    dependencies: Dependencies,
-}
-
 fn listen(
     settings: &Settings,
-    served: Served,
+    state: HandlerState,
     shutdown: &CancellationToken,
 ) -> anyhow::Result<(Server, SocketAddr)> {
     let app = move || {
-        let Served { commands, replica, gate, dependencies } = served.clone();
-        App::new()
-            .wrap(from_fn(envelope::wrap))
-            .app_data(web::Data::new(commands))
-            .app_data(web::Data::new(replica))
-            .app_data(web::Data::new(gate))
-            .app_data(web::Data::new(dependencies))
-            .configure(routes::configure)
+        let state = state.clone();
+        App::new().wrap(from_fn(envelope::wrap)).configure(|config| state.configure(config))
     };
     server::listen(settings, DRAIN_SECS, app, shutdown)
         .with_context(|| format!("cannot listen on port {}", settings.port))

@@ -57,6 +57,6 @@ pub use level::assert_level;
 pub use pair::Pair;
 pub use promptness::{answered_within, in_time};
 pub use scale::scale;
-pub use shape::{Shape, with_pair};
+pub use shape::{RoleProcess, Shape, with_pair};
 pub use wait::{RECOVERY, blocking, eventually};
 pub use wire::Call;

@@ -14,7 +14,7 @@ use crate::{
     scale::scale,
     servers::Servers,
     service::Service,
-    shape::{Dependencies, Shape},
+    shape::{Dependencies, RoleProcess, Shape},
     wait::RECOVERY,
 };
 
@@ -93,12 +93,21 @@ impl Pair {
             settings: shape.settings.clone(),
             command_settings: shape.command_settings.clone(),
         };
-        for number in 1..=shape.command_services {
+        for number in 1..=shape.command_services.max(shape.role_processes.len()) {
             let (name, directory) =
                 (format!("command-service {number}"), servers.new_directory("command_service")?);
             let program = servers.binaries.command_service.clone();
-            let environment = pair.environment_of_command_service(number);
-            pair.command_services.push(Service::new(name, program, environment, directory));
+            let mut environment = pair.environment_of_command_service(number);
+            let service = match shape.role_processes.get(number - 1) {
+                Some(RoleProcess { roles, without }) => {
+                    environment.retain(|(setting, _)| !without.contains(&setting.as_str()));
+                    let name = format!("{name} ({roles})");
+                    Service::new(name, program, environment, directory)
+                        .with_arguments(&["serve", "--roles", roles])
+                }
+                None => Service::new(name, program, environment, directory),
+            };
+            pair.command_services.push(service);
         }
         for number in 1..=shape.event_consumers {
             let (name, directory) =

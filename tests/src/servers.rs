@@ -14,8 +14,7 @@ use stack::{Postgres, RabbitMq, Role, TestServers, build::Binaries};
 
 const TEMPLATE: &str = "template_parking";
 
-/// A migration needs its own database only; where the other dependencies are must be set, and they may be down.
-const NOWHERE: &str = "postgres://nobody@127.0.0.1:9/nowhere";
+/// A migration of the replica needs its own database only; where the broker is must be set, and it may be down.
 const NO_BROKER: &str = "amqp://nobody@127.0.0.1:9/nowhere";
 
 /// Everything that the tests of one process share.
@@ -136,12 +135,7 @@ impl Servers {
     fn prepare_primary(&self, server: &Postgres, name: &str) -> Result<()> {
         server.provision_primary(name)?;
         let url = server.url(Role::CommandService, name);
-        let settings = [
-            ("DATABASE_URL", url.as_str()),
-            ("REPLICA_DATABASE_URL", NOWHERE),
-            ("RABBITMQ_BROKER_URL", NO_BROKER),
-        ];
-        migrate(&self.binaries.command_service, &settings)
+        migrate(&self.binaries.command_service, &[("DATABASE_URL", url.as_str())])
     }
 
     fn prepare_replica(&self, server: &Postgres, name: &str) -> Result<()> {

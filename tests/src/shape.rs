@@ -13,6 +13,8 @@ use crate::{
 pub struct Shape {
     /// How many command-services there are.
     pub command_services: usize,
+    /// command-services that have only some roles each, instead of `command_services`.
+    pub role_processes: Vec<RoleProcess>,
     /// How many event-consumers there are.
     pub event_consumers: usize,
     /// Whether services run, and are ready, when the test begins.
@@ -37,10 +39,28 @@ pub struct Shape {
     pub command_settings: Vec<(&'static str, &'static str)>,
 }
 
+/// A command-service with only some roles.
+#[derive(Clone, Copy, Debug)]
+pub struct RoleProcess {
+    /// Its roles, as `serve --roles` takes them.
+    pub roles: &'static str,
+    /// The settings that it does not get.
+    pub without: &'static [&'static str],
+}
+
+impl RoleProcess {
+    /// One with these roles and every setting.
+    #[must_use]
+    pub fn with_every_setting(roles: &'static str) -> Self {
+        Self { roles, without: &[] }
+    }
+}
+
 impl Default for Shape {
     fn default() -> Self {
         Self {
             command_services: 1,
+            role_processes: Vec::new(),
             event_consumers: 1,
             started: true,
             own_primary: false,

@@ -67,7 +67,7 @@ fn every_setting_is_documented_with_its_default_and_nothing_else_is() -> Result<
         .iter()
         .map(|setting| {
             let default = match &setting.default {
-                None => "required".to_owned(),
+                None => "none".to_owned(),
                 Some(_) if setting.name.ends_with("__WORKERS") => "half the cores, at most 64".to_owned(),
                 Some(default) => format!("`{default}`"),
             };

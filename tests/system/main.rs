@@ -35,6 +35,7 @@ mod commit;
 mod outcome;
 mod idempotency;
 mod instances;
+mod roles;
 mod deliveries;
 mod dead_letters;
 mod holes;

@@ -41,7 +41,7 @@ fn primary_of(pair: &Pair) -> Result<Primary> {
     let primary = pair.primary.server.url(Role::CommandService, &pair.primary.name);
     let replica = pair.replica.server.url(Role::CommandServiceReader, &pair.replica.name);
     let parse = |url: &str| DatabaseUrl::parse(url).context("not a URL");
-    Ok(Primary::new(parse(&primary)?, parse(&replica)?))
+    Ok(Primary::new(parse(&primary)?, Some(parse(&replica)?)))
 }
 
 #[test]

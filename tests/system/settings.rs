@@ -1,6 +1,6 @@
 //! Settings that stop the start: one line that names the setting, status 2, no secret.
 
-use std::{fs, path::PathBuf, process::Output};
+use std::{collections::BTreeMap, fs, path::PathBuf, process::Output};
 
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
@@ -115,10 +115,29 @@ fn a_setting_that_is_wrong_stops_the_start_and_is_named() -> Result<()> {
             let environment = with(&fine(), [(setting, value.to_owned())]);
             check_everywhere(&environment, setting, reason).await?;
         }
-        for setting in ["DATABASE_URL", "REPLICA_DATABASE_URL", "RABBITMQ_BROKER_URL"] {
-            let mut environment = fine();
-            environment.retain(|(name, _)| name != setting);
-            check_everywhere(&environment, setting, "absent").await?;
+        Ok(())
+    })
+}
+
+#[test]
+fn a_url_without_which_a_program_cannot_work_stops_its_start_and_is_named() -> Result<()> {
+    // command-service asks for a URL where it needs it; `roles::urls` has its roles and the rest of its commands.
+    let cases: [(&str, &str, &[&[&str]]); 5] = [
+        ("command-service", "DATABASE_URL", &[&[], &["migrate"]]),
+        ("command-service", "REPLICA_DATABASE_URL", &[&[], &["parking-slot-list"]]),
+        ("command-service", "RABBITMQ_BROKER_URL", &[&[], &["replay", "--from", "1"]]),
+        ("event-consumer", "REPLICA_DATABASE_URL", &COMMANDS),
+        ("event-consumer", "RABBITMQ_BROKER_URL", &COMMANDS),
+    ];
+    block_on(async {
+        let programs: BTreeMap<&str, PathBuf> = programs()?.into_iter().collect();
+        for (name, setting, commands) in cases {
+            for arguments in commands {
+                let mut environment = fine();
+                environment.retain(|(known, _)| known != setting);
+                let output = run(&programs[name], arguments, environment).await?;
+                check_refused(name, &output, setting, &format!("absent, {arguments:?}"))?;
+            }
         }
         Ok(())
     })

@@ -6,16 +6,26 @@ use clap::Subcommand;
 use shared::{
     position::Position,
     replica_name::ReplicaName,
-    slot::{NameError, SlotName, SlotStatus, Version},
+    slot::{SlotName, SlotStatus, Version},
 };
 use uuid::Uuid;
 
-use crate::queries::list::Filter;
+use super::argument_values::{
+    parse_limit, parse_name, parse_name_part, parse_position, parse_status, parse_version,
+};
+use crate::roles::Roles;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Subcommands {
     /// Answer HTTP requests and relay events; the default without a command
-    Serve,
+    Serve {
+        /// The parts of the service that this process runs: command, query and relay, with commas between them
+        ///
+        /// A process with the role command carries out commands. One with query answers reads. One with relay sends
+        /// events to the broker. A process connects only to what its roles need.
+        #[arg(long, default_value_t = Roles::ALL)]
+        roles: Roles,
+    },
     /// Create a parking slot and print its uuid, name and status
     #[command(alias = "create_parking_slot")]
     CreateParkingSlot {
@@ -170,28 +180,4 @@ pub(super) enum Subcommands {
         #[arg(long)]
         json: bool,
     },
-}
-
-fn parse_name(text: &str) -> Result<SlotName, NameError> {
-    SlotName::parse(text)
-}
-
-fn parse_name_part(text: &str) -> Result<String, &'static str> {
-    Filter::name_part(text).ok_or("must be 1 to 200 characters, none of them control")
-}
-
-fn parse_status(text: &str) -> Result<SlotStatus, &'static str> {
-    SlotStatus::parse(text).ok_or("must be available, reserved, occupied or blocked")
-}
-
-fn parse_limit(text: &str) -> Result<NonZeroUsize, &'static str> {
-    text.parse().map_err(|_| "must be a number: 1 or more")
-}
-
-fn parse_position(text: &str) -> Result<Position, &'static str> {
-    text.parse().ok().and_then(Position::new).ok_or("must be a position: 1 or more")
-}
-
-fn parse_version(text: &str) -> Result<Version, &'static str> {
-    text.parse().ok().and_then(Version::new).ok_or("must be a version: 1 or more")
 }

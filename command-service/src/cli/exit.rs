@@ -94,6 +94,7 @@ impl From<Unmet> for CliError {
             Unmet::DeadLettered | Unmet::ForeignReceipt => Self::BadInput(unmet.to_string()),
             Unmet::Read(ReadError::Sql(_))
             | Unmet::PrimaryDown
+            | Unmet::NoAccess
             | Unmet::BeyondLog
             | Unmet::Behind { .. }
             | Unmet::TooMany

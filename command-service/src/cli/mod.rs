@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `exit` | how a command ends |
 //! | `output` | data on standard output, messages on standard error |
+//! | `argument_values` | the values of arguments |
 //! | `arguments` | the commands and their arguments |
 //! | `write` | create, update, delete |
 //! | `read` | list, details |
@@ -15,6 +16,7 @@
 
 mod exit;
 mod output;
+mod argument_values;
 mod arguments;
 mod write;
 mod read;
@@ -32,7 +34,7 @@ use shared::process::{
 };
 
 use self::{arguments::Subcommands, exit::CliError};
-use crate::settings::Settings;
+use crate::{roles::Roles, settings::Settings};
 
 /// A register of parking slots: takes commands, relays events, answers reads
 #[derive(Debug, Parser)]
@@ -59,14 +61,14 @@ impl Cli {
     }
 
     async fn carry_out(self) -> Result<(), CliError> {
-        let command = self.command.unwrap_or(Subcommands::Serve);
+        let command = self.command.unwrap_or(Subcommands::Serve { roles: Roles::ALL });
         let (settings, effective) =
             settings::load::<Settings>(Service::CommandService, self.config.as_deref())?;
         // A command that ends says in one line what went wrong; its log would only repeat it.
-        let logs = matches!(command, Subcommands::Serve) || settings::is_set(&effective, LOG_LEVEL);
+        let logs = matches!(command, Subcommands::Serve { .. }) || settings::is_set(&effective, LOG_LEVEL);
         telemetry::init(settings.log_format, if logs { settings.log_level } else { LevelFilter::OFF });
         match command {
-            Subcommands::Serve => operate::serve(&settings).await,
+            Subcommands::Serve { roles } => operate::serve(&settings, roles).await,
             Subcommands::CreateParkingSlot { name, status, wait, json } => {
                 write::create(&settings, name, status, wait, json).await
             }

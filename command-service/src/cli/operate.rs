@@ -3,7 +3,10 @@
 use serde_json::json;
 use shared::{
     position::Position,
-    postgres::migration::{MigrateError, migrate},
+    postgres::{
+        DatabaseUrl,
+        migration::{MigrateError, migrate},
+    },
     process::{probe, settings::Effective, shutdown},
     replica_name::ReplicaName,
 };
@@ -14,21 +17,25 @@ use super::{
     output::{print_json, print_text},
 };
 use crate::{
+    access::Access,
     primary::connection::{PrimaryOpenError, give_new_epoch},
     relay::{
         log::LogError,
         publisher::PublishError,
         replay::{ReplayError, Replayer, replay_range},
     },
+    roles::Roles,
     settings::Settings,
     startup::Application,
     write_model,
 };
 
-pub(super) async fn serve(settings: &Settings) -> Result<(), CliError> {
+pub(super) async fn serve(settings: &Settings, roles: Roles) -> Result<(), CliError> {
+    let access = Access::of(settings, roles)?;
     let shutdown = shutdown::on_signal().map_err(anyhow::Error::from)?;
-    let application = Application::build(settings, &shutdown)?;
-    tracing::info!(url = %format_args!("http://{}", application.address()), "listening");
+    let application = Application::build(settings, access, &shutdown)?;
+    let address = application.address();
+    tracing::info!(url = %format_args!("http://{address}"), %roles, "listening");
     Ok(application.run_until_stopped().await?)
 }
 
@@ -37,14 +44,14 @@ pub(super) async fn migrate_primary(
     new_epoch: bool,
     json: bool,
 ) -> Result<(), CliError> {
-    let applied =
-        migrate(&settings.primary, write_model::migrations()).await.map_err(|error| match error {
-            MigrateError::Connect(_) => CliError::down("the primary", &error),
-            MigrateError::Start(_) | MigrateError::Locked | MigrateError::Failed(_) => {
-                CliError::Other(error.into())
-            }
-        })?;
-    let epoch = if new_epoch { Some(renew_epoch(settings).await?) } else { None };
+    let primary = settings.primary_url("migrate")?;
+    let applied = migrate(primary, write_model::migrations()).await.map_err(|error| match error {
+        MigrateError::Connect(_) => CliError::down("the primary", &error),
+        MigrateError::Start(_) | MigrateError::Locked | MigrateError::Failed(_) => {
+            CliError::Other(error.into())
+        }
+    })?;
+    let epoch = if new_epoch { Some(renew_epoch(primary).await?) } else { None };
     if json {
         let mut answer = json!({ "migrations_applied": applied });
         if let Some(epoch) = epoch {
@@ -61,8 +68,8 @@ pub(super) async fn migrate_primary(
     }
 }
 
-async fn renew_epoch(settings: &Settings) -> Result<Uuid, CliError> {
-    give_new_epoch(&settings.primary).await.map_err(|error| match error {
+async fn renew_epoch(primary: &DatabaseUrl) -> Result<Uuid, CliError> {
+    give_new_epoch(primary).await.map_err(|error| match error {
         PrimaryOpenError::Connect(_) | PrimaryOpenError::Lost(_) | PrimaryOpenError::Deadline => {
             CliError::down("the primary", &error)
         }
@@ -77,11 +84,12 @@ pub(super) async fn replay(
     to: Option<Position>,
     json: bool,
 ) -> Result<(), CliError> {
+    let (primary, broker) = (settings.primary("replay")?, settings.broker_url("replay")?);
     if to.is_some_and(|to| to < from) {
         return Err(CliError::Usage("--to must not be less than --from"));
     }
     let sending = async {
-        let replayer = Replayer::open(&settings.primary(), &settings.broker).await?;
+        let replayer = Replayer::open(&primary, broker).await?;
         replay_range(&replayer, replica, from, to).await
     };
     let events = sending.await.map_err(|error| match error {

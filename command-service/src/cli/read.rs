@@ -4,6 +4,7 @@ use std::{num::NonZeroUsize, time::Duration};
 
 use serde::Serialize;
 use shared::{
+    postgres::DatabaseUrl,
     process::{dependency_state::Dependency, tasks::Tasks},
     slot::SlotStatus,
 };
@@ -16,6 +17,7 @@ use super::{
     output::{print_json, print_versioned},
 };
 use crate::{
+    access::QueryAccess,
     freshness::{
         demand::{Demand, OnTimeout, WAIT_MS_MAX},
         gate::{Fresh, Freshness},
@@ -31,11 +33,16 @@ use crate::{
         record::SlotRecord,
     },
     settings::Settings,
-    startup::open_gate,
+    startup::{GateReports, open_gate},
 };
 
-pub(super) fn replica(settings: &Settings) -> Result<Replica, CliError> {
-    Ok(Replica::new(&settings.replica, Dependency::new("replica")).map_err(anyhow::Error::from)?)
+/// The replica, for the command `needed_by`.
+pub(super) fn replica(settings: &Settings, needed_by: &str) -> Result<Replica, CliError> {
+    open(settings.replica_url(needed_by)?)
+}
+
+fn open(replica: &DatabaseUrl) -> Result<Replica, CliError> {
+    Ok(Replica::new(replica, Dependency::new("replica")).map_err(anyhow::Error::from)?)
 }
 
 /// The slots that pass a filter, in creation order, a page at a time: however many there are, only one page is in
@@ -66,7 +73,7 @@ pub(super) async fn list(
     name_contains: Option<String>,
     limit: Option<NonZeroUsize>,
 ) -> Result<(), CliError> {
-    let replica = replica(settings)?;
+    let replica = replica(settings, "parking-slot-list")?;
     let filter = Filter { status, name_contains };
     let mut pages = Pages::of(&replica, &filter);
     let mut left = limit.map_or(usize::MAX, NonZeroUsize::get);
@@ -94,8 +101,8 @@ fn print_line(record: &SlotRecord) -> Result<(), CliError> {
 }
 
 pub(super) async fn details(settings: &Settings, uuid: Uuid, json: bool) -> Result<(), CliError> {
-    let record =
-        replica(settings)?.slot(uuid, &HandedBack::default()).await?.found.ok_or(CliError::NotFound)?;
+    let replica = replica(settings, "parking-slot-details")?;
+    let record = replica.slot(uuid, &HandedBack::default()).await?.found.ok_or(CliError::NotFound)?;
     print_versioned(&record, json)
 }
 
@@ -103,15 +110,17 @@ pub(super) async fn details(settings: &Settings, uuid: Uuid, json: bool) -> Resu
 /// meantime is [`CliError::NotFound`]; any other error says why the replica does not show it.
 pub(super) async fn when_visible(
     settings: &Settings,
+    access: &QueryAccess,
     uuid: Uuid,
     write: WriteReceipt,
 ) -> Result<SlotRecord, CliError> {
-    let (replica, dependency) = (replica(settings)?, Dependency::new("replica"));
+    let replica = open(&access.replica)?;
+    let reports = GateReports { replica: Dependency::new("replica"), primary: None };
     let (mut tasks, stop_tasks) = (Tasks::default(), CancellationToken::new());
     let gate = open_gate(
-        settings,
-        &settings.primary(),
-        &dependency,
+        access,
+        reports,
+        settings.freshness_max_waiters,
         &mut tasks,
         &stop_tasks,
         stop_tasks.child_token(),

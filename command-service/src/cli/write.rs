@@ -17,8 +17,10 @@ use super::{
     read,
 };
 use crate::{
+    access::QueryAccess,
     commands::{Answer, Commands, Outcome, Refusal, Submission, queue::CommandQueue},
     freshness::demand::WAIT_MS_MAX,
+    primary::connection::Primary,
     settings::Settings,
     write_model::{committer::Committer, wake::CommitSignal},
 };
@@ -36,14 +38,13 @@ pub(super) struct WriteSide {
 
 impl WriteSide {
     /// Starts a committer, which connects to the primary at once.
-    pub(super) fn start(settings: &Settings) -> Self {
+    pub(super) fn start(settings: &Settings, access: &Primary) -> Self {
         let (commands, submissions) = CommandQueue::channel(
             settings.commit_queue_limit,
             Duration::from_millis(settings.command_deadline_ms),
         );
         let primary = Dependency::new("primary");
-        let committer =
-            Committer::new(settings.primary(), primary.clone(), submissions, CommitSignal::default());
+        let committer = Committer::new(access.clone(), primary.clone(), submissions, CommitSignal::default());
         Self { commands, committer: tokio::spawn(committer.run()), primary }
     }
 
@@ -73,8 +74,8 @@ impl WriteSide {
     }
 }
 
-async fn execute_one(settings: &Settings, command: Command) -> Result<Outcome, CliError> {
-    let write_side = WriteSide::start(settings);
+async fn execute_one(settings: &Settings, access: &Primary, command: Command) -> Result<Outcome, CliError> {
+    let write_side = WriteSide::start(settings, access);
     let answer = write_side.execute(Commands::One(command)).await;
     let done = answer.map_err(|refusal| write_side.ended_by(refusal));
     write_side.finish().await?;
@@ -102,13 +103,17 @@ pub(super) async fn create(
     wait: bool,
     json: bool,
 ) -> Result<(), CliError> {
+    let primary = settings.primary("create-parking-slot")?;
+    // Asked for before the slot is created.
+    let replica = if wait { Some(settings.replica_url("create-parking-slot --wait")?.clone()) } else { None };
     let uuid = Uuid::now_v7();
     let create = CreateSlot { uuid, name, status };
-    let outcome = execute_one(settings, Command::Create(create)).await?;
-    if !wait {
+    let outcome = execute_one(settings, &primary, Command::Create(create)).await?;
+    let Some(replica) = replica else {
         return print_outcome(&outcome, json);
-    }
-    match with_notice(uuid, read::when_visible(settings, uuid, *outcome.receipt())).await {
+    };
+    let access = QueryAccess { replica, primary: Some(primary) };
+    match with_notice(uuid, read::when_visible(settings, &access, uuid, *outcome.receipt())).await {
         Ok(record) => print_record(&record, json),
         Err(CliError::NotFound) => Err(CliError::NotFound),
         Err(reason) => Err(CliError::NotSeen { uuid, reason: Box::new(reason) }),
@@ -136,8 +141,9 @@ pub(super) async fn update(
     if_version: Option<Version>,
     json: bool,
 ) -> Result<(), CliError> {
+    let primary = settings.primary("update-parking-slot")?;
     let change = ChangeSlot { uuid, precondition: precondition(if_version), name, status };
-    print_outcome(&execute_one(settings, Command::Change(change)).await?, json)
+    print_outcome(&execute_one(settings, &primary, Command::Change(change)).await?, json)
 }
 
 pub(super) async fn delete(
@@ -146,8 +152,9 @@ pub(super) async fn delete(
     if_version: Option<Version>,
     json: bool,
 ) -> Result<(), CliError> {
+    let primary = settings.primary("delete-parking-slot")?;
     let delete = DeleteSlot { uuid, precondition: precondition(if_version) };
-    print_outcome(&execute_one(settings, Command::Delete(delete)).await?, json)
+    print_outcome(&execute_one(settings, &primary, Command::Delete(delete)).await?, json)
 }
 
 fn precondition(if_version: Option<Version>) -> Precondition {

@@ -82,8 +82,10 @@ impl Gate {
             // A demanded write may be dead-lettered before the rest arrives: only a query tells.
             let worth_a_query = is_last_try
                 || pushed.is_none_or(|it| it.last_dead_letter.is_some() && !handed_back.firsts.is_empty());
-            let hinted =
-                pushed.filter(|_| !worth_a_query).and_then(|it| self.lack(&waiting_read, &it.level()));
+            let hinted = pushed
+                .filter(|_| !worth_a_query)
+                .and_then(|it| self.lack(&waiting_read, &it.level()))
+                .filter(|lack| !self.is_final(*lack));
             let lack = match hinted {
                 Some(lack) => lack,
                 None => {
@@ -95,6 +97,9 @@ impl Gate {
                     let Some(lack) = self.lack(&waiting_read, &level(&read.status)) else {
                         return Ok(self.fresh(read, Freshness::Satisfied, asked_at - arrived));
                     };
+                    if self.is_final(lack) {
+                        return Err(Unmet::NoAccess);
+                    }
                     if is_last_try && !waiting_read.may_learn(lack) {
                         return self.too_late(demand, read, asked_at - arrived);
                     }
@@ -109,8 +114,12 @@ impl Gate {
         }
     }
 
-    /// Turns the demand into positions and moments. Refuses useless receipts at once.
+    /// Turns the demand into positions and moments. Refuses useless receipts at once. Without access to the primary it
+    /// refuses every demand for a moment too: only the primary's own clock dates a commit.
     async fn need(&self, demand: &Demand, arrived: Instant) -> Result<Need, Unmet> {
+        if !self.log.has_access() && (demand.strong || demand.max_staleness.is_some()) {
+            return Err(Unmet::NoAccess);
+        }
         let known = self.log.known_end();
         let doubtful = demand.receipts.iter().any(|receipt| known.is_none_or(|end| !reaches(&end, receipt)));
         let end = if demand.strong || doubtful { self.log.end().await } else { Err(LogEndError::Down) };
@@ -146,6 +155,12 @@ impl Gate {
         }
         let latest = self.log.clock().map(|clock| clock.latest_at(Instant::now()));
         waiting_read.need.lack(level, latest)
+    }
+
+    /// Whether only the primary could tell if waiting helps, and this process cannot ask it. A query's own snapshot has
+    /// to show such a lack: a push may be older.
+    fn is_final(&self, lack: Lack) -> bool {
+        lack == Lack::Epoch && !self.log.has_access()
     }
 
     /// Asks the primary for what helps to judge the lack. If it is down, the read goes on without.

@@ -19,6 +19,9 @@ pub enum Unmet {
     /// The demand needs the primary, which is down.
     #[error("the primary database is down")]
     PrimaryDown,
+    /// The demand needs the primary, and this process has no access to it.
+    #[error("this process has no access to the primary")]
+    NoAccess,
     /// A receipt names a position that the log has not reached.
     #[error("a receipt lies beyond the end of the log")]
     BeyondLog,
@@ -47,6 +50,7 @@ pub enum Unmet {
 impl From<LogEndError> for Unmet {
     fn from(error: LogEndError) -> Self {
         match error {
+            LogEndError::NoAccess => Self::NoAccess,
             LogEndError::Down => Self::PrimaryDown,
             LogEndError::TooMany => Self::TooMany,
         }

@@ -45,8 +45,8 @@ const PROBE_INTERVAL: Duration = Duration::from_secs(5);
 pub struct Listeners {
     /// The reads that wait for it.
     pub waiting: Waiting,
-    /// Told the replica's position: the log cannot be shorter.
-    pub primary: Primary,
+    /// Told the replica's position: the log cannot be shorter. `None` in a process without access to the primary.
+    pub primary: Option<Primary>,
 }
 
 /// Keeps a connection to the replica until `shutdown` is cancelled. Reports its state to `dependency` and passes
@@ -62,8 +62,8 @@ pub async fn run(
         loop {
             if let Some((session, status)) = reach(&replica, &dependency).await {
                 pauses = Pauses::new();
-                if let Some(applied) = listeners.hand_on(&status) {
-                    listeners.primary.told_anew(applied);
+                if let (Some(applied), Some(primary)) = (listeners.hand_on(&status), &listeners.primary) {
+                    primary.told_anew(applied);
                 }
                 while answers(&session, &listeners).await {}
                 listeners.waiting.lose();
@@ -104,8 +104,9 @@ async fn answers(session: &Session, listeners: &Listeners) -> bool {
     tokio::select! {
         () = session.lost() => false,
         () = notified.notified() => {
-            if let Some(applied) = listeners.hand_on(&session.newest_payload()) {
-                listeners.primary.told(applied);
+            let applied = listeners.hand_on(&session.newest_payload());
+            if let (Some(applied), Some(primary)) = (applied, &listeners.primary) {
+                primary.told(applied);
             }
             true
         }

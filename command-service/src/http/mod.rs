@@ -24,6 +24,7 @@
 //! | [`receipts`] | how far a write has come |
 //! | [`probes`] | health |
 //! | [`routes`] | all paths and methods |
+//! | [`handler_state`] | what the handlers share |
 
 pub mod headers;
 pub mod problem_types;
@@ -47,3 +48,4 @@ pub mod reads;
 pub mod receipts;
 pub mod probes;
 pub mod routes;
+pub mod handler_state;

@@ -13,11 +13,18 @@ use shared::{
 use tokio_util::sync::CancellationToken;
 
 use super::{parameters::Parameters, problem::Problem};
-use crate::freshness::gate::{Gate, Heard};
+use crate::{
+    freshness::gate::{Gate, Heard},
+    roles::{Role, Roles},
+};
 
-/// The dependencies of command-service.
+/// The dependencies of command-service. A process uses only those that its roles need.
 #[derive(Clone, Debug)]
 pub struct Dependencies {
+    /// The roles of this process.
+    pub roles: Roles,
+    /// Whether this process has access to the primary.
+    pub uses_primary: bool,
     /// The database to which the service commits commands.
     pub primary: Dependency,
     /// The database from which the service answers reads.
@@ -33,8 +40,10 @@ pub struct Dependencies {
 impl Dependencies {
     /// Dependencies that the service has not reached yet.
     #[must_use]
-    pub fn new(shutdown: CancellationToken) -> Self {
+    pub fn new(roles: Roles, uses_primary: bool, shutdown: CancellationToken) -> Self {
         Self {
+            roles,
+            uses_primary,
             primary: Dependency::new("primary"),
             replica: Dependency::new("replica"),
             broker: Dependency::new("broker"),
@@ -43,21 +52,33 @@ impl Dependencies {
         }
     }
 
-    fn all(&self) -> [&Dependency; 4] {
-        [&self.primary, &self.replica, &self.broker, &self.relay]
+    fn used(&self) -> Vec<&Dependency> {
+        let relays = self.roles.has(Role::Relay);
+        let all = [
+            (self.uses_primary, &self.primary),
+            (self.roles.has(Role::Query), &self.replica),
+            (relays, &self.broker),
+            (relays, &self.relay),
+        ];
+        all.into_iter().filter(|(is_used, _)| *is_used).map(|(_, dependency)| dependency).collect()
     }
 
     /// The names of the dependencies that are down.
     #[must_use]
     pub fn down(&self) -> Vec<&'static str> {
-        let down = self.all().into_iter().filter(|dependency| !dependency.is_up());
+        let down = self.used().into_iter().filter(|dependency| !dependency.is_up());
         down.map(Dependency::name).collect()
     }
 
-    /// The service is useful while it can serve reads or commands.
+    /// The process is useful while one of its roles can do its work: commands, reads, or the relay of events.
     fn readiness(&self) -> Readiness {
-        let useful = self.primary.is_up() || self.replica.is_up();
-        Readiness::of(&self.all(), useful, self.shutdown.is_cancelled())
+        let (primary, replica, broker) = (self.primary.is_up(), self.replica.is_up(), self.broker.is_up());
+        let useful = Role::ALL.into_iter().filter(|role| self.roles.has(*role)).any(|role| match role {
+            Role::Command => primary,
+            Role::Query => replica,
+            Role::Relay => primary && broker,
+        });
+        Readiness::of(&self.used(), useful, self.shutdown.is_cancelled())
     }
 }
 
@@ -83,6 +104,7 @@ pub async fn livez(request: HttpRequest) -> Result<HttpResponse, Problem> {
 #[derive(Serialize)]
 struct ReadyBody {
     status: ReadyStatus,
+    roles: Roles,
     dependencies: BTreeMap<&'static str, DependencyEntry>,
 }
 
@@ -118,31 +140,33 @@ impl Age {
 }
 
 impl ReadyBody {
-    fn of(readiness: Readiness, replica: &Dependency, heard: Option<Heard>) -> Self {
+    fn of(readiness: Readiness, dependencies: &Dependencies, heard: Option<Heard>) -> Self {
         let entry = |(name, status)| {
-            let age = heard.filter(|_| name == replica.name()).map(Age::of);
+            let age = heard.filter(|_| name == dependencies.replica.name()).map(Age::of);
             (name, DependencyEntry { status, age })
         };
         Self {
             status: readiness.status,
+            roles: dependencies.roles,
             dependencies: readiness.dependencies.into_iter().map(entry).collect(),
         }
     }
 }
 
-/// `GET /readyz`: 200 while reads or commands can be served, else 503.
+/// `GET /readyz`: 200 while a role of this process can do its work, else 503.
 ///
 /// # Errors
 /// The [`Problem`].
 pub async fn readyz(
     request: HttpRequest,
     dependencies: web::Data<Dependencies>,
-    gate: web::Data<Gate>,
 ) -> Result<HttpResponse, Problem> {
     Parameters::parse(request.query_string())?.finish()?;
     let readiness = dependencies.readiness();
     let useful = readiness.is_useful();
-    let body = ReadyBody::of(readiness, &dependencies.replica, gate.heard());
+    // Only a process that answers reads has a gate.
+    let heard = request.app_data::<web::Data<Gate>>().and_then(|gate| gate.heard());
+    let body = ReadyBody::of(readiness, &dependencies, heard);
     if useful {
         return Ok(HttpResponse::Ok().json(body));
     }

@@ -15,7 +15,12 @@ use shared::{
 };
 
 use super::{headers::WRITE_RECEIPT, problem_types::ProblemType};
-use crate::{commands::Refusal, freshness::unmet::Unmet, queries::replica::ReadError};
+use crate::{
+    commands::Refusal,
+    freshness::unmet::Unmet,
+    queries::replica::ReadError,
+    roles::{Role, Roles},
+};
 
 /// A fault in one place of the request's body.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -104,21 +109,32 @@ impl Problem {
         Self::new(ProblemType::MalformedReceipt, "receipt must be one that this register has given out")
     }
 
+    /// This process has `roles`, and the request needs another one.
+    #[must_use]
+    pub fn misdirected(needed: Role, roles: Roles) -> Self {
+        let detail =
+            format!("this needs the role {}, and this process has {}", needed.name(), roles.in_words());
+        Self::new(ProblemType::MisdirectedRequest, detail)
+    }
+
     /// There is nothing at this path. `there_is` says what exists.
     #[must_use]
     pub fn no_such_path(there_is: &str) -> Self {
         Self::new(ProblemType::NotFound, format!("there is nothing at this path; {there_is}"))
     }
 
-    /// The replica was not fresh enough in time. `down` names the dependencies that are down.
+    /// The replica was not fresh enough in time. `down` names the dependencies that are down; `relays` tells whether
+    /// this process relays, and so knows whether events reach the broker.
     #[must_use]
-    pub fn replica_behind(retry_after_secs: u32, lag: Option<Duration>, down: &[&str]) -> Self {
+    pub fn replica_behind(retry_after_secs: u32, lag: Option<Duration>, down: &[&str], relays: bool) -> Self {
         let behind = match lag {
             Some(lag) => format!("it is {:.1} s behind", lag.as_secs_f64()),
             None => "it has not been complete yet".to_owned(),
         };
         let cause = match down {
-            [] => "no dependency of this service is down, so look at the event-consumer".to_owned(),
+            [] if relays => "no dependency of this service is down, so look at the event-consumer".to_owned(),
+            [] => "no dependency of this process is down, so look at the relay and the event-consumer"
+                .to_owned(),
             [one] => format!("{one} is down"),
             several => format!("{} are down", several.join(" and ")),
         };
@@ -231,6 +247,11 @@ impl From<Unmet> for Problem {
                 ProblemType::PrimaryUnavailable,
                 "this needs a look at the primary; please try again",
             ),
+            Unmet::NoAccess => Self::new(
+                ProblemType::MisdirectedRequest,
+                "this needs the primary, and this process has no access to it: set DATABASE_URL for its query role, \
+                 or ask a process that has it",
+            ),
             Unmet::BeyondLog => Self::malformed_receipt(),
             Unmet::ForeignReceipt => Self::new(
                 ProblemType::ForeignReceipt,
@@ -240,7 +261,7 @@ impl From<Unmet> for Problem {
                 ProblemType::DeadLettered,
                 "the replica could not apply the write and has dead-lettered it: it will not be visible by waiting",
             ),
-            Unmet::Behind { retry_after_secs, lag } => Self::replica_behind(retry_after_secs, lag, &[]),
+            Unmet::Behind { retry_after_secs, lag } => Self::replica_behind(retry_after_secs, lag, &[], true),
             Unmet::TooMany => {
                 Self::new(ProblemType::Overloaded, "too many reads are waiting; please try again")
             }

@@ -18,7 +18,7 @@ impl ProblemType {
 }
 
 /// What the client can do, for each type.
-const ADVICE: [(ProblemType, &str); 23] = [
+const ADVICE: [(ProblemType, &str); 24] = [
     (
         ProblemType::MalformedRequest,
         "Check the request line, the headers and the length of the body: they must be valid HTTP/1.1. Encode \
@@ -94,6 +94,12 @@ const ADVICE: [(ProblemType, &str); 23] = [
         ProblemType::UnsupportedMediaType,
         "Send `Content-Type: application/json`, for PATCH also `application/merge-patch+json`. The charset is \
          UTF-8 and may be left out. The body must not be compressed.",
+    ),
+    (
+        ProblemType::MisdirectedRequest,
+        "The processes of this register share its roles: command, query and relay. `detail` says which one this \
+         request needs. Send it to a process with that role, or to the gateway in front of all processes. The \
+         operator sees the roles of a process in `/readyz`.",
     ),
     (
         ProblemType::InvalidValue,

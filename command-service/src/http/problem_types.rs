@@ -18,6 +18,7 @@ pub enum ProblemType {
     IdempotencyKeyInUse,
     VersionMismatch,
     TooLarge,
+    MisdirectedRequest,
     HeadTooLarge,
     RequestTimeout,
     UnsupportedMediaType,
@@ -33,7 +34,7 @@ pub enum ProblemType {
 
 impl ProblemType {
     /// Every type.
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 24] = [
         Self::MalformedRequest,
         Self::MalformedJson,
         Self::UnknownField,
@@ -48,6 +49,7 @@ impl ProblemType {
         Self::VersionMismatch,
         Self::TooLarge,
         Self::UnsupportedMediaType,
+        Self::MisdirectedRequest,
         Self::InvalidValue,
         Self::IdempotencyKeyReused,
         Self::HeadTooLarge,
@@ -106,6 +108,9 @@ impl ProblemType {
                 "The media type is not supported",
                 StatusCode::UNSUPPORTED_MEDIA_TYPE,
             ),
+            Self::MisdirectedRequest => {
+                ("misdirected-request", "Another process does this", StatusCode::MISDIRECTED_REQUEST)
+            }
             Self::InvalidValue => ("invalid-value", "A value is not valid", StatusCode::UNPROCESSABLE_ENTITY),
             Self::IdempotencyKeyReused => (
                 "idempotency-key-reused",

@@ -20,6 +20,7 @@ use crate::{
         status::HandedBack,
     },
     register::record::SlotRecord,
+    roles::Role,
 };
 
 #[derive(Serialize)]
@@ -77,7 +78,8 @@ async fn read<T>(
         Err(Unmet::Behind { retry_after_secs, lag }) => {
             let dependencies = request.app_data::<web::Data<Dependencies>>();
             let down = dependencies.map(|dependencies| dependencies.down()).unwrap_or_default();
-            Err(Problem::replica_behind(retry_after_secs, lag, &down))
+            let relays = dependencies.is_none_or(|dependencies| dependencies.roles.has(Role::Relay));
+            Err(Problem::replica_behind(retry_after_secs, lag, &down, relays))
         }
         Err(unmet) => Err(unmet.into()),
     }

@@ -80,7 +80,7 @@ impl PrimaryOpenError {
 #[derive(Clone, Debug)]
 pub struct Primary {
     url: DatabaseUrl,
-    replica: DatabaseUrl,
+    replica: Option<DatabaseUrl>,
     shared: Arc<Shared>,
 }
 
@@ -102,9 +102,10 @@ struct KnownLog {
 }
 
 impl Primary {
-    /// The primary at `url`; `replica` copies its log.
+    /// The primary at `url`; `replica` copies its log. `None`: this process does not ask the replica. It then notices
+    /// a shorter log only by what it has seen itself.
     #[must_use]
-    pub fn new(url: DatabaseUrl, replica: DatabaseUrl) -> Self {
+    pub fn new(url: DatabaseUrl, replica: Option<DatabaseUrl>) -> Self {
         Self { url, replica, shared: Arc::default() }
     }
 
@@ -177,8 +178,9 @@ impl Primary {
 
     /// Asks the replica how far it has applied the log. Clears the report first; the replica's next one replaces it.
     async fn ask_replica(&self) {
+        let Some(replica) = &self.replica else { return };
         self.known().told = None;
-        let answer = timeout(REPLICA_DEADLINE, replica_word::applied(&self.replica)).await;
+        let answer = timeout(REPLICA_DEADLINE, replica_word::applied(replica)).await;
         if let Some(applied) = answer.ok().flatten() {
             self.known().applied = Some(applied);
         }

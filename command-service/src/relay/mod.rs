@@ -125,8 +125,10 @@ pub struct Relay {
     pub primary: Primary,
     /// Where the events go.
     pub broker: BrokerUrl,
-    /// Notified by the committer of this process.
+    /// Notified by the committer of this process, if it has one.
     pub committed: CommitSignal,
+    /// Reports whether the primary answers. `None`: another task of this process does.
+    pub primary_dependency: Option<Dependency>,
     /// Reports whether the broker answers.
     pub broker_dependency: Dependency,
     /// Reports whether events are being relayed, by this process or by the leader.
@@ -192,6 +194,7 @@ impl Relay {
             none => none.insert(RelaySession::open(&self.primary).await?),
         };
         let leads = log.leads().await?;
+        self.primary_dependency.iter().for_each(Dependency::up);
         self.committed.set_leads_here(leads);
         if !leads {
             return Ok(Next::LookAgain);
@@ -246,8 +249,11 @@ impl Relay {
                 connections.log = None;
                 self.relay_dependency.down("the log has a gap: see the log of this service", error);
             }
-            RelayError::Log(_) => {
+            RelayError::Log(failure) => {
                 connections.log = None;
+                if let (Some(primary), LogError::Open(failure)) = (&self.primary_dependency, failure) {
+                    primary.down(failure.detail(), failure);
+                }
                 self.relay_dependency.down("waiting for the primary", error);
             }
         }

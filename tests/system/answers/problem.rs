@@ -5,7 +5,7 @@ use stack::Role;
 use system_tests::{Call, Pair, Reply, service::Address};
 
 /// Every type of problem, and its status.
-pub(crate) const TYPES: [(&str, u16); 23] = [
+pub(crate) const TYPES: [(&str, u16); 24] = [
     ("malformed-request", 400),
     ("malformed-json", 400),
     ("unknown-field", 400),
@@ -20,6 +20,7 @@ pub(crate) const TYPES: [(&str, u16); 23] = [
     ("version-mismatch", 412),
     ("too-large", 413),
     ("unsupported-media-type", 415),
+    ("misdirected-request", 421),
     ("invalid-value", 422),
     ("idempotency-key-reused", 422),
     ("head-too-large", 431),

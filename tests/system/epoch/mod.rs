@@ -6,6 +6,7 @@ mod by_hand;
 mod stays;
 mod judge;
 mod unsettled;
+mod by_roles;
 
 use std::time::Duration;
 
@@ -94,13 +95,17 @@ async fn consumer_names_the_way_out(pair: &Pair) -> Result<()> {
 
 /// The way out: after a rebuild both sides are level, everybody is ready, and demands are met again.
 async fn assert_level_after_a_rebuild(pair: &Pair) -> Result<()> {
+    assert_level_after_a_rebuild_for(pair, &pair.client(), &pair.client()).await
+}
+
+/// The same, where commands and reads go to processes of their own.
+async fn assert_level_after_a_rebuild_for(pair: &Pair, commands: &Client, reads: &Client) -> Result<()> {
     Run::event_consumer(pair, &["rebuild"])?.end().await?.expect(0)?;
     assert_level(pair).await?;
     pair.ready().await?;
-    let client = pair.client();
-    let (_, receipt, _) = created(&client, "After the rebuild").await?;
+    let (_, receipt, _) = created(commands, "After the rebuild").await?;
     for demand in [format!("receipt={receipt}"), "consistency=strong".to_owned()] {
-        let read = client.list(&format!("?{demand}&wait_ms=10000")).await?.expect(200)?;
+        let read = reads.list(&format!("?{demand}&wait_ms=10000")).await?.expect(200)?;
         assert_eq!(read.header("freshness-result"), Some("satisfied"), "{demand}");
     }
     assert_level(pair).await?;

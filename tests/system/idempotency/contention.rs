@@ -163,7 +163,7 @@ fn requests_with_one_key_in_one_batch_are_carried_out_once() -> Result<()> {
         let url = pair.primary.server.url(Role::CommandService, &pair.primary.name);
         let primary = DatabaseUrl::parse(&url).context("not a URL")?;
         let url = pair.replica.server.url(Role::CommandServiceReader, &pair.replica.name);
-        let primary = Primary::new(primary, DatabaseUrl::parse(&url).context("not a URL")?);
+        let primary = Primary::new(primary, Some(DatabaseUrl::parse(&url).context("not a URL")?));
         let (commands, submissions) = CommandQueue::channel(100, Duration::from_secs(10));
         let committer =
             Committer::new(primary, Dependency::new("primary"), submissions, CommitSignal::default());

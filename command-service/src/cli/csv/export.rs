@@ -26,11 +26,11 @@ type Rows = csv::Writer<BufWriter<Box<dyn Write>>>;
 
 /// Writes all slots to a file; `-` is standard output. Lines end with LF; quotes stand only where a value needs them.
 pub(crate) async fn export(settings: &Settings, file: &Path, json: bool) -> Result<(), CliError> {
+    let replica = replica(settings, "export-parking-slots")?;
     let to_stdout = file == Path::new("-");
     if json && to_stdout {
         return Err(CliError::Usage("--json needs a FILE: the rows themselves go to standard output"));
     }
-    let replica = replica(settings)?;
     let filter = Filter::default();
     let mut pages = Pages::of(&replica, &filter);
     // Before the file is touched: an older export is better than none.

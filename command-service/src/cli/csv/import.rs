@@ -29,12 +29,13 @@ pub(crate) async fn import(
     skip: usize,
     json: bool,
 ) -> Result<(), CliError> {
+    let primary = settings.primary("import-parking-slots")?;
     let rows = rows::read(file)?;
     if skip > rows.len() {
         return Err(CliError::BadInput(format!("there are only {} rows to skip", rows.len())));
     }
     let stop = shutdown::on_signal().map_err(anyhow::Error::from)?;
-    let write_side = WriteSide::start(settings);
+    let write_side = WriteSide::start(settings, &primary);
     let created = create(&write_side, &rows, skip, &stop).await;
     write_side.finish().await?;
     created?;

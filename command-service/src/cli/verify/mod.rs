@@ -52,10 +52,13 @@ pub(super) async fn run(
     json: bool,
 ) -> Result<(), CliError> {
     let request = VerifyRequest {
-        primary: &settings.primary,
-        replica: &settings.replica,
+        primary: settings.primary_url("verify")?,
+        replica: settings.replica_url("verify")?,
         wait,
-        repair: repair.then_some((&settings.broker, replica)),
+        repair: match repair {
+            true => Some((settings.broker_url("verify --repair")?, replica)),
+            false => None,
+        },
     };
     let bar = progress();
     let verified = verify(&request, |done| show(&bar, done)).await;

@@ -19,6 +19,9 @@ use crate::{
 /// Why a read gets no answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LogEndError {
+    /// This process has no access to the primary.
+    #[error("this process has no access to the primary")]
+    NoAccess,
     /// The primary is down, or did not answer in time.
     #[error("the primary database is down")]
     Down,
@@ -37,12 +40,32 @@ pub(super) enum Question {
 /// Sends questions to the [`LogEndReader`](super::LogEndReader). Clones share it.
 #[derive(Clone, Debug)]
 pub struct LogEndHandle {
-    pub(super) primary: Primary,
-    pub(super) questions: mpsc::Sender<Question>,
+    /// `None` in a process without access to the primary.
+    pub(super) asking: Option<Asking>,
     pub(super) known: SharedEnd,
 }
 
+/// The way to the reader.
+#[derive(Clone, Debug)]
+pub(super) struct Asking {
+    pub(super) primary: Primary,
+    pub(super) questions: mpsc::Sender<Question>,
+}
+
 impl LogEndHandle {
+    /// A handle in a process without access to the primary. It knows nothing of the log, and each question fails at
+    /// once.
+    #[must_use]
+    pub fn without_primary() -> Self {
+        Self { asking: None, known: SharedEnd::default() }
+    }
+
+    /// Whether this process may ask the primary.
+    #[must_use]
+    pub fn has_access(&self) -> bool {
+        self.asking.is_some()
+    }
+
     /// The end of the log, as the primary reports it after this call.
     ///
     /// # Errors
@@ -63,8 +86,9 @@ impl LogEndHandle {
     }
 
     async fn ask<T>(&self, question: impl FnOnce(oneshot::Sender<T>) -> Question) -> Result<T, LogEndError> {
+        let Asking { questions, .. } = self.asking.as_ref().ok_or(LogEndError::NoAccess)?;
         let (reply, answer) = oneshot::channel();
-        self.questions.try_send(question(reply)).map_err(|error| match error {
+        questions.try_send(question(reply)).map_err(|error| match error {
             mpsc::error::TrySendError::Full(_) => LogEndError::TooMany,
             mpsc::error::TrySendError::Closed(_) => LogEndError::Down,
         })?;
@@ -76,7 +100,7 @@ impl LogEndHandle {
     #[must_use]
     pub fn known_end(&self) -> Option<LogEnd> {
         let end = self.known.get().end?;
-        match self.primary.seen() {
+        match self.asking.as_ref()?.primary.seen() {
             Some(seen) if seen.epoch == end.epoch => {
                 Some(LogEnd { position: end.position.max(seen.position), ..end })
             }

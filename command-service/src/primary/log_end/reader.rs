@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use shared::process::dependency_state::Dependency;
 use tokio::{
     sync::mpsc,
     time::{sleep, timeout},
@@ -9,9 +10,9 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    handle::{LogEndHandle, Question},
+    handle::{Asking, LogEndHandle, Question},
     known_end::SharedEnd,
-    session::{LOG_END_DEADLINE, LogSession, Snapshot},
+    session::{EndReadError, LOG_END_DEADLINE, LogSession, Snapshot},
 };
 use crate::{primary::connection::Primary, register::place::LogEnd};
 
@@ -27,16 +28,19 @@ pub struct LogEndReader {
     primary: Primary,
     questions: mpsc::Receiver<Question>,
     known: SharedEnd,
+    dependency: Option<Dependency>,
 }
 
 impl LogEndHandle {
-    /// Creates a handle and the reader that answers it. At most `limit` questions wait at a time.
+    /// Creates a handle and the reader that answers it. At most `limit` questions wait at a time. The reader reports
+    /// the primary's state to `dependency`; `None`: another task of this process does.
     #[must_use]
-    pub fn channel(primary: Primary, limit: usize) -> (Self, LogEndReader) {
+    pub fn channel(primary: Primary, limit: usize, dependency: Option<Dependency>) -> (Self, LogEndReader) {
         let (sender, questions) = mpsc::channel(limit);
         let known = SharedEnd::default();
-        let handle = Self { primary: primary.clone(), questions: sender, known: known.clone() };
-        (handle, LogEndReader { primary, questions, known })
+        let asking = Asking { primary: primary.clone(), questions: sender };
+        let handle = Self { asking: Some(asking), known: known.clone() };
+        (handle, LogEndReader { primary, questions, known, dependency })
     }
 }
 
@@ -79,34 +83,43 @@ impl LogEndReader {
             };
             let (session, snapshot) = self.snapshot(session).await?;
             self.known.learn(&snapshot);
-            tell(&session, snapshot.end, questions).await.ok()?;
-            Some(session)
+            tell(&session, snapshot.end, questions).await?;
+            Ok(session)
         });
-        let session = answered.await.ok().flatten();
-        if session.is_none() {
+        let answered = answered.await.unwrap_or(Err(EndReadError::Late));
+        if answered.is_err() {
             self.known.forget_end();
         }
-        session
+        self.report(answered.as_ref().err());
+        answered.ok()
+    }
+
+    fn report(&self, error: Option<&EndReadError>) {
+        match (&self.dependency, error) {
+            (None, _) => {}
+            (Some(dependency), None) => dependency.up(),
+            (Some(dependency), Some(error)) => dependency.down(error.detail(), error),
+        }
     }
 
     /// Takes a snapshot of the log. If the log ends before what the replica has applied, opens a new session, which
     /// checks whether this is still the same log. That session then takes the snapshot again.
-    async fn snapshot(&self, session: LogSession) -> Option<(LogSession, Snapshot)> {
+    async fn snapshot(&self, session: LogSession) -> Result<(LogSession, Snapshot), EndReadError> {
         let applied = self.primary.said_to_be_applied();
-        let snapshot = session.snapshot().await.ok()?;
+        let snapshot = session.snapshot().await?;
         let (session, snapshot) = match applied {
             Some(applied)
                 if applied.epoch == snapshot.end.epoch && applied.position > snapshot.end.position =>
             {
                 drop(session);
                 let session = LogSession::open(&self.primary).await?;
-                let snapshot = session.snapshot().await.ok()?;
+                let snapshot = session.snapshot().await?;
                 (session, snapshot)
             }
             _ => (session, snapshot),
         };
         snapshot.last.into_iter().for_each(|last| self.primary.saw(last));
-        Some((session, snapshot))
+        Ok((session, snapshot))
     }
 }
 

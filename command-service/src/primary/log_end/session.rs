@@ -13,7 +13,10 @@ use tokio_postgres::{Error, Statement};
 use uuid::Uuid;
 
 use crate::{
-    primary::{clock::PrimaryClock, connection::Primary},
+    primary::{
+        clock::PrimaryClock,
+        connection::{Primary, PrimaryOpenError},
+    },
     register::place::{LogEnd, Sighting},
 };
 
@@ -56,6 +59,30 @@ pub struct LoggedWrite {
     pub confirmed_position: i64,
 }
 
+/// Why the end of the log could not be read.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum EndReadError {
+    /// There is no session.
+    #[error(transparent)]
+    Open(#[from] PrimaryOpenError),
+    /// The primary refused, or the connection was lost.
+    #[error("the end of the log could not be read")]
+    Sql(#[from] Error),
+    /// The primary did not answer within [`LOG_END_DEADLINE`].
+    #[error("the primary did not answer in time")]
+    Late,
+}
+
+impl EndReadError {
+    /// The reason in short, without a host name.
+    pub(super) fn detail(&self) -> &'static str {
+        match self {
+            Self::Open(error) => error.detail(),
+            Self::Sql(_) | Self::Late => "not connected",
+        }
+    }
+}
+
 /// The primary's answer at one moment.
 pub(super) struct Snapshot {
     pub(super) end: LogEnd,
@@ -72,10 +99,10 @@ pub(super) struct LogSession {
 }
 
 impl LogSession {
-    pub(super) async fn open(primary: &Primary) -> Option<Self> {
-        let session = primary.connect(KIND).await.ok()?;
-        let (end, last_event) = tokio::try_join!(session.prepare(END), session.prepare(LAST_EVENT)).ok()?;
-        Some(Self { session, end, last_event })
+    pub(super) async fn open(primary: &Primary) -> Result<Self, EndReadError> {
+        let session = primary.connect(KIND).await?;
+        let (end, last_event) = tokio::try_join!(session.prepare(END), session.prepare(LAST_EVENT))?;
+        Ok(Self { session, end, last_event })
     }
 
     pub(super) async fn snapshot(&self) -> Result<Snapshot, Error> {

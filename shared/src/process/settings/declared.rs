@@ -57,7 +57,10 @@ pub struct Setting {
     pub name: &'static str,
     /// The services that read it. The others ignore it.
     pub read_by: &'static [Service],
-    /// Its default. Without a default or a value, the service does not start.
+    /// The services that do not start without it. command-service needs a URL only for some roles and commands, and
+    /// asks for it there.
+    pub required_by: &'static [Service],
+    /// Its default. Without a default or a value it is not set.
     pub default: Option<String>,
     /// The values allowed.
     pub allowed: String,
@@ -81,6 +84,12 @@ impl SettingError {
     pub(super) fn new(name: &str, problem: impl Into<String>) -> Self {
         Self { name: name.to_owned(), problem: problem.into() }
     }
+
+    /// The setting `name` is not set, and `needed_by` needs it: a command or a role.
+    #[must_use]
+    pub fn not_set(name: &str, needed_by: &str) -> Self {
+        Self::new(name, format!("must be set for {needed_by}"))
+    }
 }
 
 impl Setting {
@@ -101,7 +110,9 @@ fn url<T: FromStr<Err: Display>>(name: &'static str, read_by: &'static [Service]
         Ok(_) => Ok("[hidden]".to_owned()),
         Err(error) => Err(error.to_string()),
     };
-    Setting { name, read_by, default: None, allowed: "a URL".to_owned(), shown: Box::new(shown) }
+    // event-consumer needs all that it reads.
+    let required_by = if read_by.contains(&EventConsumer) { CONSUMER } else { &[] };
+    Setting { name, read_by, required_by, default: None, allowed: "a URL".to_owned(), shown: Box::new(shown) }
 }
 
 fn number(
@@ -126,5 +137,12 @@ fn setting<T: FromStr + Display>(
     let shown = move |text: &str| {
         text.parse().ok().filter(&fits).map(|value| value.to_string()).ok_or_else(|| problem.clone())
     };
-    Setting { name, read_by, default: Some(default.to_owned()), allowed, shown: Box::new(shown) }
+    Setting {
+        name,
+        read_by,
+        required_by: &[],
+        default: Some(default.to_owned()),
+        allowed,
+        shown: Box::new(shown),
+    }
 }

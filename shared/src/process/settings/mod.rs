@@ -10,7 +10,7 @@ mod sources;
 
 use std::{fmt, path::Path, str::FromStr};
 
-use config::{Config, ConfigError};
+use config::{Config, ConfigError, ValueKind};
 use serde::{
     Deserialize, Deserializer, Serialize,
     de::{DeserializeOwned, Error},
@@ -37,8 +37,8 @@ pub enum LogFormat {
 pub struct Effective {
     /// Its name.
     pub name: &'static str,
-    /// Its value; a secret is hidden.
-    pub value: String,
+    /// Its value; a secret is hidden. `None`: it is not set.
+    pub value: Option<String>,
     /// The source of the value.
     pub source: String,
 }
@@ -50,7 +50,8 @@ impl fmt::Display for Effective {
             VALUE_FILE => "file named by the environment",
             source => source,
         };
-        write!(f, "{} = {} ({source})", self.name, self.value)
+        let value = self.value.as_deref().unwrap_or("[not set]");
+        write!(f, "{} = {value} ({source})", self.name)
     }
 }
 
@@ -76,8 +77,11 @@ pub fn load<S: DeserializeOwned>(
     let effective = own().map(|setting| {
         let value = values.get(setting.name).cloned().unwrap_or_default();
         let source = value.origin().unwrap_or(DEFAULT).to_owned();
+        if value.kind == ValueKind::Nil && !setting.required_by.contains(&service) {
+            return Ok(Effective { name: setting.name, value: None, source });
+        }
         let text = value.into_string().map_err(|_| SettingError::new(setting.name, "must be set"))?;
-        Ok(Effective { name: setting.name, value: setting.shown(&text)?, source })
+        Ok(Effective { name: setting.name, value: Some(setting.shown(&text)?), source })
     });
     let effective = effective.collect::<Result<_, SettingError>>()?;
     Ok((merged.try_deserialize().map_err(reported)?, effective))
@@ -96,6 +100,16 @@ fn reported(error: ConfigError) -> SettingError {
         _ => "a field has another type than its declaration".to_owned(),
     };
     SettingError::new("settings", problem)
+}
+
+/// As [`parsed`], for a setting that need not be set.
+///
+/// # Errors
+/// The text does not parse.
+pub fn parsed_if_set<'de, D: Deserializer<'de>, T: FromStr<Err: fmt::Display>>(
+    from: D,
+) -> Result<Option<T>, D::Error> {
+    Option::<String>::deserialize(from)?.map(|text| text.parse().map_err(D::Error::custom)).transpose()
 }
 
 /// Parses a field of a service's struct with the `FromStr` of its type.

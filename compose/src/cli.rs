@@ -2,9 +2,11 @@
 
 use std::ffi::OsString;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand};
 
-use crate::local::{Part, PortFlags};
+use stack::part::UnknownPart;
+
+use crate::local::{Part, PortFlags, ShapeFlags};
 
 /// A private primary, replica and broker of this checkout, with both services on top.
 #[derive(Debug, Parser)]
@@ -20,7 +22,7 @@ pub(crate) enum Command {
     Up(Up),
     /// Stops everything: services, then broker, then databases.
     Down {
-        /// Also removes all data, and forgets the ports.
+        /// Also removes all data, and forgets ports and shape.
         #[arg(long)]
         wipe: bool,
     },
@@ -37,7 +39,7 @@ pub(crate) enum Command {
     Start(Start),
     /// Stops one part.
     Stop {
-        /// The part.
+        /// The part, by its name in `status`.
         name: Part,
     },
     /// Stops one part and starts it again.
@@ -52,16 +54,18 @@ pub(crate) enum Command {
     },
     /// Opens a database, as the role that owns it.
     Psql {
-        /// The database.
-        database: Database,
+        /// The database: primary, replica, replica-2 and so on.
+        #[arg(value_parser = database)]
+        database: Part,
         /// Arguments of psql, `--help` included.
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<OsString>,
     },
     /// Runs a service's program with the settings of the running stack, in the current directory.
     Exec {
-        /// The service.
-        service: ServiceName,
+        /// The service: command-service, event-consumer, and those of a larger shape, such as event-consumer-2.
+        #[arg(value_parser = service)]
+        service: Part,
         /// Arguments of the program, `--help` included.
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<OsString>,
@@ -109,12 +113,14 @@ pub(crate) struct Up {
     #[arg(long)]
     pub(crate) show_passwords: bool,
     #[command(flatten)]
+    pub(crate) shape: ShapeFlags,
+    #[command(flatten)]
     pub(crate) ports: PortFlags,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct Start {
-    /// The part.
+    /// The part, by its name in `status`.
     pub(crate) name: Part,
     /// Builds the service optimized.
     #[arg(long)]
@@ -151,20 +157,14 @@ pub(crate) struct Curl {
     pub(crate) url: String,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Database {
-    /// The write side.
-    Primary,
-    /// The read side.
-    Replica,
+fn database(name: &str) -> Result<Part, String> {
+    let part: Part = name.parse().map_err(|unknown: UnknownPart| unknown.to_string())?;
+    part.database().map(|_| part).ok_or_else(|| format!("{part} is no database"))
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum ServiceName {
-    /// Takes commands and answers reads.
-    CommandService,
-    /// Maintains the replica.
-    EventConsumer,
+fn service(name: &str) -> Result<Part, String> {
+    let part: Part = name.parse().map_err(|unknown: UnknownPart| unknown.to_string())?;
+    part.is_service().then_some(part).ok_or_else(|| format!("{part} runs no program of this checkout"))
 }
 
 /// What was typed, as clap has to see it. `cargo stack -- up` is `cargo stack up`. What follows `exec NAME` and
@@ -214,9 +214,31 @@ mod tests {
             let Command::Psql { database, arguments } = parse(line) else { panic!("{line}") };
             assert_eq!(
                 (database, arguments),
-                (Database::Replica, vec!["-c".into(), "SELECT".into()]),
+                (Part::REPLICA, vec!["-c".into(), "SELECT".into()]),
                 "{reason}"
             );
+        }
+    }
+
+    #[test]
+    fn only_databases_are_opened_and_only_services_run_a_program() {
+        let parses = |line: &str| {
+            let words = ["stack"].into_iter().chain(line.split_whitespace()).map(OsString::from);
+            Arguments::try_parse_from(normalized(words)).is_ok()
+        };
+        for (line, is_right) in [
+            ("psql replica-2", true),
+            ("psql rabbitmq", false),
+            ("exec event-consumer-2 rebuild", true),
+            ("exec query-1 parking-slot-list", true),
+            ("exec gateway", false),
+            ("start gateway", true),
+            ("start nonsense", false),
+            ("up --query 8 --replicas 8 --gateway", true),
+            ("up --query 0", false),
+            ("up --replicas 9", false),
+        ] {
+            assert_eq!(parses(line), is_right, "{line}");
         }
     }
 

@@ -12,7 +12,10 @@ mod curl;
 use std::process::ExitCode;
 
 use anyhow::Result;
-use stack::install::{Permission, find_or_install};
+use stack::{
+    install::{Permission, find_or_install},
+    programs::Wanted,
+};
 
 use crate::{cli::Command, local::Home};
 
@@ -35,9 +38,15 @@ pub(crate) fn run(command: Command) -> Result<ExitCode> {
         Command::Tour { yes } => tour::tour(&Home::find()?, yes).map(done),
         Command::Curl(arguments) => curl::curl(&arguments).map(done),
         Command::Bench { only, no_install } => programs::bench(&Home::find()?, only, no_install),
-        Command::Install => find_or_install(Permission::Ask).map(|found| println!("{found:#?}")).map(done),
+        Command::Install => find_or_install(Permission::Ask, Wanted::ServersAndGateway)
+            .map(|found| println!("{found:#?}"))
+            .map(done),
         Command::TestServers => stack::test_servers::keep().map(done),
     }
+}
+
+fn wanted(gateway: bool) -> Wanted {
+    if gateway { Wanted::ServersAndGateway } else { Wanted::Servers }
 }
 
 fn permission(no_install: bool) -> Permission {

@@ -8,7 +8,10 @@ use std::{
 
 use anyhow::{Context, Result, bail, ensure};
 
-use crate::{Programs, programs::Missing};
+use crate::{
+    Programs,
+    programs::{Missing, Wanted},
+};
 
 const SCRIPT: &str = include_str!("install.sh");
 
@@ -24,13 +27,14 @@ pub enum Permission {
     Never,
 }
 
-/// Finds the servers' programs; installs what is missing when that is allowed.
-pub fn find_or_install(permission: Permission) -> Result<Programs> {
+/// Finds the programs that are wanted; installs what is missing when that is allowed.
+pub fn find_or_install(permission: Permission, wanted: Wanted) -> Result<Programs> {
     if permission == Permission::Ask && is_root() && Path::new(NOTES).is_dir() {
         run_script(&["recover"])?;
     }
-    let Err(Missing(packages)) = Programs::find() else {
-        return Programs::find().map_err(not_found);
+    let packages = match Programs::find(wanted) {
+        Ok(programs) => return Ok(programs),
+        Err(Missing(packages)) => packages,
     };
     let by_hand = format!("apt-get install --no-install-recommends {}", packages.join(" "));
     ensure!(
@@ -50,7 +54,7 @@ pub fn find_or_install(permission: Permission) -> Result<Programs> {
         bail!("nothing was installed; to do it yourself:\n  {by_hand}");
     }
     run_script(&[&["install"], packages.as_slice()].concat())?;
-    Programs::find().map_err(not_found)
+    Programs::find(wanted).map_err(not_found)
 }
 
 fn not_found(missing: Missing) -> anyhow::Error {

@@ -18,6 +18,7 @@ use signal_hook::{
 use crate::{
     Account, Programs, account, files,
     process::{self, Process, Signal},
+    programs::Wanted,
     test_servers::{Failure, Report, Site},
     wait,
 };
@@ -46,7 +47,7 @@ pub fn keep() -> Result<()> {
 }
 
 fn start_servers(run: &Run) -> Result<Report> {
-    let programs = Programs::find().map_err(|missing| {
+    let programs = Programs::find(Wanted::Servers).map_err(|missing| {
         anyhow!("missing packages: {}; `cargo stack test` installs them", missing.0.join(", "))
     })?;
     let site = Site { directory: run.directory.clone(), programs, account: run.account.clone() };

@@ -11,6 +11,7 @@ compile_error!("the stack finds and identifies processes through /proc and there
 
 pub mod part;
 pub mod port;
+pub mod shape;
 pub mod setting;
 pub mod account;
 pub mod programs;
@@ -20,6 +21,7 @@ pub mod process;
 pub mod daemon;
 pub mod postgres;
 pub mod rabbitmq;
+pub mod gateway;
 pub mod test_servers;
 pub mod build;
 pub mod files;
@@ -28,10 +30,12 @@ pub mod wait;
 mod keeper;
 
 pub use account::Account;
+pub use gateway::Gateway;
 pub use part::Part;
 pub use port::Port;
 pub use postgres::{Postgres, Role};
 pub use programs::Programs;
 pub use rabbitmq::RabbitMq;
 pub use setting::Setting;
+pub use shape::Shape;
 pub use test_servers::TestServers;

@@ -1,11 +1,13 @@
 //! The stack of one checkout.
 
 mod port_choice;
+mod shape_choice;
 mod home;
 mod record;
 mod servers;
 mod service;
 mod health;
+mod front;
 mod progress;
 mod sentence;
 mod address;
@@ -15,9 +17,10 @@ pub(crate) use address::without_password;
 pub(crate) use health::Health;
 pub(crate) use home::Home;
 pub(crate) use interrupts::Interrupts;
-pub(crate) use port_choice::{PortFlags, Ports};
+pub(crate) use port_choice::PortFlags;
 pub(crate) use progress::{Progress, Side};
-pub(crate) use record::Stack;
+pub(crate) use record::{Record, Stack};
 pub(crate) use servers::KILL_LIMIT;
 pub(crate) use service::inherited_settings;
-pub(crate) use stack::Part;
+pub(crate) use shape_choice::{ShapeFlags, further_ports};
+pub(crate) use stack::{Part, Shape};

@@ -1,4 +1,4 @@
-//! The ports of a stack, by their purpose.
+//! The ports of a stack that have a flag and a default, by their purpose. All others are free ones.
 
 use serde::{Deserialize, Serialize};
 
@@ -20,12 +20,21 @@ pub enum Port {
     Amqp,
     /// The management API and pages of the broker.
     Management,
+    /// HTTP of the gateway.
+    Gateway,
 }
 
 impl Port {
     /// All.
-    pub const ALL: [Self; 6] =
-        [Self::Http, Self::ConsumerHttp, Self::Primary, Self::Replica, Self::Amqp, Self::Management];
+    pub const ALL: [Self; 7] = [
+        Self::Http,
+        Self::ConsumerHttp,
+        Self::Primary,
+        Self::Replica,
+        Self::Amqp,
+        Self::Management,
+        Self::Gateway,
+    ];
 
     /// The flag of `cargo stack up` that asks for another.
     pub fn flag(self) -> &'static str {
@@ -36,6 +45,7 @@ impl Port {
             Self::Replica => "--replica-port",
             Self::Amqp => "--amqp-port",
             Self::Management => "--management-port",
+            Self::Gateway => "--gateway-port",
         }
     }
 
@@ -48,17 +58,24 @@ impl Port {
             Self::Replica => 5435,
             Self::Amqp => 5673,
             Self::Management => 15673,
+            Self::Gateway => 8080,
         }
+    }
+
+    /// The first port of a part that has one with a flag.
+    pub fn of(part: Part) -> Option<Self> {
+        Self::ALL.into_iter().find(|port| port.part() == part)
     }
 
     /// Whose port it is.
     pub fn part(self) -> Part {
         match self {
             Self::Http => Part::CommandService,
-            Self::ConsumerHttp => Part::EventConsumer,
+            Self::ConsumerHttp => Part::EVENT_CONSUMER,
             Self::Primary => Part::Primary,
-            Self::Replica => Part::Replica,
+            Self::Replica => Part::REPLICA,
             Self::Amqp | Self::Management => Part::RabbitMq,
+            Self::Gateway => Part::Gateway,
         }
     }
 }

@@ -24,6 +24,18 @@ pub struct Programs {
     pub rabbitmq: PathBuf,
     /// Erlang's port mapper.
     pub epmd: PathBuf,
+    /// nginx, which only a gateway needs.
+    #[serde(default)]
+    pub nginx: Option<PathBuf>,
+}
+
+/// Which programs must be there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wanted {
+    /// Those of databases and broker.
+    Servers,
+    /// nginx too.
+    ServersAndGateway,
 }
 
 /// Packages that are missing, by their Debian names.
@@ -32,12 +44,21 @@ pub struct Missing(pub Vec<&'static str>);
 
 impl Programs {
     /// Looks where Debian and Ubuntu install them, then on the PATH.
-    pub fn find() -> Result<Self, Missing> {
+    pub fn find(wanted: Wanted) -> Result<Self, Missing> {
         let broker = find_rabbitmq().zip(find_on_path("epmd").or_else(find_bundled_epmd));
+        // Debian has it in /usr/sbin, where the PATH of a user does not lead.
+        let nginx = find_on_path("nginx");
+        let lacks_nginx = wanted == Wanted::ServersAndGateway && nginx.is_none();
         match (find_postgres(), broker) {
-            (Some(postgres), Some((rabbitmq, epmd))) => Ok(Self { postgres, rabbitmq, epmd }),
+            (Some(postgres), Some((rabbitmq, epmd))) if !lacks_nginx => {
+                Ok(Self { postgres, rabbitmq, epmd, nginx })
+            }
             (postgres, broker) => {
-                let packages = [("postgresql", postgres.is_none()), ("rabbitmq-server", broker.is_none())];
+                let packages = [
+                    ("postgresql", postgres.is_none()),
+                    ("rabbitmq-server", broker.is_none()),
+                    ("nginx", lacks_nginx),
+                ];
                 Err(Missing(
                     packages.into_iter().filter(|(_, missing)| *missing).map(|(name, _)| name).collect(),
                 ))

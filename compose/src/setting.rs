@@ -11,28 +11,10 @@ pub enum Setting {
     Broker,
     /// The port to listen on.
     Port(Port),
+    /// The port of this part, to listen on: one without a default.
+    FurtherPort(Part),
+    /// The name of this replica, as its queue has it.
+    ReplicaName(Part),
     /// The format of the logs: text for people here, JSON for programs where images run.
     LogFormat,
-}
-
-impl Part {
-    /// The variables of a service. Each service gets only the addresses that it uses.
-    pub fn settings(self) -> &'static [(&'static str, Setting)] {
-        match self {
-            Self::CommandService => &[
-                ("DATABASE_URL", Setting::Database(Self::Primary, Role::CommandService)),
-                ("REPLICA_DATABASE_URL", Setting::Database(Self::Replica, Role::CommandServiceReader)),
-                ("RABBITMQ_BROKER_URL", Setting::Broker),
-                ("PARKING__HTTP__PORT", Setting::Port(Port::Http)),
-                ("PARKING__LOG__FORMAT", Setting::LogFormat),
-            ],
-            Self::EventConsumer => &[
-                ("REPLICA_DATABASE_URL", Setting::Database(Self::Replica, Role::EventConsumer)),
-                ("RABBITMQ_BROKER_URL", Setting::Broker),
-                ("PARKING__CONSUMER__HTTP_PORT", Setting::Port(Port::ConsumerHttp)),
-                ("PARKING__LOG__FORMAT", Setting::LogFormat),
-            ],
-            Self::Primary | Self::Replica | Self::RabbitMq => &[],
-        }
-    }
 }

@@ -13,7 +13,7 @@ use std::{
 
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
-use stack::{Part, Port, Postgres, ports, wait};
+use stack::{Part, Port, Postgres, Shape, ports, wait};
 
 use crate::{
     broker::VirtualHost,
@@ -130,7 +130,7 @@ impl CargoStack {
         let last = "SELECT coalesce(max(position), 0) FROM parking_slot_events";
         let level = wait::until(RECOVERY, POLL, || {
             let written = self.sql(Part::Primary, last)?;
-            let applied = self.sql(Part::Replica, "SELECT applied_through FROM replication_status")?;
+            let applied = self.sql(Part::REPLICA, "SELECT applied_through FROM replication_status")?;
             Ok((written == applied).then_some(()))
         })?;
         level.context("the replica does not follow")
@@ -140,8 +140,8 @@ impl CargoStack {
 impl Drop for CargoStack {
     /// The servers go on, for the other tests.
     fn drop(&mut self) {
-        for service in Part::SERVICES {
-            let _ = self.command().args(["stop", service.name()]).output();
+        for service in Shape::default().services() {
+            let _ = self.command().args(["stop", &service.name()]).output();
         }
     }
 }
@@ -163,7 +163,7 @@ fn database(servers: &Servers, part: Part) -> Result<(&Postgres, &'static str)> 
 }
 
 fn make_anew(servers: &Servers) -> Result<()> {
-    for part in [Part::Primary, Part::Replica] {
+    for part in [Part::Primary, Part::REPLICA] {
         let (server, name) = database(servers, part)?;
         server.drop_database(name)?;
         if part == Part::Primary {
@@ -187,7 +187,7 @@ fn write_record(directory: &Path, servers: &Servers) -> Result<BTreeMap<Port, u1
     fs::create_dir(&home)?;
     fs::create_dir(&links)?;
     symlink(servers.primary().directory(), links.join(Part::Primary.name()))?;
-    symlink(servers.replica().directory(), links.join(Part::Replica.name()))?;
+    symlink(servers.replica().directory(), links.join(Part::REPLICA.name()))?;
     symlink(servers.broker().directory(), links.join(Part::RabbitMq.name()))?;
     let broker = servers.broker().ports();
     let ports = BTreeMap::from([

@@ -20,6 +20,7 @@ mod configuration;
 mod command_line;
 mod images;
 mod cargo_stack;
+mod gateway;
 mod tour;
 mod readme;
 mod walk_through;

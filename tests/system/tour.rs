@@ -7,7 +7,7 @@ use std::{
 
 use anyhow::{Context, Result, ensure};
 use stack::{
-    Part,
+    Part, Shape,
     process::{Process, Signal},
 };
 use system_tests::{
@@ -96,7 +96,7 @@ fn a_tour_that_sees_something_else_says_in_which_step_and_clears_up() -> Result<
     let thaw = no_one.1;
     let cases = [
         (Part::Primary, no_one.0.as_str(), no_one.1, 1, "the create is refused"),
-        (Part::Replica, deaf, "DROP FUNCTION keep CASCADE", 4, "the edit has no effect"),
+        (Part::REPLICA, deaf, "DROP FUNCTION keep CASCADE", 4, "the edit has no effect"),
         (Part::Primary, frozen, thaw, 6, "the change is refused"),
         (
             Part::Primary,
@@ -158,7 +158,7 @@ fn a_tour_starts_nothing_by_itself() -> Result<()> {
         assert_eq!(tour.status.code(), Some(1), "{}", said(&tour));
         assert!(String::from_utf8_lossy(&tour.stderr).contains(&format!("`{advice}`")), "{}", said(&tour));
     }
-    assert_eq!(stack.status_of(Part::EventConsumer)?["state"], "stopped");
+    assert_eq!(stack.status_of(Part::EVENT_CONSUMER)?["state"], "stopped");
     assert_eq!(
         stack.sql(Part::Primary, "SELECT count(*) FROM parking_slot_events")?,
         "0",
@@ -248,14 +248,14 @@ const TITLES: [&str; 12] = [
 
 fn assert_cleared(stack: &CargoStack) -> Result<()> {
     stack.level()?;
-    for part in [Part::Primary, Part::Replica] {
+    for part in [Part::Primary, Part::REPLICA] {
         assert_eq!(
             stack.sql(part, "SELECT count(*) FROM parking_slots")?,
             "0",
             "slots are left on the {part}"
         );
     }
-    for part in Part::ALL {
+    for part in Shape::default().parts() {
         let status = stack.status_of(part)?;
         assert_eq!((&status["state"], &status["ready"]), (&"running".into(), &true.into()), "{status}");
     }

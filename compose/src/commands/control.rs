@@ -2,10 +2,10 @@
 
 use std::path::Path;
 
-use anyhow::{Context, Result};
-use stack::{daemon::Started, install, process::Signal};
+use anyhow::Result;
+use stack::{Programs, daemon::Started, install, process::Signal};
 
-use super::{down::stop_part, up::binary_of};
+use super::{down::stop_part, up::binary_of, wanted};
 use crate::{
     cli::Start,
     local::{Home, Part, Stack, without_password},
@@ -21,12 +21,14 @@ pub(crate) fn stop(home: &Home, part: Part) -> Result<()> {
     let Some(stack) = Stack::open(home)? else {
         return Ok(());
     };
+    stack.ensure_has(part)?;
     stop_part(&stack, part)
 }
 
 pub(crate) fn restart(home: &Home, arguments: &Start) -> Result<()> {
     let _lock = home.lock()?;
     if let Some(stack) = Stack::open(home)? {
+        stack.ensure_has(arguments.name)?;
         stop_part(&stack, arguments.name)?;
     }
     start_locked(home, arguments)
@@ -35,11 +37,18 @@ pub(crate) fn restart(home: &Home, arguments: &Start) -> Result<()> {
 fn start_locked(home: &Home, arguments: &Start) -> Result<()> {
     let part = arguments.name;
     let mut stack = Stack::open_or_create(home)?;
-    if !stack.is_running(part) {
-        stack.record.ports.check_free(part)?;
+    stack.ensure_has(part)?;
+    if part == Part::Gateway {
+        stack.gateway()?.clear_remains()?;
     }
-    prepare_servers(&stack)?;
-    if Part::SERVERS.contains(&part) {
+    if !stack.is_running(part) {
+        stack.check_ports_free(part)?;
+    }
+    let programs = prepare_servers(&stack, part)?;
+    if part == Part::Gateway {
+        stack.start_gateway(&programs)?;
+        stack.wait_for_gateway()?;
+    } else if part.is_server() {
         start_server(&stack, part)?;
     } else {
         start_service(&mut stack, part, arguments.release)?;
@@ -49,9 +58,10 @@ fn start_locked(home: &Home, arguments: &Start) -> Result<()> {
 }
 
 /// A service needs the addresses of all servers. They are known as soon as the servers have their data.
-fn prepare_servers(stack: &Stack) -> Result<()> {
-    let programs = install::find_or_install(install::Permission::Never)?;
-    Part::SERVERS.into_iter().try_for_each(|server| stack.prepare_server(server, &programs))
+fn prepare_servers(stack: &Stack, part: Part) -> Result<Programs> {
+    let programs = install::find_or_install(install::Permission::Never, wanted(part == Part::Gateway))?;
+    stack.shape().servers().into_iter().try_for_each(|server| stack.prepare_server(server, &programs))?;
+    Ok(programs)
 }
 
 fn start_server(stack: &Stack, part: Part) -> Result<()> {
@@ -64,7 +74,7 @@ fn start_server(stack: &Stack, part: Part) -> Result<()> {
 }
 
 fn start_service(stack: &mut Stack, service: Part, release: bool) -> Result<()> {
-    let needed_are_up = service.needs().iter().all(|part| stack.is_running(*part));
+    let needed_are_up = stack.shape().needs(service).iter().all(|part| stack.is_running(*part));
     let running = stack.service_process(service);
     let started = match running {
         Some(process) => {
@@ -82,9 +92,9 @@ fn start_service(stack: &mut Stack, service: Part, release: bool) -> Result<()> 
 }
 
 fn migrate_if_up(stack: &Stack, service: Part, binary: &Path) -> Result<()> {
-    let database =
-        [Part::Primary, Part::Replica].into_iter().find(|part| part.migrated_by() == Some(service));
-    let database = database.context("every service migrates one database")?;
+    let Some(database) = service.migrates() else {
+        return Ok(());
+    };
     if stack.is_running(database) {
         return stack.migrate(service, binary);
     }

@@ -1,9 +1,9 @@
 //! `down`: everything stops, each part before those that it needs.
 
-use std::thread;
+use std::{fs, thread};
 
 use anyhow::{Result, anyhow};
-use stack::{Account, Postgres, RabbitMq, process};
+use stack::{Account, Gateway, Postgres, RabbitMq, process};
 
 use crate::local::{Home, KILL_LIMIT, Part, Stack};
 
@@ -28,22 +28,34 @@ pub(crate) fn down(home: &Home, wipe: bool) -> Result<()> {
 }
 
 pub(crate) fn stop_part(stack: &Stack, part: Part) -> Result<()> {
-    if Part::SERVICES.contains(&part) { stack.stop_service(part) } else { stack.stop_server(part) }
+    match part {
+        Part::Gateway => stack.gateway()?.stop(),
+        service if service.is_service() => stack.stop_service(service),
+        server => stack.stop_server(server),
+    }
 }
 
-/// Stops the services, then the broker, then the databases. Kills what is left then: it has lost its files.
+/// Stops the gateway, the services, the broker, and then the databases. Kills what is left then: it has lost its files.
 pub(crate) fn stop_everything(stack: &Stack) -> Result<()> {
-    let both = |parts: [Part; 2], stop: &(dyn Fn(Part) -> Result<()> + Sync)| {
+    let shape = stack.shape();
+    let at_once = |parts: Vec<Part>| {
         thread::scope(|scope| {
-            let stops = parts.map(|part| scope.spawn(move || stop(part)));
-            stops.into_iter().try_for_each(|stop| stop.join().map_err(|_| anyhow!("a stop panicked"))?)
+            let stops: Vec<_> =
+                parts.into_iter().map(|part| scope.spawn(move || stop_part(stack, part))).collect();
+            // Every stop is waited for before the first failure is reported.
+            let stopped: Vec<Result<()>> = stops
+                .into_iter()
+                .map(|stop| stop.join().map_err(|_| anyhow!("a stop panicked")).flatten())
+                .collect();
+            stopped.into_iter().collect::<Result<()>>()
         })
     };
-    let services = both(Part::SERVICES, &|part| stack.stop_service(part));
-    let broker = stack.stop_server(Part::RabbitMq);
-    let databases = both([Part::Primary, Part::Replica], &|part| stack.stop_server(part));
+    let gateway = stop_part(stack, Part::Gateway);
+    let services = at_once(shape.services());
+    let broker = stop_part(stack, Part::RabbitMq);
+    let databases = at_once(shape.databases());
     // All are stopped, as far as possible, before the first failure is reported.
-    services.and(broker).and(databases).and(stack.kill_remains())
+    gateway.and(services).and(broker).and(databases).and(stack.kill_remains())
 }
 
 /// Without a record, after `git clean` for instance, servers may still run: those outside of the checkout with their
@@ -52,11 +64,16 @@ fn clear_lost_servers(home: &Home, wipe: bool) -> Result<()> {
     let servers = home.servers_outside();
     if servers.is_dir() {
         Account::for_servers()?.check_private_directory(&servers)?;
-        for part in Part::SERVERS {
-            let directory = servers.join(part.name());
+        for entry in fs::read_dir(&servers)? {
+            let entry = entry?;
+            let (directory, name) = (entry.path(), entry.file_name());
+            let Some(part) = name.to_str().and_then(|name| name.parse().ok()) else {
+                continue;
+            };
             match part {
+                Part::Gateway => Gateway::at(&directory)?.stop()?,
                 Part::RabbitMq if RabbitMq::exists(&directory) => RabbitMq::open(&directory)?.stop()?,
-                Part::Primary | Part::Replica if Postgres::exists(&directory) => {
+                Part::Primary | Part::Replica(_) if Postgres::exists(&directory) => {
                     Postgres::open(&directory)?.stop()?
                 }
                 _ => {}

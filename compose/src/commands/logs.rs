@@ -20,7 +20,10 @@ const TAIL_LINES: usize = 20;
 
 pub(crate) fn logs(home: &Home, name: Option<Part>, follow: bool) -> Result<()> {
     let stack = Stack::open(home)?.context("nothing was started here yet: `cargo stack up`")?;
-    let parts = name.map_or_else(|| Part::ALL.to_vec(), |part| vec![part]);
+    if let Some(part) = name {
+        stack.ensure_has(part)?;
+    }
+    let parts = name.map_or_else(|| stack.shape().parts(), |part| vec![part]);
     let whole = parts.len() == 1 && !follow;
     let mut logs: Vec<Log> = parts.iter().map(|part| Log::new(&stack, *part, parts.len() > 1)).collect();
     match show(&mut logs, whole, follow) {

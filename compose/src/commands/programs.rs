@@ -11,11 +11,11 @@ use std::{
 };
 
 use anyhow::{Context, Result, anyhow, ensure};
-use stack::install;
+use stack::{install, programs::Wanted};
 
 use super::{permission, up::binary_of};
 use crate::{
-    cli::{Database, ServiceName, Test},
+    cli::Test,
     local::{Home, Part, Stack, inherited_settings},
 };
 
@@ -28,25 +28,19 @@ const TESTS_PER_CORE: usize = 2;
 const NOTHING_YET: &str = "nothing was started here yet: `cargo stack up`";
 const NOTHING_RUNS: &str = "nothing runs here: `cargo stack up` starts it";
 
-pub(crate) fn psql(home: &Home, database: Database, arguments: Vec<OsString>) -> Result<ExitCode> {
+pub(crate) fn psql(home: &Home, part: Part, arguments: Vec<OsString>) -> Result<ExitCode> {
     let stack = Stack::open(home)?.context(NOTHING_YET)?;
-    let part = match database {
-        Database::Primary => Part::Primary,
-        Database::Replica => Part::Replica,
-    };
+    stack.ensure_has(part)?;
     let server = stack.postgres(part)?;
     ensure!(server.is_running(), "{part} does not run: `cargo stack start {part}`");
     let (role, name) = Stack::owner(part);
     become_program(server.psql(role, name, arguments))
 }
 
-pub(crate) fn exec(home: &Home, service: ServiceName, arguments: Vec<OsString>) -> Result<ExitCode> {
+pub(crate) fn exec(home: &Home, service: Part, arguments: Vec<OsString>) -> Result<ExitCode> {
     let stack = Stack::open(home)?.context(NOTHING_RUNS)?;
     ensure!(!stack.running().is_empty(), NOTHING_RUNS);
-    let service = match service {
-        ServiceName::CommandService => Part::CommandService,
-        ServiceName::EventConsumer => Part::EventConsumer,
-    };
+    stack.ensure_has(service)?;
     // The program that was started: the sources may have changed since.
     let started = stack.record.services.get(&service).map(|record| record.binary.clone());
     let binary = match started.filter(|binary| binary.is_file()) {
@@ -59,7 +53,8 @@ pub(crate) fn exec(home: &Home, service: ServiceName, arguments: Vec<OsString>) 
 }
 
 pub(crate) fn test(home: &Home, arguments: Test) -> Result<ExitCode> {
-    install::find_or_install(permission(arguments.no_install))?;
+    // One test starts a gateway.
+    install::find_or_install(permission(arguments.no_install), Wanted::ServersAndGateway)?;
     let release = arguments.release.then_some("--release");
     let asks_for_help = arguments.filter.iter().any(|argument| argument == "--help" || argument == "-h");
     if !arguments.filter.is_empty() && !asks_for_help {
@@ -92,7 +87,7 @@ fn ensure_a_test_matches(home: &Home, release: Option<&str>, filter: &[OsString]
 }
 
 pub(crate) fn bench(home: &Home, only: Option<String>, no_install: bool) -> Result<ExitCode> {
-    install::find_or_install(permission(no_install))?;
+    install::find_or_install(permission(no_install), Wanted::Servers)?;
     let mut command = stack::build::cargo();
     command.args(["bench", "--package", "system-tests", "--bench", "bench", "--"]);
     if let Some(row) = only {

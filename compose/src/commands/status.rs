@@ -1,4 +1,4 @@
-//! `status`: what runs, where, and how far the replica is.
+//! `status`: what runs, where, and how far each replica is.
 
 use std::{
     io::{self, Write},
@@ -31,7 +31,7 @@ struct PartStatus {
     position: Option<Position>,
 }
 
-/// How far event-consumer is; nothing while the replica cannot be asked.
+/// How far a consumer is; nothing while its replica cannot be asked.
 #[derive(Debug, Serialize)]
 struct Position {
     applied_through: Option<u64>,
@@ -58,14 +58,21 @@ pub(crate) fn status(home: &Home, json: bool, show_passwords: bool) -> Result<()
 }
 
 fn observe(stack: &Stack) -> Status {
-    let progress = stack.progress();
-    let services = Part::ALL.into_iter().map(|part| part_status(stack, part, &progress)).collect();
-    Status { services, directory: stack.record.servers.clone(), summary: progress.sentence() }
+    let progress: Vec<(Part, Progress)> =
+        stack.shape().replicas().map(|replica| (replica, stack.progress(replica))).collect();
+    let progress_of = |part: Part| {
+        let own = progress.iter().find(|(replica, _)| replica.migrated_by() == Some(part));
+        own.map(|(_, progress)| progress)
+    };
+    let parts = stack.shape().parts();
+    let services = parts.into_iter().map(|part| part_status(stack, part, progress_of(part))).collect();
+    let sentences: Vec<String> = progress.iter().map(|(_, progress)| progress.sentence()).collect();
+    Status { services, directory: stack.record.servers.clone(), summary: sentences.join("\n") }
 }
 
-fn part_status(stack: &Stack, part: Part, progress: &Progress) -> PartStatus {
+/// `progress` is that of the replica that this part maintains.
+fn part_status(stack: &Stack, part: Part, progress: Option<&Progress>) -> PartStatus {
     let pid = stack.pid(part);
-    let applied = if let Side::Here(applied) = &progress.applied { Some(applied) } else { None };
     PartStatus {
         name: part,
         state: if pid.is_some() { "running" } else { "stopped" },
@@ -76,18 +83,22 @@ fn part_status(stack: &Stack, part: Part, progress: &Progress) -> PartStatus {
             .then(|| Some(stack.rabbitmq().ok()?.management_url()))
             .flatten(),
         log: stack.log(part),
-        position: (part == Part::EventConsumer).then(|| Position {
-            applied_through: applied.map(|applied| applied.applied_through),
-            as_of: applied.and_then(|applied| applied.as_of.clone()),
+        position: progress.map(|progress| {
+            let applied = if let Side::Here(applied) = &progress.applied { Some(applied) } else { None };
+            Position {
+                applied_through: applied.map(|applied| applied.applied_through),
+                as_of: applied.and_then(|applied| applied.as_of.clone()),
+            }
         }),
     }
 }
 
 fn is_ready(stack: &Stack, part: Part) -> bool {
     match part {
-        Part::Primary | Part::Replica => stack.postgres(part).is_ok_and(|server| server.is_ready()),
+        Part::Primary | Part::Replica(_) => stack.postgres(part).is_ok_and(|server| server.is_ready()),
         Part::RabbitMq => stack.rabbitmq().is_ok_and(|broker| broker.is_ready()),
-        Part::CommandService | Part::EventConsumer => stack.health(part) == Health::Ready,
+        Part::Gateway => stack.gateway_health() == Health::Ready,
+        Part::CommandService | Part::Query(_) | Part::EventConsumer(_) => stack.health(part) == Health::Ready,
     }
 }
 

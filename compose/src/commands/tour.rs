@@ -11,7 +11,7 @@ mod traces;
 use anyhow::{Context, Result, bail, ensure};
 
 use self::{guide::Guide, pace::Pace, screen::Screen, steps::STEPS};
-use crate::local::{Health, Home, Part, Stack};
+use crate::local::{Health, Home, Stack};
 
 pub(crate) fn tour(home: &Home, yes: bool) -> Result<()> {
     let stack = Stack::open(home)?.context(NOTHING_RUNS)?;
@@ -39,10 +39,10 @@ const NOTHING_RUNS: &str = "nothing runs here: `cargo stack up` starts it";
 /// The tour starts nothing by itself.
 fn ensure_ready(stack: &Stack) -> Result<()> {
     ensure!(!stack.running().is_empty(), NOTHING_RUNS);
-    for part in Part::ALL {
+    for part in stack.shape().parts() {
         ensure!(stack.is_running(part), "{part} does not run: `cargo stack start {part}`");
     }
-    for service in Part::SERVICES {
+    for service in stack.shape().services() {
         match stack.health(service) {
             Health::Ready => {}
             Health::Waiting(parts) => bail!("{service} is not ready: it waits for {}", parts.join(", ")),

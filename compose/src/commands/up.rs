@@ -12,23 +12,25 @@ use stack::{Programs, build::Binaries, daemon::Started, install};
 
 use super::{
     down::{stop_everything, stop_part},
-    permission,
+    permission, wanted,
 };
 use crate::{
     cli::Up,
-    local::{Home, Interrupts, Part, Ports, Stack, without_password},
+    local::{Home, Interrupts, Part, Record, Stack, further_ports, without_password},
 };
 
 const WATCH_INTERVAL: Duration = Duration::from_secs(1);
 
 pub(crate) fn up(home: &Home, arguments: &Up) -> Result<ExitCode> {
-    let programs = install::find_or_install(permission(arguments.no_install))?;
+    let has_gateway = Stack::open(home)?.is_some_and(|stack| stack.shape().gateway);
+    let wanted = wanted(arguments.shape.gateway || has_gateway);
+    let programs = install::find_or_install(permission(arguments.no_install), wanted)?;
     let interrupts = Interrupts::watch(home.clone())?;
     let lock = home.lock()?;
     let mut stack = Stack::open_or_create(home)?;
-    let (before, former_ports) = (stack.running(), stack.record.ports.clone());
+    let (before, former) = (stack.running(), stack.record.clone());
     if let Err(error) = bring_up(&mut stack, arguments, &programs, &before, &interrupts) {
-        undo(&mut stack, &before, former_ports, &programs)?;
+        undo(&mut stack, &before, former, &programs)?;
         return Err(if interrupts.requested() { anyhow!("interrupted") } else { error });
     }
     drop(lock);
@@ -48,23 +50,47 @@ fn bring_up(
     before: &[Part],
     interrupts: &Interrupts,
 ) -> Result<()> {
-    stack.record.ports = stack.record.ports.choose(&arguments.ports, |part| before.contains(&part))?;
-    let remembered = stack.record.ports.remembered(&arguments.ports);
-    if before.is_empty() && !remembered.is_empty() {
-        eprintln!("ports as at the last start: {}", remembered.join(" "));
+    choose(stack, arguments, before)?;
+    let shape = stack.shape();
+    if shape.gateway {
+        stack.gateway()?.clear_remains()?;
     }
     let missing = |part: &Part| !before.contains(part);
-    Part::ALL.into_iter().filter(missing).try_for_each(|part| stack.record.ports.check_free(part))?;
+    shape.parts().into_iter().filter(missing).try_for_each(|part| stack.check_ports_free(part))?;
     stack.save()?;
-    let servers: Vec<Part> = Part::SERVERS.into_iter().filter(missing).collect();
+    let servers: Vec<Part> = shape.servers().into_iter().filter(missing).collect();
     announce("starting", &servers);
     let binaries = build_beside_servers(stack, &servers, programs, arguments.release)?;
     interrupts.check()?;
-    start_services(stack, &binaries, interrupts)
+    start_services(stack, &binaries, interrupts)?;
+    if shape.gateway {
+        let gateway: Vec<Part> = [Part::Gateway].into_iter().filter(missing).collect();
+        announce("starting", &gateway);
+        stack.start_gateway(programs)?;
+        stack.wait_for_gateway()?;
+    }
+    Ok(())
 }
 
-/// After a start that failed: stops what was started and puts the ports back. Then `status` says what it said before.
-fn undo(stack: &mut Stack, before: &[Part], former_ports: Ports, programs: &Programs) -> Result<()> {
+/// Notes the shape and the ports to use from now on, and says which of them are remembered.
+fn choose(stack: &mut Stack, arguments: &Up, before: &[Part]) -> Result<()> {
+    let runs = |part: Part| before.contains(&part);
+    let record = &mut stack.record;
+    record.shape = arguments.shape.choose(record.shape, runs)?;
+    record.ports = record.ports.choose(&arguments.ports, record.shape, runs)?;
+    record.further_ports = further_ports(record.shape, &record.further_ports, before.is_empty())?;
+    let remembered = [
+        ("shape", arguments.shape.remembered(record.shape)),
+        ("ports", record.ports.remembered(&arguments.ports)),
+    ];
+    for (what, flags) in remembered.iter().filter(|(_, flags)| before.is_empty() && !flags.is_empty()) {
+        eprintln!("{what} as at the last start: {}", flags.join(" "));
+    }
+    Ok(())
+}
+
+/// After a start that failed: stops what was started and puts shape and ports back. Then `status` says what it said before.
+fn undo(stack: &mut Stack, before: &[Part], former: Record, programs: &Programs) -> Result<()> {
     let started: Vec<Part> = stack.running().into_iter().filter(|part| !before.contains(part)).collect();
     announce("stopping", &started);
     if before.is_empty() {
@@ -73,9 +99,14 @@ fn undo(stack: &mut Stack, before: &[Part], former_ports: Ports, programs: &Prog
         // Services are listed after the servers that they need.
         started.iter().rev().try_for_each(|part| stop_part(stack, *part))?;
     }
-    stack.record.ports = former_ports;
+    let Record { ports, shape, further_ports, .. } = former;
+    // The services that were started stay on record: `exec` runs their programs.
+    stack.record = Record { ports, shape, further_ports, ..stack.record.clone() };
     stack.save()?;
-    Part::SERVERS.into_iter().try_for_each(|server| stack.update_server(server, programs))
+    if before.contains(&Part::Gateway) {
+        stack.start_gateway(programs)?;
+    }
+    shape.servers().into_iter().try_for_each(|server| stack.update_server(server, programs))
 }
 
 /// Starts the servers and builds the services at the same time: servers mostly wait while they start.
@@ -99,15 +130,15 @@ fn build_beside_servers(
     })
 }
 
-/// Starts both services, or those whose program changed, and waits until both are ready.
+/// Starts the services, or those whose program changed, and waits until all are ready.
 fn start_services(stack: &mut Stack, binaries: &Binaries, interrupts: &Interrupts) -> Result<()> {
     let mut started = Vec::new();
-    for service in Part::SERVICES {
+    for service in stack.shape().services() {
         interrupts.check()?;
         let binary = binary_of(binaries, service);
         started.push((service, start_unless_current(stack, service, &binary)?));
     }
-    // Both are started before the first is waited for, so that they start side by side.
+    // All are started before the first is waited for, so that they start side by side.
     for (service, started) in &started {
         interrupts.check()?;
         stack.wait_for_service(*service, started, true)?;
@@ -121,15 +152,16 @@ fn start_unless_current(stack: &mut Stack, service: Part, binary: &Path) -> Resu
     }
     announce("starting", &[service]);
     stack.stop_service(service)?;
-    stack.migrate(service, binary)?;
+    if service.migrates().is_some() {
+        stack.migrate(service, binary)?;
+    }
     stack.spawn_service(service, binary)
 }
 
 pub(super) fn binary_of(binaries: &Binaries, service: Part) -> PathBuf {
-    if service == Part::CommandService {
-        binaries.command_service.clone()
-    } else {
-        binaries.event_consumer.clone()
+    match service {
+        Part::EventConsumer(_) => binaries.event_consumer.clone(),
+        _ => binaries.command_service.clone(),
     }
 }
 
@@ -158,7 +190,7 @@ fn hold(home: &Home, interrupts: &Interrupts) -> Result<ExitCode> {
 
 fn print_addresses(stack: &Stack, show_passwords: bool) -> Result<()> {
     let shown = |url: String| if show_passwords { url } else { without_password(&url) };
-    for part in Part::ALL {
+    for part in stack.shape().parts() {
         let url = stack.url(part).with_context(|| format!("there is no {part}"))?;
         println!("{part:16} {}", shown(url));
         if part == Part::RabbitMq {
@@ -168,13 +200,13 @@ fn print_addresses(stack: &Stack, show_passwords: bool) -> Result<()> {
     if !show_passwords {
         println!("(with passwords: `cargo stack status --show-passwords`)");
     }
-    let http = stack.service_url(Part::CommandService);
     println!();
     println!("Try:");
     println!(
-        "  curl -i {http}/parking-slots -H 'Content-Type: application/json' -d '{{\"name\":\"Slot 1\"}}'"
+        "  curl -i {}/parking-slots -H 'Content-Type: application/json' -d '{{\"name\":\"Slot 1\"}}'",
+        stack.commands_url()
     );
-    println!("  curl {http}/parking-slots");
+    println!("  curl {}/parking-slots", stack.reads_url());
     println!("  cargo stack psql replica -c 'SELECT * FROM parking_slots'");
     Ok(())
 }

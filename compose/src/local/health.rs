@@ -8,7 +8,7 @@ use stack::http::{self, Answer};
 use super::{Part, Stack};
 
 /// A probe answers at once. A service that takes longer counts as silent.
-const PROBE_LIMIT: Duration = Duration::from_secs(2);
+pub(super) const PROBE_LIMIT: Duration = Duration::from_secs(2);
 
 /// How a service is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,7 +36,7 @@ struct PartState {
 impl Stack {
     /// What the service says about itself.
     pub(crate) fn health(&self, service: Part) -> Health {
-        let probe = |path: &str| http::get(&format!("{}{path}", self.service_url(service)), PROBE_LIMIT);
+        let probe = |path: &str| http::get(&format!("{}{path}", self.http_url(service)), PROBE_LIMIT);
         match probe("/readyz") {
             Some(Answer { body, .. }) => read_health(&body),
             None => match probe("/livez") {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use anyhow::{Result, bail, ensure};
 use clap::Args;
 use serde::{Deserialize, Serialize};
-use stack::{Part, Port};
+use stack::{Part, Port, Shape};
 
 /// Ports asked for on the command line.
 #[derive(Clone, Debug, Default, Args)]
@@ -28,6 +28,9 @@ pub(crate) struct PortFlags {
     /// Port of the broker's management [default: that of the last start, at first 15673]
     #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
     management_port: Option<u16>,
+    /// Port of the gateway [default: that of the last start, at first 8080]
+    #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
+    gateway_port: Option<u16>,
 }
 
 impl PortFlags {
@@ -39,6 +42,7 @@ impl PortFlags {
             Port::Replica => self.replica_port,
             Port::Amqp => self.amqp_port,
             Port::Management => self.management_port,
+            Port::Gateway => self.gateway_port,
         }
     }
 }
@@ -59,9 +63,16 @@ impl Ports {
         self.0.get(&port).copied().unwrap_or_else(|| port.default_value())
     }
 
-    /// The ports to use from now on: what the flags say, or else what they were. A part that runs keeps its own.
-    pub(crate) fn choose(&self, flags: &PortFlags, runs: impl Fn(Part) -> bool) -> Result<Self> {
-        let mut chosen = BTreeMap::new();
+    /// The ports to use from now on: what the flags say, or else what they were. A part that runs keeps its own. Two
+    /// parts of this shape have no port in common.
+    pub(crate) fn choose(
+        &self,
+        flags: &PortFlags,
+        shape: Shape,
+        runs: impl Fn(Part) -> bool,
+    ) -> Result<Self> {
+        let parts = shape.parts();
+        let mut chosen: BTreeMap<Port, u16> = BTreeMap::new();
         for port in Port::ALL {
             let current = self.get(port);
             let value = match flags.of(port) {
@@ -73,8 +84,9 @@ impl Ports {
                 Some(asked) => asked,
                 None => current,
             };
-            if let Some((other, _)) = chosen.iter().find(|(_, taken)| **taken == value) {
-                let other: &Port = other;
+            let both_are_used = |other: &Port| [*other, port].iter().all(|port| parts.contains(&port.part()));
+            let same = chosen.iter().find(|(other, taken)| **taken == value && both_are_used(other));
+            if let Some((other, _)) = same {
                 bail!("{} and {} are both {value}", other.flag(), port.flag());
             }
             chosen.insert(port, value);
@@ -89,7 +101,7 @@ impl Ports {
         Port::ALL.into_iter().filter(unusual).map(flag).collect()
     }
 
-    /// Fails with the name of the flag when another program has a port of `part`.
+    /// Fails with the name of the flag when another program has a port of `part` that has one.
     pub(crate) fn check_free(&self, part: Part) -> Result<()> {
         for port in Port::ALL.into_iter().filter(|port| port.part() == part) {
             let value = self.get(port);
@@ -114,11 +126,11 @@ mod tests {
     #[test]
     fn ports_stay_until_another_is_asked_for() {
         let flags = PortFlags { http_port: Some(9000), primary_port: Some(6000), ..PortFlags::default() };
-        let earlier = Ports::default().choose(&flags, nothing).expect("ports");
+        let earlier = Ports::default().choose(&flags, Shape::default(), nothing).expect("ports");
 
-        let again = earlier.choose(&PortFlags::default(), nothing).expect("ports");
+        let again = earlier.choose(&PortFlags::default(), Shape::default(), nothing).expect("ports");
         let back = PortFlags { http_port: Some(8000), ..PortFlags::default() };
-        let back = earlier.choose(&back, nothing).expect("ports");
+        let back = earlier.choose(&back, Shape::default(), nothing).expect("ports");
 
         assert_eq!(again, earlier);
         assert_eq!((back.get(Port::Http), back.get(Port::Primary)), (8000, 6000));
@@ -128,12 +140,15 @@ mod tests {
     #[test]
     fn what_runs_keeps_its_port() {
         let flags = PortFlags { primary_port: Some(6000), ..PortFlags::default() };
-        let running = Ports::default().choose(&flags, nothing).expect("ports");
+        let running = Ports::default().choose(&flags, Shape::default(), nothing).expect("ports");
         let primary_runs = |part| part == Part::Primary;
 
-        let same = running.choose(&PortFlags::default(), primary_runs).expect("ports");
-        let other =
-            running.choose(&PortFlags { primary_port: Some(6001), ..PortFlags::default() }, primary_runs);
+        let same = running.choose(&PortFlags::default(), Shape::default(), primary_runs).expect("ports");
+        let other = running.choose(
+            &PortFlags { primary_port: Some(6001), ..PortFlags::default() },
+            Shape::default(),
+            primary_runs,
+        );
 
         assert_eq!(same.get(Port::Primary), 6000);
         assert!(other.expect_err("refused").to_string().contains("--primary-port"));
@@ -143,8 +158,21 @@ mod tests {
     fn one_port_is_not_given_twice() {
         let flags = PortFlags { amqp_port: Some(8000), ..PortFlags::default() };
 
-        let refused = Ports::default().choose(&flags, nothing).expect_err("refused").to_string();
+        let refused =
+            Ports::default().choose(&flags, Shape::default(), nothing).expect_err("refused").to_string();
 
         assert_eq!(refused, "--http-port and --amqp-port are both 8000");
+    }
+
+    #[test]
+    fn a_port_of_a_part_that_is_not_there_is_free() {
+        let flags = PortFlags { http_port: Some(8080), ..PortFlags::default() };
+        let with_gateway = Shape { gateway: true, ..Shape::default() };
+
+        let refused =
+            Ports::default().choose(&flags, with_gateway, nothing).expect_err("refused").to_string();
+
+        assert_eq!(refused, "--http-port and --gateway-port are both 8080");
+        Ports::default().choose(&flags, Shape::default(), nothing).expect("there is no gateway");
     }
 }

@@ -1,4 +1,4 @@
-//! How far the replica is: what both databases and the broker say about it.
+//! How far a replica is: what both databases and the broker say about it.
 
 use std::time::Duration;
 
@@ -6,9 +6,6 @@ use serde::Deserialize;
 use stack::http::{self, Answer};
 
 use super::{Part, Stack};
-
-/// The replica that this stack has.
-pub(super) const REPLICA_NAME: &str = "main";
 
 /// The management API answers within milliseconds unless the broker is in trouble.
 const BROKER_LIMIT: Duration = Duration::from_secs(2);
@@ -45,6 +42,8 @@ pub(crate) struct Applied {
 /// All of it, asked within a moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Progress {
+    /// The name of the replica.
+    pub(crate) replica: String,
     pub(crate) written: Side<Written>,
     pub(crate) applied: Side<Applied>,
     /// Messages in the replica's queue, those included that the consumer holds unacknowledged. The broker counts
@@ -55,12 +54,13 @@ pub(crate) struct Progress {
 
 impl Stack {
     /// Asks the replica before the primary: what it has applied is then never more than what was written.
-    pub(crate) fn progress(&self) -> Progress {
-        let applied = self.ask(Part::Replica, APPLIED, read_applied);
+    pub(crate) fn progress(&self, replica: Part) -> Progress {
+        let name = replica.replica_name().unwrap_or_default();
+        let applied = self.ask(replica, APPLIED, read_applied);
         let through = if let Side::Here(applied) = &applied { applied.applied_through } else { 0 };
         let written = self.ask(Part::Primary, &WRITTEN.replace("$1", &through.to_string()), read_written);
-        let consumer_runs = self.is_running(Part::EventConsumer);
-        Progress { written, applied, at_broker: self.messages_in_queue(), consumer_runs }
+        let consumer_runs = replica.migrated_by().is_some_and(|consumer| self.is_running(consumer));
+        Progress { written, applied, at_broker: self.messages_in_queue(&name), consumer_runs, replica: name }
     }
 
     fn ask<T>(&self, part: Part, sql: &str, read: impl Fn(&[&str]) -> Option<T>) -> Side<T> {
@@ -78,12 +78,12 @@ impl Stack {
         }
     }
 
-    fn messages_in_queue(&self) -> Side<u64> {
+    fn messages_in_queue(&self, replica: &str) -> Side<u64> {
         let Some(broker) = self.rabbitmq().ok().filter(|broker| broker.is_running()) else {
             return Side::Down;
         };
         let url = format!(
-            "{}api/queues/%2f/parking.replica.{REPLICA_NAME}?columns=messages_ready,messages_unacknowledged",
+            "{}api/queues/%2f/parking.replica.{replica}?columns=messages_ready,messages_unacknowledged",
             broker.management_url()
         );
         match http::get(&url, BROKER_LIMIT) {

@@ -1,25 +1,26 @@
-//! The sentence with which `status` ends.
+//! The sentences with which `status` ends: one for each replica.
 
-use super::progress::{Applied, Progress, REPLICA_NAME, Side, Written};
+use super::progress::{Applied, Progress, Side, Written};
 
 impl Progress {
     /// How far the replica is, what waits where, and how many dead letters there are.
     pub(crate) fn sentence(&self) -> String {
-        format!("{}; {}; {}", self.replica(), self.waiting(), self.dead_letters())
+        format!("{}; {}; {}", self.position(), self.waiting(), self.dead_letters())
     }
 
-    fn replica(&self) -> String {
+    fn position(&self) -> String {
+        let name = &self.replica;
         match (&self.applied, &self.written) {
-            (Side::Down, _) => format!("replica {REPLICA_NAME}: down"),
-            (Side::NotMigrated, _) => format!("replica {REPLICA_NAME}: not migrated"),
+            (Side::Down, _) => format!("replica {name}: down"),
+            (Side::NotMigrated, _) => format!("replica {name}: not migrated"),
             (Side::Here(applied), Side::Here(written)) => format!(
-                "replica {REPLICA_NAME}: {} of {}, {} ms behind",
+                "replica {name}: {} of {}, {} ms behind",
                 grouped(applied.applied_through),
                 grouped(written.last_position),
                 grouped(written.behind_ms)
             ),
             (Side::Here(applied), _) => {
-                format!("replica {REPLICA_NAME}: {} applied", grouped(applied.applied_through))
+                format!("replica {name}: {} applied", grouped(applied.applied_through))
             }
         }
     }
@@ -152,7 +153,8 @@ mod tests {
                 "replica main: not migrated; primary: not migrated, broker: down; dead letters unknown",
             ),
         ] {
-            let progress = Progress { written, applied, at_broker, consumer_runs: true };
+            let replica = "main".to_owned();
+            let progress = Progress { replica, written, applied, at_broker, consumer_runs: true };
             assert_eq!(progress.sentence(), sentence);
         }
     }
@@ -163,7 +165,8 @@ mod tests {
             [(true, "nothing waiting"), (false, "2 messages waiting at the broker")]
         {
             let (written, applied) = (written(7, 0, 0), applied(7, 0));
-            let progress = Progress { written, applied, at_broker: Side::Here(2), consumer_runs };
+            let replica = "main".to_owned();
+            let progress = Progress { replica, written, applied, at_broker: Side::Here(2), consumer_runs };
 
             let sentence = progress.sentence();
 

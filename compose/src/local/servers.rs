@@ -21,7 +21,7 @@ impl Stack {
 
     /// The role that owns the part's database, and that database.
     pub(crate) fn owner(part: Part) -> (Role, &'static str) {
-        part.database().expect("only primary and replica have a database")
+        part.database().expect("only databases have an owner")
     }
 
     /// Makes the server's data where there is none, and tells a server that does not run its ports and programs.
@@ -36,8 +36,8 @@ impl Stack {
             Part::RabbitMq if !RabbitMq::exists(&directory) => {
                 RabbitMq::create(&directory, programs, &account, self.broker_ports()).map(|_| ())
             }
-            Part::Primary | Part::Replica if !Postgres::exists(&directory) => {
-                Postgres::create(&directory, programs, &account, self.database_port(part)).map(|_| ())
+            Part::Primary | Part::Replica(_) if !Postgres::exists(&directory) => {
+                Postgres::create(&directory, programs, &account, self.port(part)).map(|_| ())
             }
             _ => self.update_server(part, programs),
         }
@@ -54,7 +54,7 @@ impl Stack {
             return broker.set_programs(programs);
         }
         let mut server = self.postgres(part)?;
-        server.set_port(self.database_port(part))?;
+        server.set_port(self.port(part))?;
         server.set_programs(programs)
     }
 
@@ -95,9 +95,5 @@ impl Stack {
     fn broker_ports(&self) -> BrokerPorts {
         let ports = &self.record.ports;
         BrokerPorts { amqp: ports.get(Port::Amqp), management: ports.get(Port::Management) }
-    }
-
-    fn database_port(&self, part: Part) -> u16 {
-        self.record.ports.get(if part == Part::Primary { Port::Primary } else { Port::Replica })
     }
 }

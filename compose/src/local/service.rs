@@ -1,4 +1,4 @@
-//! The two services: their settings, their start and their stop.
+//! The services: their settings, their start and their stop.
 
 use std::{
     env,
@@ -12,7 +12,7 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 use stack::{
-    Port, Setting,
+    Setting,
     daemon::{Daemon, Started},
     files,
     process::{Process, Signal},
@@ -23,8 +23,8 @@ use super::{Health, Part, Stack, record::ServiceRecord};
 
 /// The services promise to end within 10 s.
 const STOP_LIMIT: Duration = Duration::from_secs(15);
-const READY_LIMIT: Duration = Duration::from_secs(60);
-const POLL: Duration = Duration::from_millis(50);
+pub(super) const READY_LIMIT: Duration = Duration::from_secs(60);
+pub(super) const POLL: Duration = Duration::from_millis(50);
 
 /// Variables of the caller that are settings of the services. They would change what a service connects to, and a
 /// service refuses to start with one that it does not know.
@@ -38,10 +38,6 @@ pub(crate) fn inherited_settings() -> Vec<OsString> {
 }
 
 impl Stack {
-    pub(crate) fn service_port(&self, service: Part) -> u16 {
-        self.record.ports.get(if service == Part::CommandService { Port::Http } else { Port::ConsumerHttp })
-    }
-
     /// The environment of a service.
     pub(crate) fn settings(&self, service: Part) -> Result<Vec<(&'static str, String)>> {
         let value = |setting: &Setting| -> Result<String> {
@@ -49,10 +45,13 @@ impl Stack {
                 Setting::Database(part, role) => self.postgres(part)?.url(role, Self::owner(part).1),
                 Setting::Broker => self.rabbitmq()?.amqp_url("/"),
                 Setting::Port(port) => self.record.ports.get(port).to_string(),
+                Setting::FurtherPort(part) => self.port(part).to_string(),
+                Setting::ReplicaName(replica) => replica.replica_name().unwrap_or_default(),
                 Setting::LogFormat => "text".to_owned(),
             })
         };
-        service.settings().iter().map(|(name, setting)| Ok((*name, value(setting)?))).collect()
+        let settings = self.shape().settings(service);
+        settings.iter().map(|(name, setting)| Ok((*name, value(setting)?))).collect()
     }
 
     /// The service's program with its settings, to run in the foreground.
@@ -84,6 +83,7 @@ impl Stack {
         let directory = self.home.services();
         fs::create_dir_all(&directory)?;
         let daemon = Daemon::new(binary, &directory, &self.log(service)).without(inherited_settings());
+        let daemon = daemon.args(self.shape().arguments(service));
         let settings = self.settings(service)?;
         let daemon = settings.iter().fold(daemon, |daemon, (name, value)| daemon.env(name, value));
         let started = daemon.spawn()?;

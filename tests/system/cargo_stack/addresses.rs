@@ -8,7 +8,7 @@ use system_tests::{CargoStack, cargo_stack::said, terminal::on_terminal};
 fn addresses_are_shown_without_passwords_unless_somebody_asks_for_them() -> Result<()> {
     let stack = CargoStack::up()?;
     let mut addresses = Vec::new();
-    for part in [Part::Primary, Part::Replica, Part::RabbitMq] {
+    for part in [Part::Primary, Part::REPLICA, Part::RabbitMq] {
         let status = stack.status_of(part)?;
         for url in [&status["url"], &status["management_url"]] {
             addresses.extend(url.as_str().map(str::to_owned));

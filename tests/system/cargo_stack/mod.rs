@@ -1,5 +1,6 @@
 //! The commands of `cargo stack`, as somebody at a shell sees them. The tour has tests of its own.
 
+pub(crate) mod own_stack;
 mod launcher;
 mod ports;
 mod addresses;

@@ -1,53 +1,16 @@
 //! Ports stay what they are until somebody asks for others.
 
-use std::{path::PathBuf, process::Command};
-
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use serde_json::Value;
-use stack::{Part, Port, ports};
-use system_tests::{CargoStack, cargo_stack::said, servers::servers};
+use stack::{Part, Shape, ports};
+use system_tests::{CargoStack, cargo_stack::said};
 
-/// A stack with servers of its own, which may be stopped. What runs in it ends with the servers of this run.
-struct OwnStack {
-    program: PathBuf,
-    directory: PathBuf,
-}
-
-impl OwnStack {
-    fn new() -> Result<Self> {
-        let servers = servers()?;
-        Ok(Self { program: servers.binaries.stack.clone(), directory: servers.new_directory("own_stack")? })
-    }
-
-    fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(&self.program);
-        command.args(arguments).env("STACK_DIRECTORY", &self.directory);
-        command
-    }
-
-    /// What it wrote to standard error; it must succeed.
-    fn run(&self, arguments: &[&str]) -> Result<String> {
-        let output = self.command(arguments).output()?;
-        ensure!(output.status.success(), "{arguments:?}: {}", said(&output));
-        Ok(String::from_utf8(output.stderr)?)
-    }
-
-    fn addresses(&self) -> Result<Vec<Value>> {
-        let output = self.command(&["status", "--json"]).output()?;
-        let status: Value = serde_json::from_slice(&output.stdout)?;
-        let services = status["services"].as_array().context("no services")?;
-        Ok(services.iter().map(|service| service["url"].clone()).collect())
-    }
-}
+use super::own_stack::OwnStack;
 
 #[test]
 fn ports_are_remembered_when_all_is_stopped_and_forgotten_with_the_data() -> Result<()> {
     let stack = OwnStack::new()?;
-    let ports = Port::ALL.map(|port| (port.flag(), ports::free()));
-    let mut up = vec!["up".to_owned(), "--detach".to_owned(), "--no-install".to_owned()];
-    for (flag, port) in ports {
-        up.extend([flag.to_owned(), port?.to_string()]);
-    }
+    let up = OwnStack::up_on_free_ports()?;
     let with_flags: Vec<&str> = up.iter().map(String::as_str).collect();
     stack.run(&with_flags)?;
     let before = stack.addresses()?;
@@ -57,7 +20,7 @@ fn ports_are_remembered_when_all_is_stopped_and_forgotten_with_the_data() -> Res
     let after = stack.addresses()?;
     stack.run(&["down", "--wipe"])?;
 
-    assert_eq!(before.len(), Part::ALL.len());
+    assert_eq!(before.len(), Shape::default().parts().len());
     assert_eq!(before, after, "the ports are those of the first start");
     ensure!(said.contains(&format!("ports as at the last start: {}", with_flags[3..].join(" "))), "{said}");
     assert_eq!(stack.addresses()?.len(), 0, "nothing is remembered");
@@ -67,11 +30,12 @@ fn ports_are_remembered_when_all_is_stopped_and_forgotten_with_the_data() -> Res
 #[test]
 fn a_start_that_fails_leaves_everything_as_it_was() -> Result<()> {
     let stack = CargoStack::up()?;
-    for service in Part::SERVICES {
-        stack.run(&["stop", service.name()])?;
+    for service in Shape::default().services() {
+        stack.run(&["stop", &service.name()])?;
     }
     let status = || -> Result<Vec<Value>> {
-        Part::ALL
+        Shape::default()
+            .parts()
             .into_iter()
             .map(|part| stack.status_of(part))
             .map(|status| Ok(without_as_of(status?)))
@@ -82,9 +46,9 @@ fn a_start_that_fails_leaves_everything_as_it_was() -> Result<()> {
     let up = ["up", "--detach", "--no-install", "--http-port", &http, "--consumer-http-port", &consumer];
 
     // event-consumer cannot start then, and command-service is started before it.
-    stack.sql(Part::Replica, "REVOKE CONNECT ON DATABASE parking_replica FROM event_consumer")?;
+    stack.sql(Part::REPLICA, "REVOKE CONNECT ON DATABASE parking_replica FROM event_consumer")?;
     let failed = stack.command().args(up).output()?;
-    stack.sql(Part::Replica, "GRANT CONNECT ON DATABASE parking_replica TO event_consumer")?;
+    stack.sql(Part::REPLICA, "GRANT CONNECT ON DATABASE parking_replica TO event_consumer")?;
 
     assert_eq!(failed.status.code(), Some(1), "{}", said(&failed));
     assert_eq!(status()?, before);

@@ -10,6 +10,7 @@ use anyhow::{Context, Result, anyhow, ensure};
 use stack::{
     Account, Programs, RabbitMq,
     process::{self, Process},
+    programs::Wanted,
     rabbitmq::BrokerPorts,
 };
 use system_tests::servers::servers;
@@ -63,7 +64,7 @@ fn listening(protocol: &str, sockets: &HashSet<String>) -> Result<Vec<String>> {
 fn a_broker_starts_with_a_port_mapper_that_takes_no_socket() -> Result<()> {
     let directory = servers()?.new_directory("epmd")?;
     let (draft, epmd) = (directory.join("draft"), directory.join("epmd"));
-    let mut programs = Programs::find().map_err(|missing| anyhow!("{missing:?}"))?;
+    let mut programs = Programs::find(Wanted::Servers).map_err(|missing| anyhow!("{missing:?}"))?;
     let refusal = "case \"$*\" in *-systemd*) echo unknown option >&2; exit 1 ;; esac";
     fs::write(&draft, format!("#!/bin/sh\n{refusal}\nexec {} \"$@\"\n", programs.epmd.display()))?;
     fs::set_permissions(&draft, fs::Permissions::from_mode(0o755))?;

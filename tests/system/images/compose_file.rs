@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
-use stack::{Part, Port, Setting};
+use stack::{Part, Port, Setting, Shape};
 
 /// What the file's passwords are where nobody sets another.
 pub(super) const PASSWORD: &str = "parking";
@@ -32,18 +32,19 @@ impl Compose {
 
     pub(super) fn check(&self) -> Result<()> {
         let services = self.0["services"].as_object().context("no services")?;
-        let found: BTreeSet<&str> = services.keys().map(String::as_str).collect();
-        let due: BTreeSet<&str> =
-            Part::ALL.map(Part::name).into_iter().chain(["migrate-primary", "migrate-replica"]).collect();
+        let found: BTreeSet<String> = services.keys().cloned().collect();
+        let migrations = ["migrate-primary", "migrate-replica"].map(str::to_owned);
+        let due: BTreeSet<String> =
+            Shape::default().parts().into_iter().map(Part::name).chain(migrations).collect();
         ensure!(found == due, "the services are {found:?}, not {due:?}");
-        for part in Part::ALL {
+        for part in Shape::default().parts() {
             self.check_ports(part).with_context(|| format!("ports of {part}"))?;
         }
-        for part in Part::SERVICES {
-            self.check_service(part.name(), part)?;
+        for part in Shape::default().services() {
+            self.check_service(&part.name(), part)?;
             self.check_order(part)?;
         }
-        for part in [Part::Primary, Part::Replica] {
+        for part in Shape::default().databases() {
             self.check_database(part).with_context(|| format!("{part}"))?;
             self.check_migration(part).with_context(|| format!("migrate-{part}"))?;
         }
@@ -57,7 +58,7 @@ impl Compose {
     }
 
     fn check_ports(&self, part: Part) -> Result<()> {
-        let published = self.service(part.name())?["ports"].as_array().context("none")?;
+        let published = self.service(&part.name())?["ports"].as_array().context("none")?;
         let published: BTreeSet<&str> = published.iter().filter_map(Value::as_str).collect();
         let own = Port::ALL.into_iter().filter(|port| port.part() == part);
         let due: BTreeSet<String> =
@@ -71,8 +72,11 @@ impl Compose {
         let build = &self.service(name)?["build"];
         let due = json!({ "context": "..", "dockerfile": "compose/Dockerfile", "target": part.name() });
         ensure!(*build == due, "{name} is built from {build}, not {due}");
-        let due: BTreeMap<String, String> =
-            part.settings().iter().map(|(name, setting)| ((*name).to_owned(), value(*setting))).collect();
+        let due: BTreeMap<String, String> = Shape::default()
+            .settings(part)
+            .into_iter()
+            .map(|(name, setting)| (name.to_owned(), value(setting)))
+            .collect();
         let found = self.environment(name)?;
         ensure!(found == due, "{name} is told {found:#?}, not {due:#?}");
         Ok(())
@@ -80,17 +84,17 @@ impl Compose {
 
     /// A service starts when the broker is up and the databases that it needs have been migrated.
     fn check_order(&self, part: Part) -> Result<()> {
-        let due: BTreeMap<String, Value> = part
-            .needs()
-            .iter()
+        let due: BTreeMap<String, Value> = Shape::default()
+            .needs(part)
+            .into_iter()
             .map(|needed| match needed.migrated_by() {
                 Some(_) => {
                     (format!("migrate-{needed}"), json!({ "condition": "service_completed_successfully" }))
                 }
-                None => (needed.name().to_owned(), json!({ "condition": "service_healthy" })),
+                None => (needed.name(), json!({ "condition": "service_healthy" })),
             })
             .collect();
-        let found = &self.service(part.name())?["depends_on"];
+        let found = &self.service(&part.name())?["depends_on"];
         ensure!(*found == json!(due), "{part} starts after {found}, not {due:?}");
         Ok(())
     }
@@ -108,25 +112,28 @@ impl Compose {
     }
 
     fn check_database(&self, part: Part) -> Result<()> {
-        let mut environment = self.environment(part.name())?;
+        let mut environment = self.environment(&part.name())?;
         let (_, database) = part.database().context("no database")?;
-        ensure!(environment.remove("SIDE").as_deref() == Some(part.name()), "SIDE is the other one's");
+        ensure!(
+            environment.remove("SIDE").as_deref() == Some(part.name().as_str()),
+            "SIDE is the other one's"
+        );
         ensure!(environment.remove("DATABASE").as_deref() == Some(database), "DATABASE is another one");
         ensure!(environment.values().all(|value| value == PASSWORD), "the passwords are not all the same");
         let due = roles_on(part).map(|role| format!("{}_PASSWORD", role.to_uppercase()));
         let due: BTreeSet<String> = due.chain(["POSTGRES_PASSWORD".to_owned()]).collect();
         ensure!(environment.keys().eq(&due), "it is told {:?}, not {due:?}", environment.keys());
-        let check = &self.service(part.name())?["healthcheck"]["test"];
+        let check = &self.service(&part.name())?["healthcheck"]["test"];
         ensure!(check[0] == "CMD" && check[1] == "pg_isready", "its health check is {check}");
         Ok(())
     }
 
     fn check_broker(&self) -> Result<()> {
-        let environment = self.environment(Part::RabbitMq.name())?;
+        let environment = self.environment(&Part::RabbitMq.name())?;
         let due = [("RABBITMQ_DEFAULT_PASS", PASSWORD), ("RABBITMQ_DEFAULT_USER", stack::rabbitmq::USER)];
         let due = due.map(|(name, value)| (name.to_owned(), value.to_owned()));
         ensure!(environment == BTreeMap::from(due), "rabbitmq is told {environment:?}");
-        let check = &self.service(Part::RabbitMq.name())?["healthcheck"]["test"];
+        let check = &self.service(&Part::RabbitMq.name())?["healthcheck"]["test"];
         ensure!(
             check[0] == "CMD" && check[1] == "rabbitmq-diagnostics",
             "the broker's health check is {check}"
@@ -137,9 +144,10 @@ impl Compose {
 
 /// The roles with which the services come to a database.
 pub(super) fn roles_on(part: Part) -> impl Iterator<Item = &'static str> {
-    let settings = Part::SERVICES.into_iter().flat_map(Part::settings);
+    let shape = Shape::default();
+    let settings = shape.services().into_iter().flat_map(move |service| shape.settings(service));
     settings.filter_map(move |(_, setting)| match setting {
-        Setting::Database(database, role) if *database == part => Some(role.name()),
+        Setting::Database(database, role) if database == part => Some(role.name()),
         _ => None,
     })
 }
@@ -147,7 +155,7 @@ pub(super) fn roles_on(part: Part) -> impl Iterator<Item = &'static str> {
 /// What a port is inside of its container: the servers keep their usual ones.
 fn inner(port: Port) -> u16 {
     match port {
-        Port::Http | Port::ConsumerHttp => port.default_value(),
+        Port::Http | Port::ConsumerHttp | Port::Gateway => port.default_value(),
         Port::Primary | Port::Replica => 5432,
         Port::Amqp => 5672,
         Port::Management => 15672,
@@ -166,6 +174,10 @@ fn value(setting: Setting) -> String {
             format!("amqp://{user}:{PASSWORD}@{part}:{}/%2f", inner(Port::Amqp))
         }
         Setting::Port(port) => port.default_value().to_string(),
+        // Every container of command-service listens on the same port, and every one of event-consumer too.
+        Setting::FurtherPort(Part::EventConsumer(_)) => value(Setting::Port(Port::ConsumerHttp)),
+        Setting::FurtherPort(_) => value(Setting::Port(Port::Http)),
+        Setting::ReplicaName(replica) => replica.replica_name().unwrap_or_default(),
         Setting::LogFormat => "json".to_owned(),
     }
 }

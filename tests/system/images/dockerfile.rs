@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use anyhow::{Context, Result, ensure};
 use serde_json::json;
-use stack::{Part, Port, Setting};
+use stack::{Part, Port, Setting, Shape};
 
 /// Its stages in order: name, what each is made from, and its instructions.
 #[derive(Debug)]
@@ -38,10 +38,11 @@ impl Dockerfile {
 
     pub(super) fn check(&self, toolchain: &str) -> Result<()> {
         let found: Vec<&str> = self.0.iter().map(|stage| stage.name.as_str()).collect();
-        let due = [&["build", "runtime"][..], &Part::SERVICES.map(Part::name)].concat();
+        let services = Shape::default().services().into_iter().map(Part::name);
+        let due: Vec<String> = ["build", "runtime"].map(str::to_owned).into_iter().chain(services).collect();
         ensure!(found == due, "the stages are {found:?}, not {due:?}");
         self.check_build(toolchain)?;
-        for part in Part::SERVICES {
+        for part in Shape::default().services() {
             self.check_target(part).with_context(|| format!("target {part}"))?;
         }
         let user = self.one("runtime", "USER")?;
@@ -59,7 +60,7 @@ impl Dockerfile {
         let found = [&self.stage("build")?.from, &self.stage("runtime")?.from];
         ensure!(found == [&due[0], &due[1]], "from {found:?}, not {due:?}");
         let run = self.one("build", "RUN")?;
-        for part in Part::SERVICES {
+        for part in Shape::default().services() {
             ensure!(run.contains(&format!("--package {part}")), "{part} is not built");
         }
         ensure!(run.contains("--release --locked"), "another build than the one that was tested");
@@ -67,10 +68,10 @@ impl Dockerfile {
     }
 
     fn check_target(&self, part: Part) -> Result<()> {
-        let name = part.name();
+        let name = &part.name();
         ensure!(self.stage(name)?.from == "runtime", "from {}", self.stage(name)?.from);
-        let port = part.settings().iter().find_map(|(_, setting)| match setting {
-            Setting::Port(port) => Some(Port::default_value(*port).to_string()),
+        let port = Shape::default().settings(part).into_iter().find_map(|(_, setting)| match setting {
+            Setting::Port(port) => Some(Port::default_value(port).to_string()),
             _ => None,
         });
         let copy = format!("--from=build /out/{name} /usr/local/bin/{name}");
@@ -82,7 +83,7 @@ impl Dockerfile {
         }
         let (_, check) = self.one(name, "HEALTHCHECK")?.rsplit_once("CMD ").context("no command")?;
         let check: Vec<&str> = serde_json::from_str(check)?;
-        ensure!(check == [name, "healthcheck"], "the health check is {check:?}");
+        ensure!(check == [name.as_str(), "healthcheck"], "the health check is {check:?}");
         Ok(())
     }
 

@@ -44,10 +44,10 @@ fn the_services_accept_what_their_images_tell_them() -> Result<()> {
     let dockerfile = Dockerfile::parse(&read("compose/Dockerfile")?)?;
     let binaries = &servers()?.binaries;
     for (part, program) in
-        [(Part::CommandService, &binaries.command_service), (Part::EventConsumer, &binaries.event_consumer)]
+        [(Part::CommandService, &binaries.command_service), (Part::EVENT_CONSUMER, &binaries.event_consumer)]
     {
-        let mut told = dockerfile.environment(part.name())?;
-        told.extend(compose.environment(part.name())?);
+        let mut told = dockerfile.environment(&part.name())?;
+        told.extend(compose.environment(&part.name())?);
 
         let settings = Command::new(program).args(["settings", "--json"]).env_clear().envs(&told).output()?;
 
@@ -73,9 +73,9 @@ fn the_services_know_every_command_that_the_images_run() -> Result<()> {
     let dockerfile = Dockerfile::parse(&read("compose/Dockerfile")?)?;
 
     for (part, program) in
-        [(Part::CommandService, &binaries.command_service), (Part::EventConsumer, &binaries.event_consumer)]
+        [(Part::CommandService, &binaries.command_service), (Part::EVENT_CONSUMER, &binaries.event_consumer)]
     {
-        for command in [dockerfile.command(part.name())?, "healthcheck".to_owned(), "migrate".to_owned()] {
+        for command in [dockerfile.command(&part.name())?, "healthcheck".to_owned(), "migrate".to_owned()] {
             let output = Command::new(program).args([&command, "--help"]).env_clear().output()?;
             assert!(output.status.success(), "{part} {command}: {}", String::from_utf8_lossy(&output.stderr));
         }

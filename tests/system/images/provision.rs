@@ -21,14 +21,14 @@ fn what_the_images_provision_is_what_the_services_migrate() -> Result<()> {
 
     for (part, program) in [
         (Part::Primary, &servers.binaries.command_service),
-        (Part::Replica, &servers.binaries.event_consumer),
+        (Part::REPLICA, &servers.binaries.event_consumer),
     ] {
         run_as_image(&server, &compose, part).with_context(|| format!("{part}"))?;
 
         let mut migrate = Command::new(program);
         let inside = |host: &str| format!("@{host}:5432/");
         for (name, value) in compose.environment(&format!("migrate-{part}"))? {
-            let value = value.replace(&inside(part.name()), &format!("@127.0.0.1:{}/", server.port()));
+            let value = value.replace(&inside(&part.name()), &format!("@127.0.0.1:{}/", server.port()));
             migrate.env(name, value);
         }
         let output = migrate.arg("migrate").stdin(Stdio::null()).output()?;
@@ -37,7 +37,7 @@ fn what_the_images_provision_is_what_the_services_migrate() -> Result<()> {
 
     let reader = "SELECT has_table_privilege('command_service_reader', 'parking_slots', 'SELECT'),
                          has_table_privilege('command_service_reader', 'parking_slots', 'UPDATE')";
-    let (_, replica) = Part::Replica.database().context("no database")?;
+    let (_, replica) = Part::REPLICA.database().context("no database")?;
     assert_eq!(server.execute(replica, reader)?, "t|f", "the default privileges reach what was migrated");
     server.crash()
 }
@@ -53,7 +53,7 @@ fn run_as_image(server: &Postgres, compose: &Compose, part: Part) -> Result<()> 
     let mut image = Command::new("sh");
     image.env_clear().env("PATH", format!("{}:/usr/bin:/bin", programs.display()));
     image.envs(psql.get_envs().filter_map(|(name, value)| Some((name, value?))));
-    image.envs(compose.environment(part.name())?).env("POSTGRES_USER", Role::Superuser.name());
+    image.envs(compose.environment(&part.name())?).env("POSTGRES_USER", Role::Superuser.name());
     let output = image.arg("-c").arg(script).stdin(Stdio::null()).output()?;
     ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     Ok(())

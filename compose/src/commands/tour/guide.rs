@@ -76,14 +76,20 @@ impl<'s> Guide<'s> {
         self.screen.output(&output.errors);
     }
 
-    /// The address of a path of command-service.
+    /// The address of a path of command-service, for a command.
     pub(super) fn url(&self, path: &str) -> String {
-        format!("{}{path}", self.stack.service_url(Part::CommandService))
+        format!("{}{path}", self.stack.http_url(Part::CommandService))
     }
 
-    /// The address of the first slot.
-    pub(super) fn first_url(&self) -> Result<String> {
-        Ok(self.url(&format!("/parking-slots/{}", self.first()?)))
+    /// The address of a path of the service that reads the replica `main`, which the tour edits.
+    pub(super) fn read_url(&self, path: &str) -> String {
+        let reader = self.stack.shape().readers().first().copied().unwrap_or(Part::CommandService);
+        format!("{}{path}", self.stack.http_url(reader))
+    }
+
+    /// The path of the first slot.
+    pub(super) fn first_path(&self) -> Result<String> {
+        Ok(format!("/parking-slots/{}", self.first()?))
     }
 
     /// The uuid of the first slot.
@@ -104,7 +110,7 @@ impl<'s> Guide<'s> {
     }
 
     fn list(&self) -> Line {
-        Line::curl(["-s", &self.url(&format!("/parking-slots?name={}", self.label))])
+        Line::curl(["-s", &self.read_url(&format!("/parking-slots?name={}", self.label))])
     }
 
     fn check_list(&self, text: &str, expected: &[(&str, &str, u64)]) -> Result<()> {

@@ -24,13 +24,13 @@ pub(super) fn clear(home: &Home, stack: &Stack, label: &str, consumer_is_stopped
 
 fn start_consumer(home: &Home, stack: &Stack) -> Result<()> {
     let release = runs_release(stack);
-    control::start(home, &Start { name: Part::EventConsumer, release })
+    control::start(home, &Start { name: Part::EVENT_CONSUMER, release })
         .context("event-consumer is left stopped")
 }
 
 /// Whether event-consumer was started with `--release`, which its next start needs too.
 pub(super) fn runs_release(stack: &Stack) -> bool {
-    let record = stack.record.services.get(&Part::EventConsumer);
+    let record = stack.record.services.get(&Part::EVENT_CONSUMER);
     record
         .is_some_and(|record| record.binary.parent().is_some_and(|directory| directory.ends_with("release")))
 }
@@ -41,7 +41,7 @@ fn delete_slots(stack: &Stack, label: &str) -> Result<()> {
     let left = format!("SELECT uuid FROM parking_slots WHERE name LIKE '{label} %'");
     let left = stack.postgres(Part::Primary)?.execute_as(role, database, &left)?;
     for uuid in left.lines() {
-        let url = format!("{}/parking-slots/{uuid}", stack.service_url(Part::CommandService));
+        let url = format!("{}/parking-slots/{uuid}", stack.http_url(Part::CommandService));
         let request = Request { method: "DELETE", url: &url, ..Request::default() };
         let answer = call(request, DELETE_LIMIT)?;
         ensure!(matches!(answer.status, 204 | 404), "{}: {}", answer.status, answer.body);

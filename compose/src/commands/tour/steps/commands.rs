@@ -43,7 +43,7 @@ pub(super) fn heal(guide: &mut Guide) -> Result<()> {
 /// A change of the first slot's status by HTTP; more may follow.
 pub(super) fn patch(guide: &Guide, status: &str) -> Result<Line> {
     let body = json!({ "status": status }).to_string();
-    let line = Line::curl(["-si", "-X", "PATCH", &guide.first_url()?, "-d", &body]);
+    let line = Line::curl(["-si", "-X", "PATCH", &guide.url(&guide.first_path()?), "-d", &body]);
     Ok(line.and("-H").and("Content-Type: application/json"))
 }
 

@@ -28,7 +28,7 @@ fn check_row(guide: &Guide, database: &str, expected: &str) -> Result<()> {
 pub(super) fn read_own_write(guide: &mut Guide) -> Result<()> {
     let changed = guide.run(&patch(guide, "reserved")?)?;
     let receipt = Answer::expect(&changed, 200)?.header("write-receipt")?;
-    let url = format!("{}?receipt={receipt}", guide.first_url()?);
+    let url = guide.read_url(&format!("{}?receipt={receipt}", guide.first_path()?));
     let read = guide.run(&Line::curl(["-si", &url]))?;
     let read = Answer::expect(&read, 200)?;
     let (result, slot) = (read.header("freshness-result")?, read.json()?);

@@ -57,6 +57,11 @@ pub fn find_or_install(permission: Permission, wanted: Wanted) -> Result<Program
     Programs::find(wanted).map_err(not_found)
 }
 
+/// Installs these packages, as root or with sudo, without starting or enabling any service.
+pub fn packages(names: &[&str]) -> Result<()> {
+    run_script(&[&["install"], names].concat())
+}
+
 fn not_found(missing: Missing) -> anyhow::Error {
     anyhow::anyhow!("the programs of {} are not where Debian and Ubuntu have them", missing.0.join(", "))
 }

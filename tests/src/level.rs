@@ -7,6 +7,7 @@ pub mod fold;
 use std::collections::BTreeMap;
 
 use anyhow::{Context, Result, bail, ensure};
+use tokio_postgres::Client;
 
 pub use self::{
     fold::fold,
@@ -78,16 +79,23 @@ impl Everything {
     /// # Errors
     /// One of them is down.
     pub async fn read(primary: &Database, replica: &Database) -> Result<Self> {
-        let (primary, replica) = (primary.sql().await?, replica.sql().await?);
+        Self::read_from(&*primary.sql().await?, &*replica.sql().await?).await
+    }
+
+    /// Reads both databases through these connections.
+    ///
+    /// # Errors
+    /// One of them is down.
+    pub async fn read_from(primary: &Client, replica: &Client) -> Result<Self> {
         Ok(Self {
-            events: rows::events(&primary).await?,
-            primary: rows::primary_slots(&primary).await?,
+            events: rows::events(primary).await?,
+            primary: rows::primary_slots(primary).await?,
             outbox: primary.query_one("SELECT count(*) FROM outbox", &[]).await?.try_get(0)?,
             epoch: primary.query_one("SELECT epoch FROM epoch", &[]).await?.try_get(0)?,
-            replica: rows::replica_slots(&replica).await?,
-            tombstones: rows::tombstones(&replica).await?,
-            summary: rows::summary(&replica).await?,
-            status: rows::replication_status(&replica).await?,
+            replica: rows::replica_slots(replica).await?,
+            tombstones: rows::tombstones(replica).await?,
+            summary: rows::summary(replica).await?,
+            status: rows::replication_status(replica).await?,
             dead_letters: replica.query_one("SELECT count(*) FROM dead_letters", &[]).await?.try_get(0)?,
         })
     }

@@ -25,6 +25,8 @@
 //! | [`wire`] | calls byte by byte |
 //! | [`load`] | many clients at once, and what became of each of their commands |
 //! | [`level`] | the checks |
+//! | [`transcript`] | the commands that documents show, and what they print |
+//! | [`engine`] | a Docker engine of the tests' own, and the Compose project on it |
 //!
 //! Nothing here sleeps for a fixed time: [`eventually`] waits for a condition, with a deadline.
 
@@ -50,6 +52,8 @@ pub mod level;
 pub mod random;
 pub mod bridge;
 pub mod freshness;
+pub mod transcript;
+pub mod engine;
 
 pub use cargo_stack::CargoStack;
 pub use client::{Client, Reply, Slot};

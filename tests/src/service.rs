@@ -29,6 +29,12 @@ const TAIL_BYTES: u64 = 8 * 1024;
 pub struct Address(Arc<Mutex<String>>);
 
 impl Address {
+    /// A fixed one.
+    #[must_use]
+    pub fn of(address: String) -> Self {
+        Self(Arc::new(Mutex::new(address)))
+    }
+
     /// The address now: `http://127.0.0.1:PORT`, empty before the first start.
     #[must_use]
     pub fn get(&self) -> String {

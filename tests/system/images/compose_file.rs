@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 use stack::{Part, Port, Setting, Shape};
+use system_tests::engine::project::variable;
 
 /// What the file's passwords are where nobody sets another.
 pub(super) const PASSWORD: &str = "parking";
@@ -15,9 +16,12 @@ pub(super) struct Compose(Value);
 
 impl Compose {
     pub(super) fn parse(text: &str) -> Result<Self> {
-        // The only variable, with its default.
-        let text = text.replace("${PARKING_PASSWORD:-parking}", PASSWORD);
-        ensure!(!text.contains("${"), "a variable that is not known here");
+        // The only variables, with their defaults.
+        let mut text = text.replace("${PARKING_PASSWORD:-parking}", PASSWORD);
+        for port in Port::ALL {
+            let default = port.default_value().to_string();
+            text = text.replace(&format!("${{{}:-{default}}}", variable(port)), &default);
+        }
         Ok(Self(serde_saphyr::from_str(&text)?))
     }
 
@@ -31,14 +35,23 @@ impl Compose {
     }
 
     pub(super) fn check(&self) -> Result<()> {
+        ensure!(!self.0.to_string().contains("${"), "a variable that is not known here");
         let services = self.0["services"].as_object().context("no services")?;
         let found: BTreeSet<String> = services.keys().cloned().collect();
         let migrations = ["migrate-primary", "migrate-replica"].map(str::to_owned);
         let due: BTreeSet<String> =
             Shape::default().parts().into_iter().map(Part::name).chain(migrations).collect();
         ensure!(found == due, "the services are {found:?}, not {due:?}");
+        for name in &found {
+            self.check_rights(name).with_context(|| format!("rights of {name}"))?;
+        }
         for part in Shape::default().parts() {
             self.check_ports(part).with_context(|| format!("ports of {part}"))?;
+            let restart = &self.service(&part.name())?["restart"];
+            ensure!(restart == "always", "after a crash of the engine, {part} starts {restart}");
+        }
+        for server in Shape::default().servers() {
+            self.check_image(server).with_context(|| format!("image of {server}"))?;
         }
         for part in Shape::default().services() {
             self.check_service(&part.name(), part)?;
@@ -55,6 +68,35 @@ impl Compose {
         let service = &self.0["services"][name];
         ensure!(service.is_object(), "there is no {name}");
         Ok(service)
+    }
+
+    /// What the engine is told; `containers::no_container_has_more_rights_than_it_needs` looks at the processes.
+    fn check_rights(&self, name: &str) -> Result<()> {
+        let service = self.service(name)?;
+        for (key, due) in [
+            ("read_only", json!(true)),
+            ("cap_drop", json!(["ALL"])),
+            ("security_opt", json!(["no-new-privileges:true"])),
+        ] {
+            ensure!(service[key] == due, "{key} is {}, not {due}", service[key]);
+        }
+        ensure!(service["mem_limit"].is_string(), "its memory has no limit");
+        let own_user = !service["build"].is_null() || service["user"].is_string();
+        ensure!(own_user, "it starts as root");
+        Ok(())
+    }
+
+    /// A public image has the tag of one version. Of RabbitMQ, none that can stop delivering for ever.
+    fn check_image(&self, server: Part) -> Result<()> {
+        let image = self.service(&server.name())?["image"].as_str().context("no image")?;
+        let (_, tag) = image.split_once(':').context("no tag")?;
+        let version: Vec<u32> =
+            tag.split('-').next().unwrap_or_default().split('.').map(str::parse).collect::<Result<_, _>>()?;
+        let (parts, what) = if server == Part::RabbitMq { (3, "a release") } else { (2, "a minor version") };
+        ensure!(version.len() == parts, "{image} is not {what}");
+        let stalls = server == Part::RabbitMq && version[..2] == [4, 3] && version[2] <= 5;
+        ensure!(!stalls, "{image} has the fault rabbitmq-server 17317");
+        Ok(())
     }
 
     fn check_ports(&self, part: Part) -> Result<()> {

@@ -5,13 +5,21 @@ use anyhow::{Result, ensure};
 use super::{compose_file::Compose, dockerfile::Dockerfile, read};
 
 /// What stands in the Compose file, what stands there instead, and what that would be.
-const IN_COMPOSE: [(&str, &str, &str); 25] = [
+const IN_COMPOSE: [(&str, &str, &str); 36] = [
     ("\n  rabbitmq:\n", "\n  broker:\n", "a dependency has another name"),
-    ("'127.0.0.1:5434:5432'", "'127.0.0.1:5436:5432'", "another port of 127.0.0.1"),
-    ("'127.0.0.1:5435:5432'", "'5435:5432'", "a port that is open to the world"),
-    ("'127.0.0.1:15673:15672'", "'127.0.0.1:15673:15673'", "another port of the container"),
-    (", '127.0.0.1:15673:15672'", "", "a port that is not published"),
-    ("ports: ['127.0.0.1:8001:8001']", "ports: []", "no port of event-consumer"),
+    ("PRIMARY_PORT:-5434}", "PRIMARY_PORT:-5436}", "another port of 127.0.0.1"),
+    (
+        "'127.0.0.1:${PARKING_REPLICA_PORT:-5435}:",
+        "'${PARKING_REPLICA_PORT:-5435}:",
+        "a port that is open to the world",
+    ),
+    ("MANAGEMENT_PORT:-15673}:15672'", "MANAGEMENT_PORT:-15673}:15673'", "another port of the container"),
+    (", '127.0.0.1:${PARKING_MANAGEMENT_PORT:-15673}:15672'", "", "a port that is not published"),
+    (
+        "ports: ['127.0.0.1:${PARKING_CONSUMER_HTTP_PORT:-8001}:8001']",
+        "ports: []",
+        "no port of event-consumer",
+    ),
     ("PARKING__HTTP__PORT: '8000'", "PARKING__HTTP__PORT: '8080'", "a service listens elsewhere"),
     (
         "    DATABASE_URL: postgres://command_service:",
@@ -47,10 +55,21 @@ const IN_COMPOSE: [(&str, &str, &str); 25] = [
     ),
     ("test: [CMD, pg_isready,", "test: [CMD, pg_ready,", "another health check"),
     ("  healthcheck:\n    # By TCP", "  x-healthcheck:\n    # By TCP", "no health check"),
+    ("${PARKING_HTTP_PORT", "${HTTP_PORT", "another variable for a port"),
+    ("postgres:18.6", "postgres:18", "an image that changes under one name"),
+    ("rabbitmq:4.3.6-", "rabbitmq:4-", "an image that changes under one name"),
+    ("rabbitmq:4.3.6-", "rabbitmq:4.3.5-", "a broker that can stop delivering"),
+    ("  user: postgres\n", "", "a database that starts as root"),
+    ("    user: rabbitmq\n", "", "a broker that starts as root"),
+    ("  read_only: true\n", "", "an image that can be written"),
+    ("  cap_drop: [ALL]\n", "", "capabilities"),
+    ("no-new-privileges:true", "no-new-privileges:false", "privileges that can be gained"),
+    ("  mem_limit: 512m\n", "", "memory without a limit"),
+    ("  restart: always\n", "  restart: unless-stopped\n", "no start after a crash of the engine"),
 ];
 
 /// The same of the Dockerfile.
-const IN_DOCKERFILE: [(&str, &str, &str); 11] = [
+const IN_DOCKERFILE: [(&str, &str, &str); 13] = [
     ("AS event-consumer", "AS consumer", "a target has another name"),
     ("EXPOSE 8000", "EXPOSE 8080", "another port"),
     (
@@ -70,6 +89,8 @@ const IN_DOCKERFILE: [(&str, &str, &str); 11] = [
     ("cc-debian13", "cc-debian12", "an older C library than the compiler's"),
     ("BIND=0.0.0.0", "BIND=127.0.0.1", "nobody outside of the container reaches it"),
     ("USER 65532:65532", "USER 0", "root"),
+    ("# One build", "# syntax=docker/dockerfile:1\n# One build", "a frontend that has to be downloaded"),
+    ("RELEASE_DEBUG=false", "RELEASE_DEBUG=true", "line tables in an image"),
 ];
 
 #[test]

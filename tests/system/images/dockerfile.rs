@@ -19,6 +19,8 @@ struct Stage {
 
 impl Dockerfile {
     pub(super) fn parse(text: &str) -> Result<Self> {
+        // Such a line would download another program that reads the file; the engine's own does.
+        ensure!(!text.contains("# syntax="), "the file's syntax is an image");
         let lines = text.lines().filter(|line| !line.starts_with('#')).collect::<Vec<_>>().join("\n");
         let mut stages: Vec<Stage> = Vec::new();
         for line in lines.replace("\\\n", " ").lines().filter(|line| !line.trim().is_empty()) {
@@ -64,6 +66,8 @@ impl Dockerfile {
             ensure!(run.contains(&format!("--package {part}")), "{part} is not built");
         }
         ensure!(run.contains("--release --locked"), "another build than the one that was tested");
+        let lines = self.environment("build")?.remove("CARGO_PROFILE_RELEASE_DEBUG");
+        ensure!(lines.as_deref() == Some("false"), "an image of mostly line tables");
         Ok(())
     }
 
@@ -125,9 +129,11 @@ pub(super) fn check_context(ignored: &str, manifest: &str) -> Result<()> {
     let members = manifest.lines().find_map(|line| line.strip_prefix("members = "));
     let members: Vec<String> = serde_json::from_str(members.context("no members")?)?;
     let kept = |path: &str| ignored.lines().any(|line| line.strip_prefix('!') == Some(path));
-    for file in ["Cargo.toml", "Cargo.lock", "rust-toolchain.toml"] {
+    for file in ["Cargo.toml", "Cargo.lock"] {
         ensure!(kept(file), "{file} is not in the context");
     }
+    // rustup would download the components that it names, which a build does not need. The image is the toolchain.
+    ensure!(!kept("rust-toolchain.toml"), "rust-toolchain.toml is in the context");
     for member in members {
         let in_parts = || kept(&format!("{member}/Cargo.toml")) && kept(&format!("{member}/src"));
         ensure!(kept(&member) || in_parts(), "{member} is not in the context");

@@ -1,5 +1,5 @@
-//! The images start the same as `cargo stack` does: the same parts, ports, roles and settings. There is no Docker
-//! engine in the tests, so what it would read is read here, and what it would run is run without it.
+//! The images start the same as `cargo stack` does: the same parts, ports, roles and settings. What a Docker engine
+//! would read is read here without one; `tests/containers/` runs the project on an engine.
 
 mod compose_file;
 mod dockerfile;

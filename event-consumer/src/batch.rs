@@ -10,9 +10,14 @@ use shared::{
     },
     position::Position,
 };
+use uuid::Uuid;
 
 /// The largest body that is read, which bounds the memory. No sender in this project makes a larger one.
 pub const BODY_MAX_BYTES: usize = 1024 * 1024;
+
+/// The most events of a message that is read, which bounds the dead letters of one message. The relay puts at most 256
+/// into one.
+pub const EVENTS_MAX: usize = 1024;
 
 /// The longest reason that is stored, in characters.
 const REASON_MAX_CHARS: usize = 1000;
@@ -67,7 +72,7 @@ pub struct Batch<'d> {
 impl<'d> Batch<'d> {
     /// Reads the messages into a batch.
     #[must_use]
-    pub fn read(deliveries: &'d [Delivery]) -> Self {
+    pub fn read(deliveries: impl IntoIterator<Item = &'d Delivery>) -> Self {
         let mut batch = Self::default();
         for delivery in deliveries {
             let sent_again = delivery.exchange.as_str().is_empty();
@@ -96,6 +101,17 @@ impl<'d> Batch<'d> {
     pub fn traces(&self) -> Option<String> {
         tracing::enabled!(tracing::Level::DEBUG)
             .then(|| traces(self.events.iter().map(|received| &received.event)))
+    }
+
+    /// Adds a message of other epochs than the primary's as unreadable. Its positions are those of another log, so it
+    /// settles none.
+    pub fn pass_over_stranger(&mut self, delivery: &'d Delivery, held: Uuid, others: &[Uuid]) {
+        let other = others.first().copied().unwrap_or_default();
+        let reason = format!(
+            "of epoch {other}, which neither the primary nor the replica has, but {held}: another installation uses \
+             this broker, or a former primary still runs"
+        );
+        self.pass_over(&delivery.data, &reason, None, &delivery.properties);
     }
 
     /// Drops an unreadable copy's position if the batch also has the event in readable form, which settles it.
@@ -134,6 +150,9 @@ impl<'d> Batch<'d> {
                 return self.pass_over(body, &format!("not a JSON array: {error}"), position, properties);
             }
         };
+        if events.len() > EVENTS_MAX {
+            return self.pass_over(body, "more events than any message holds", position, properties);
+        }
         for json in events {
             self.read_event(json.get(), properties, position);
         }

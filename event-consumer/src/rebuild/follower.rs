@@ -14,7 +14,10 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{copy::SCHEMA, order::Rebuild, outcome::RebuildError};
-use crate::{holes::Holes, subscription::Subscription};
+use crate::{
+    holes::Holes,
+    subscription::{Heard, Subscription},
+};
 
 /// Bound for a task to end: longer than for a batch.
 const END_DEADLINE: Duration = Duration::from_secs(20);
@@ -44,9 +47,11 @@ impl Follower {
             broker_dependency: broker.clone(),
             replica_dependency: replica.clone(),
             epoch_dependency: Dependency::new("epoch"),
+            dead_letters_dependency: Dependency::new("dead letters"),
             watermarks,
             unanswered: Arc::clone(&unanswered),
             foreign: Arc::clone(&foreign),
+            epoch_words: Heard::default(),
         };
         let holes = Holes {
             broker: rebuild.broker.clone(),

@@ -1,0 +1,179 @@
+//! Keeps messages of another epoch than the replica's until it is known whose they are. Other messages go on meanwhile.
+
+use std::time::Duration;
+
+use lapin::message::Delivery;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use super::{
+    ReplicaConnection, Subscription,
+    deliveries::{acknowledge, acknowledge_each},
+    epoch_words::Origin,
+    fault::SubscriptionError,
+    feeds::Feeds,
+    holding::{HOLD_MAX, Held},
+};
+use crate::batch::Batch;
+
+/// How many messages are kept at most; then no others are taken.
+const KEPT_MAX: usize = 32;
+
+/// Time between two judgements.
+const JUDGE_INTERVAL: Duration = Duration::from_millis(250);
+
+/// Time to keep messages of a restored primary; then they go back to the queue. Only a rebuild makes them fit, or
+/// drops them, and the consumer must soon be free for that.
+const RESTORED_HOLD_MAX: Duration = Duration::from_secs(5);
+
+/// A message that is not acknowledged yet.
+pub(super) struct Kept {
+    pub(super) delivery: Delivery,
+    kept_since: Instant,
+    is_heard: bool,
+}
+
+impl Kept {
+    pub(super) fn now(delivery: Delivery) -> Self {
+        Self { delivery, kept_since: Instant::now(), is_heard: false }
+    }
+
+    /// The epochs of its events that are not `held`.
+    fn other_epochs(&self, held: Uuid) -> Vec<Uuid> {
+        let batch = Batch::read([&self.delivery]);
+        let epochs = batch.events.iter().map(|received| received.event.epoch);
+        epochs.filter(|epoch| *epoch != held).collect()
+    }
+}
+
+fn deliveries_of(messages: &[Kept]) -> Vec<&Delivery> {
+    messages.iter().map(|message| &message.delivery).collect()
+}
+
+/// The messages of other epochs that are kept.
+#[derive(Default)]
+pub(super) struct Strangers {
+    kept: Vec<Kept>,
+    held: Option<Uuid>,
+    judge_at: Option<Instant>,
+}
+
+impl Strangers {
+    pub(super) fn is_empty(&self) -> bool {
+        self.kept.is_empty()
+    }
+
+    pub(super) fn is_full(&self) -> bool {
+        self.kept.len() >= KEPT_MAX
+    }
+
+    /// When to judge next, while something is kept.
+    pub(super) fn judge_at(&self) -> Option<Instant> {
+        self.judge_at
+    }
+
+    fn keep(&mut self, messages: Vec<Kept>, held: Uuid) {
+        self.kept.extend(messages);
+        self.held = Some(held);
+        self.judge_at = Some(Instant::now() + JUDGE_INTERVAL);
+    }
+
+    fn take(&mut self) -> Vec<Kept> {
+        self.judge_at = None;
+        std::mem::take(&mut self.kept)
+    }
+
+    fn longest(&self) -> Duration {
+        self.kept.iter().map(|kept| kept.kept_since.elapsed()).max().unwrap_or_default()
+    }
+}
+
+impl Subscription {
+    /// Applies messages and acknowledges them. Keeps those of another epoch than the replica's.
+    pub(super) async fn take(
+        &self,
+        replica: &mut ReplicaConnection,
+        feeds: &mut Feeds,
+        mut messages: Vec<Kept>,
+        shutdown: &CancellationToken,
+    ) -> Result<(), SubscriptionError> {
+        // Each round takes messages out of the batch.
+        while !messages.is_empty() {
+            let batch = Batch::read(deliveries_of(&messages));
+            let held = match self.apply_until_committed(replica, &batch, shutdown).await? {
+                Held::Applied => {
+                    let is_word = messages.iter().any(|message| !message.delivery.redelivered);
+                    if let Some(received) = batch.events.first().filter(|_| is_word) {
+                        self.hear_own(received.event.epoch);
+                    }
+                    let deliveries = deliveries_of(&messages);
+                    return match feeds.strangers.is_empty() {
+                        true => acknowledge(&deliveries).await,
+                        false => acknowledge_each(&deliveries).await,
+                    };
+                }
+                Held::OfAnotherEpoch(held) => held,
+            };
+            let (own, mut others): (Vec<_>, Vec<_>) =
+                messages.into_iter().partition(|message| message.other_epochs(held).is_empty());
+            for message in others.iter_mut().filter(|message| !message.is_heard) {
+                message.is_heard = true;
+                for epoch in message.other_epochs(held) {
+                    self.hear_other(epoch, message.delivery.redelivered);
+                }
+            }
+            if others.is_empty() {
+                // The replica was empty, or was rebuilt meanwhile: the next round finds its epoch.
+                tracing::debug!("the replica's epoch has changed");
+            }
+            feeds.strangers.keep(others, held);
+            messages = own;
+        }
+        Ok(())
+    }
+
+    /// Dead-letters what strangers sent, and applies what fits the replica by now.
+    pub(super) async fn judge_strangers(
+        &self,
+        replica: &mut ReplicaConnection,
+        feeds: &mut Feeds,
+        shutdown: &CancellationToken,
+    ) -> Result<(), SubscriptionError> {
+        let Some(held) = feeds.strangers.held else { return Ok(()) };
+        let is_strangers = |message: &Kept| {
+            message.other_epochs(held).into_iter().all(|epoch| self.judge(epoch) == Origin::Stranger)
+        };
+        let (strays, rest): (Vec<_>, Vec<_>) = feeds.strangers.take().into_iter().partition(is_strangers);
+        feeds.strangers.keep(rest, held);
+        if !strays.is_empty() {
+            let mut batch = Batch::default();
+            for message in &strays {
+                batch.pass_over_stranger(&message.delivery, held, &message.other_epochs(held));
+            }
+            self.apply_until_committed(replica, &batch, shutdown).await?;
+            acknowledge_each(&deliveries_of(&strays)).await?;
+        }
+        let rest = feeds.strangers.take();
+        self.take(replica, feeds, rest, shutdown).await?;
+        self.report_strangers(&feeds.strangers)
+    }
+
+    /// Reports what kept messages say of the primary. Fails when they must go back to the queue.
+    fn report_strangers(&self, strangers: &Strangers) -> Result<(), SubscriptionError> {
+        let Some(held) = strangers.held.filter(|_| !strangers.is_empty()) else { return Ok(()) };
+        let mut others = strangers.kept.iter().flat_map(|message| message.other_epochs(held));
+        let restored = others.find(|epoch| self.judge(*epoch) == Origin::RestoredPrimary);
+        let (longest, is_restored) = (strangers.longest(), restored.is_some());
+        if let Some(met) = restored {
+            self.report_restored(held, met);
+        } else if longest > RESTORED_HOLD_MAX {
+            self.report_unknown_origin();
+        }
+        let goes_back = longest > RESTORED_HOLD_MAX && (is_restored || strangers.is_full());
+        match goes_back || longest > HOLD_MAX {
+            true => Err(SubscriptionError::ForeignEpoch),
+            false => Ok(()),
+        }
+    }
+}

@@ -93,6 +93,9 @@ pub async fn verify(
         None => look_again(&comparison, suspects, &mut report).await?,
         Some((broker, replica)) => repair(&comparison, suspects, broker, replica, &mut report).await?,
     }
+    for claim in comparison.claims().await? {
+        report.add(claim, false)?;
+    }
     report.to = comparison.confirm(end).await?.position;
     Ok(report)
 }

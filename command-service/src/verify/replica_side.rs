@@ -2,6 +2,7 @@
 
 use std::{collections::HashMap, time::Duration};
 
+use jiff::Timestamp;
 use shared::{
     messages::repair::RowWriters,
     postgres::{DatabaseUrl, SessionKind},
@@ -31,6 +32,8 @@ macro_rules! finite {
 /// What is settled, and how many positions are missing up to `$1`.
 pub(super) const LEVEL: &str = "
     SELECT status.epoch, status.applied_through, upper(status.applied) - 1 AS reach,
+           -- An edit by hand may have made it infinite.
+           greatest(least(status.as_of, '9999-01-01 UTC'), '0001-01-01 UTC') AS as_of,
            (SELECT coalesce(sum(upper(hole) - lower(hole)), 0)::bigint
             FROM unnest(int8multirange(int8range(0, $1::bigint + 1)) - status.applied) AS hole) AS missing
     FROM replication_status AS status";
@@ -113,6 +116,8 @@ pub struct ReplicaReach {
     pub applied_through: i64,
     /// The highest settled position.
     pub reach: i64,
+    /// Up to when the replica claims to be complete.
+    pub as_of: Option<Timestamp>,
     /// How many positions are missing up to the requested one.
     pub missing: i64,
 }
@@ -180,6 +185,7 @@ impl ReplicaSide {
                 epoch: row.try_get("epoch")?,
                 applied_through: row.try_get("applied_through")?,
                 reach: row.try_get("reach")?,
+                as_of: row.try_get("as_of")?,
                 missing: row.try_get("missing")?,
             })
         };

@@ -77,6 +77,11 @@ impl EpochWords {
         }
     }
 
+    /// Whether the replica's own epoch was heard within this time.
+    pub(super) fn was_own_heard(&self, within: Duration, now: Instant) -> bool {
+        self.own.is_some_and(|(_, own_at)| now <= own_at + within)
+    }
+
     /// Judges messages of another epoch.
     pub(super) fn judge(&self, epoch: Uuid, now: Instant) -> Origin {
         let Some(other) = self.others.iter().find(|other| other.epoch == epoch) else {

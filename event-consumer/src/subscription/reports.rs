@@ -1,5 +1,7 @@
 //! Reports the state of the broker, the replica, the epoch and the dead letters.
 
+use std::time::Duration;
+
 use shared::process::cause::chain;
 use tokio::time::Instant;
 use tokio_postgres::error::SqlState;
@@ -84,6 +86,11 @@ impl Subscription {
     pub(super) fn hear_other(&self, epoch: Uuid, is_delivered_again: bool) {
         let mut words = self.epoch_words.locked();
         words.hear_other(epoch, is_delivered_again, Instant::now());
+    }
+
+    /// Whether the replica's own epoch was heard within this time.
+    pub(super) fn was_own_heard(&self, within: Duration) -> bool {
+        self.epoch_words.locked().was_own_heard(within, Instant::now())
     }
 
     /// Judges messages of another epoch.

@@ -162,9 +162,15 @@ impl Subscription {
     /// Reports what kept messages say of the primary. Fails when they must go back to the queue.
     fn report_strangers(&self, strangers: &Strangers) -> Result<(), SubscriptionError> {
         let Some(held) = strangers.held.filter(|_| !strangers.is_empty()) else { return Ok(()) };
-        let mut others = strangers.kept.iter().flat_map(|message| message.other_epochs(held));
-        let restored = others.find(|epoch| self.judge(*epoch) == Origin::RestoredPrimary);
-        let (longest, is_restored) = (strangers.longest(), restored.is_some());
+        let others = || strangers.kept.iter().flat_map(|message| message.other_epochs(held));
+        let longest = strangers.longest();
+        // Under load the messages of a restored primary come too close together to be told from one stranger's.
+        let is_flood = strangers.is_full() && longest > RESTORED_HOLD_MAX && !self.was_own_heard(longest);
+        let restored = match is_flood {
+            true => others().next(),
+            false => others().find(|epoch| self.judge(*epoch) == Origin::RestoredPrimary),
+        };
+        let is_restored = restored.is_some();
         if let Some(met) = restored {
             self.report_restored(held, met);
         } else if longest > RESTORED_HOLD_MAX {

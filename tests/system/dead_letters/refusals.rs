@@ -68,7 +68,6 @@ fn equal_messages_in_one_take_are_one_letter_and_stop_nothing() -> Result<()> {
 
         letters_are(pair, 2).await?;
         applied_is(pair, "{[0,2)}").await?;
-        run(pair, &["discard", "1"]).await?;
         for letter in listed(pair).await? {
             run(pair, &["discard", &letter["id"].to_string()]).await?.expect(0)?;
         }
@@ -158,11 +157,12 @@ fn a_dead_letter_that_the_replica_refuses_is_stored_in_short() -> Result<()> {
         assert_eq!((found.len(), &found[0]["position"]), (1, &json!(1)), "{found:?}");
         let reason = found[0]["reason"].as_str().context("no reason")?;
         assert_eq!(reason, "P0001: refused; the replica refused the dead letter: P0001: refused");
-        let shown = run(pair, &["show", "1"]).await?.expect(0)?;
+        let id = found[0]["id"].to_string();
+        let shown = run(pair, &["show", &id]).await?.expect(0)?;
         assert!(shown.text()?.contains("body:       the first 0 of "), "{}", shown.text()?);
         // It cannot be applied again from what is stored, and says so.
         accept(pair).await?;
-        let retried = run(pair, &["retry", "1"]).await?.expect(1)?;
+        let retried = run(pair, &["retry", &id]).await?.expect(1)?;
         assert!(retried.text()?.contains("command-service replay"), "{}", retried.text()?);
         Ok(())
     })
@@ -212,5 +212,70 @@ fn what_cannot_be_dead_lettered_stays_missing_and_holds_up_nothing_else() -> Res
         assert_level(pair).await?;
         assert_eq!(client.get(after.uuid).await?.slot(200)?, after);
         Ok(())
+    })
+}
+
+#[test]
+fn a_large_body_is_stored_in_part_and_says_so() -> Result<()> {
+    with_pair(async |pair| {
+        let (_connection, channel) = pair.broker.channel().await?;
+        let body = vec![b'x'; 3 * 1024 * 1024];
+        let mut other = body.clone();
+        other.push(b'y');
+
+        for body in [&body, &other, &body] {
+            publish_as_stranger(&channel, BATCH, body).await?;
+        }
+        letters_are(pair, 2).await?;
+        pair.client().created("After").await?;
+        applied_is(pair, "{[0,2)}").await?;
+
+        let found = listed(pair).await?;
+        let lengths: Vec<_> = found.iter().map(|letter| letter["body_bytes"].clone()).collect();
+        assert_eq!(lengths, [json!(body.len()), json!(other.len())], "the same beginning, and two letters");
+        assert!(found.iter().all(|letter| letter["body_cut"] == true), "{found:?}");
+        let stored = "SELECT max(length(body)) FROM dead_letters";
+        let stored: i32 = pair.replica.sql().await?.query_one(stored, &[]).await?.try_get(0)?;
+        assert_eq!(stored, 64 * 1024);
+        let of_whole = "SELECT fingerprint = sha256($1) FROM dead_letters WHERE id = $2";
+        let id = found[0]["id"].as_i64().context("no id")?;
+        let row = pair.replica.sql().await?.query_one(of_whole, &[&body, &id]).await?;
+        assert!(row.try_get::<_, bool>(0)?, "the SHA-256 is that of the whole body");
+        let shown = run(pair, &["show", &id.to_string()]).await?.expect(0)?;
+        assert!(shown.text()?.contains("the first 65536 of 3145728 bytes"), "it says that it is cut");
+        let retried = run(pair, &["retry", &id.to_string()]).await?.expect(1)?;
+        assert!(retried.text()?.contains("only the beginning"), "{}", retried.text()?);
+        Ok(())
+    })
+}
+
+#[test]
+fn beyond_the_bound_of_open_letters_nothing_is_stored_and_nothing_else_stops() -> Result<()> {
+    with_pair(async |pair| {
+        let client = pair.client();
+        let (_connection, channel) = pair.broker.channel().await?;
+        let fill = "INSERT INTO dead_letters (reason, body, fingerprint)
+                    SELECT 'filled', '', sha256(number::text::bytea) FROM generate_series(1, $1) AS number";
+        pair.replica.sql().await?.execute(fill, &[&5_000]).await?;
+
+        publish_as_stranger(&channel, BATCH, b"one too many").await?;
+        consumer_says(pair, "dead_letters", "no room for further dead letters").await?;
+        assert_eq!(letters(pair).await?, 5_000);
+        // What has a position gets the other half of the room.
+        refuse(pair, "parking_slots", "NEW.name LIKE 'culprit%'", "P0001").await?;
+        client.created("culprit").await?;
+        applied_is(pair, "{[0,2)}").await?;
+        assert_eq!(letters(pair).await?, 5_001);
+        // Until that is full as well.
+        let full = "INSERT INTO dead_letters (reason, body) SELECT 'full', '' FROM generate_series(1, 4999)";
+        pair.replica.sql().await?.execute(full, &[]).await?;
+        client.created("culprit again").await?;
+        client.created("innocent").await?;
+        applied_is(pair, "{[0,2),[3,4)}").await?;
+
+        pair.replica.sql().await?.execute("DELETE FROM dead_letters WHERE reason = 'filled'", &[]).await?;
+
+        applied_is(pair, "{[0,4)}").await?;
+        pair.ready().await
     })
 }

@@ -128,34 +128,20 @@ impl<'d> Batch<'d> {
         if properties.kind().as_ref().is_some_and(|kind| kind.as_str() == REPAIR_TYPE) {
             return self.read_repair(body, properties);
         }
-        if content_type(properties) != BATCH_CONTENT_TYPE {
-            return self.pass_over(
-                body,
-                "the content type is not that of a batch of events",
-                position,
-                properties,
-            );
-        }
-        if body.len() > BODY_MAX_BYTES {
-            return self.pass_over(
-                body,
-                "the body is larger than any message of events",
-                position,
-                properties,
-            );
-        }
-        let events = match split_batch(body) {
-            Ok(events) => events,
-            Err(error) => {
-                return self.pass_over(body, &format!("not a JSON array: {error}"), position, properties);
+        let reason = if content_type(properties) != BATCH_CONTENT_TYPE {
+            "the content type is not that of a batch of events".to_owned()
+        } else if body.len() > BODY_MAX_BYTES {
+            "the body is larger than any message of events".to_owned()
+        } else {
+            match split_batch(body) {
+                Ok(events) if events.len() > EVENTS_MAX => "more events than any message holds".to_owned(),
+                Ok(events) => {
+                    return events.iter().for_each(|json| self.read_event(json.get(), properties, position));
+                }
+                Err(error) => format!("not a JSON array: {error}"),
             }
         };
-        if events.len() > EVENTS_MAX {
-            return self.pass_over(body, "more events than any message holds", position, properties);
-        }
-        for json in events {
-            self.read_event(json.get(), properties, position);
-        }
+        self.pass_over(body, &reason, position, properties);
     }
 
     fn read_event(&mut self, json: &'d str, properties: &'d AMQPProperties, position: Option<Position>) {

@@ -12,7 +12,7 @@ use crate::{
     holes::Holes,
     probes::{self, Dependencies},
     settings::Settings,
-    subscription::{Heard, Subscription},
+    subscription::{EpochListener, Subscription},
 };
 
 /// How long running health requests may take to finish after a signal, in seconds.
@@ -49,7 +49,7 @@ impl Application {
             watermarks,
             unanswered: Arc::clone(&unanswered),
             foreign: Arc::new(Notify::new()),
-            epoch_words: Heard::default(),
+            epoch_words: Arc::new(EpochListener::default()),
         };
         let holes = Holes {
             broker: settings.broker.clone(),

@@ -7,6 +7,7 @@
 //! | [`judge`] | what a slot must be, and whether it is: pure |
 //! | [`side_session`] | a read-only session |
 //! | [`primary_side`] | the log and the write model |
+//! | [`reach`] | how far a replica is, by its own words |
 //! | [`replica_side`] | the replica |
 //! | [`comparison`] | the two databases that are compared |
 //! | [`report`] | the differences, and which of them are healed |
@@ -23,6 +24,7 @@ pub mod difference;
 pub mod judge;
 pub mod side_session;
 pub mod primary_side;
+pub mod reach;
 pub mod replica_side;
 pub mod error;
 pub mod report;

@@ -9,14 +9,12 @@ use uuid::Uuid;
 use super::{
     apply::{APPLY_DEADLINE, Applied, Together, apply_together, epochs, lock_status, project, settle},
     control::apply_control,
-    dead_letters::{
-        DeadLetter,
-        store::{Stored, store_letters},
-    },
+    dead_letters::DeadLetter,
     fault::{ApplyError, Blame, may_lie_in_content},
     repair::{recount_summary, repair_slots},
     session::ReplicaSession,
     statements::{CONSTRAINTS_AT_ONCE, Statements},
+    store::{Stored, store_letters},
 };
 use crate::batch::{Batch, Received};
 

@@ -8,6 +8,7 @@
 //! | [`newest_versions`] | the newest version of each slot in a batch |
 //! | [`ranges`] | positions as ranges |
 //! | [`dead_letters`] | what cannot be applied; shown, retried, discarded |
+//! | `store` | stores dead letters, within bounds |
 //! | [`repair`] | sets rows to what the log says, after a comparison with it |
 //! | [`apply`] | the usual case of the step: one batch, one transaction |
 //! | `control` | tells whether the replica refuses one event or all of them |
@@ -23,6 +24,7 @@ pub mod session;
 pub mod newest_versions;
 pub mod ranges;
 pub mod dead_letters;
+mod store;
 pub mod repair;
 pub mod apply;
 mod control;

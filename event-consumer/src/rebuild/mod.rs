@@ -5,21 +5,14 @@
 pub mod copy;
 mod order;
 mod outcome;
+mod replica_queue;
 mod follower;
 mod claims;
 mod course;
 
 use std::time::Duration;
 
-use shared::{
-    broker::{
-        BrokerError,
-        topology::{declare_events_exchange, declare_events_queue, delete_replica_queue},
-        within_deadline,
-    },
-    process::{backoff::Pauses, cause::cause},
-    replica_name::Recipient,
-};
+use shared::process::{backoff::Pauses, cause::cause};
 use tokio::{
     sync::watch,
     time::{Instant, sleep, timeout},
@@ -177,6 +170,9 @@ impl Rebuild {
             };
         }
         course.contradicted_since = None;
+        if follower.is_judging() {
+            return Ok(Step::Filling);
+        }
         course.claims.note(&look, newest.as_ref());
         let end = look.known_end(newest.as_ref());
         if course.claims.is_copy_false() {
@@ -229,19 +225,6 @@ impl Rebuild {
                 Ok(Step::Filling)
             }
         }
-    }
-
-    /// Replaces the replica's queue: its events of the old epoch do not fit the copy. The seeker asks again for all
-    /// else. Before the swap: a rebuild killed in between loses only events that the old state cannot apply. Declares
-    /// the new queue itself, because the consumer may be stopped: without a queue the relay publishes nothing.
-    async fn forget_other_epoch(&self) -> Result<(), BrokerError> {
-        let connection = self.broker.connect("rebuild").await?;
-        let channel = within_deadline(connection.create_channel()).await?;
-        within_deadline(delete_replica_queue(&channel, &self.replica_name)).await?;
-        let recipient = Recipient::Replica(self.replica_name.clone());
-        within_deadline(declare_events_exchange(&channel)).await?;
-        within_deadline(declare_events_queue(&channel, &recipient)).await?;
-        within_deadline(connection.close(200, "done".into())).await
     }
 
     /// Connects again as soon as the replica is up, and finds the result of the last step. Returns the replica's

@@ -18,7 +18,7 @@ use tokio::time::Instant;
 use super::{
     deliveries::{PREFETCH_MESSAGES, PREFETCH_WATERMARKS, consume_queue},
     fault::SubscriptionError,
-    strangers::Strangers,
+    kept::Strangers,
 };
 use crate::holes::plan::HEARING_PATIENCE;
 

@@ -6,19 +6,23 @@
 //! | `deliveries` | messages taken from a queue and acknowledged |
 //! | `feeds` | the two consumed queues, on one connection |
 //! | `epoch_words` | tells a restored primary from a stranger |
-//! | `strangers` | keeps messages of another epoch until it is known whose they are |
+//! | `epoch_listener` | shares that between tasks |
+//! | `kept` | messages of another epoch that are kept |
+//! | `judging` | keeps them until it is known whose they are |
 //! | `holding` | keeps a batch until the replica has committed it |
 //! | `reports` | reports the state of the broker, the replica, the epoch and the dead letters |
 
 pub mod fault;
 mod deliveries;
 mod epoch_words;
+mod epoch_listener;
+mod kept;
 mod feeds;
 mod holding;
-mod strangers;
+mod judging;
 mod reports;
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use futures_util::StreamExt;
 use lapin::message::Delivery;
@@ -35,12 +39,12 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
+pub use self::epoch_listener::EpochListener;
 use self::{
     deliveries::{acknowledge, take_ready},
-    epoch_words::EpochWords,
     fault::SubscriptionError,
     feeds::Feeds,
-    strangers::Kept,
+    kept::KeptMessage,
 };
 use crate::projection::ReplicaSession;
 
@@ -68,17 +72,7 @@ pub struct Subscription {
     /// Notified when the primary turns out to have another epoch than the replica.
     pub foreign: Arc<Notify>,
     /// When which epoch was heard.
-    pub epoch_words: Heard,
-}
-
-/// When which epoch was heard.
-#[derive(Debug, Default)]
-pub struct Heard(Mutex<EpochWords>);
-
-impl Heard {
-    fn locked(&self) -> MutexGuard<'_, EpochWords> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+    pub epoch_words: Arc<EpochListener>,
 }
 
 /// What the loop meets first.
@@ -125,6 +119,7 @@ impl Subscription {
     ) -> Result<(), SubscriptionError> {
         let mut feeds = Feeds::open(&self.broker, &self.recipient).await?;
         self.broker_dependency.up();
+        self.epoch_words.note_judging(false);
         *pauses = Pauses::new();
         let mut result = Ok(());
         while result.is_ok() && !shutdown.is_cancelled() {
@@ -171,7 +166,7 @@ impl Subscription {
             Arrival::Events(first) => {
                 feeds.last_heard = Some(Instant::now());
                 let deliveries = take_ready(first, &mut feeds.events)?;
-                let messages = deliveries.into_iter().map(Kept::now).collect();
+                let messages = deliveries.into_iter().map(KeptMessage::now).collect();
                 self.take(replica, feeds, messages, shutdown).await
             }
             Arrival::Watermark(delivery) => {

@@ -24,7 +24,7 @@ const HELD_AT_INFO: [&str; 6] = [
 ];
 
 /// lapin prints the body of each message that the broker returns. The publisher reports a return in its own words.
-const RETURNED_MESSAGES: &str = "lapin::returned_messages=error";
+const RETURNED_MESSAGES: &str = concat!("lapin", "::returned_messages=error");
 
 /// How many lines may wait for the writer; one more is dropped.
 const WAITING_MAX_LINES: usize = 8192;

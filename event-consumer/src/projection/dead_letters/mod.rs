@@ -2,11 +2,9 @@
 //!
 //! | module | holds |
 //! |---|---|
-//! | [`store`] | stores them, within bounds |
 //! | [`open`] | lists, shows and discards them |
 //! | [`retry`] | applies one of them again |
 
-pub mod store;
 pub mod open;
 pub mod retry;
 
@@ -38,11 +36,13 @@ pub struct DeadLetter<'d> {
     /// SHA-256 of the whole body.
     pub fingerprint: Vec<u8>,
     /// What is stored of the body.
-    body: &'d [u8],
+    pub(super) body: &'d [u8],
     /// The length of the whole body, if not all of it is stored.
-    whole_bytes: Option<i64>,
-    kind: Option<String>,
-    headers: String,
+    pub(super) whole_bytes: Option<i64>,
+    /// The type that the message names.
+    pub(super) kind: Option<String>,
+    /// The message's properties and headers, as JSON.
+    pub(super) headers: String,
 }
 
 impl<'d> DeadLetter<'d> {
@@ -90,7 +90,7 @@ impl<'d> DeadLetter<'d> {
     }
 
     /// The least that says what was dead-lettered, for a replica that refuses the dead letter itself.
-    fn reduced(&self, error: &tokio_postgres::Error) -> Self {
+    pub(super) fn reduced(&self, error: &tokio_postgres::Error) -> Self {
         let bytes = i64::try_from(self.body.len()).unwrap_or(i64::MAX);
         Self {
             reason: storable(&format!(

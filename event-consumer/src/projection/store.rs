@@ -5,41 +5,41 @@ use std::collections::{HashMap, HashSet};
 use shared::{postgres::Transaction, process::cause::chain};
 use tokio_postgres::Error;
 
-use super::DeadLetter;
-use crate::projection::{
+use super::{
+    dead_letters::DeadLetter,
     fault::{ApplyError, may_lie_in_content},
     statements::{Param, STORED_LETTERS, Statements},
 };
 
 /// The most dead letters that are open at a time.
-pub const OPEN_MAX_LETTERS: i64 = 10_000;
+const OPEN_MAX_LETTERS: i64 = 10_000;
 
 /// The most bytes of bodies in open dead letters.
-pub const OPEN_MAX_BYTES: i64 = 64 * 1024 * 1024;
+const OPEN_MAX_BYTES: i64 = 64 * 1024 * 1024;
 
 /// How many groups of refused letters one transaction tries; it leaves out the rest.
 const GROUPS_MAX: usize = 256;
 
 /// Which letters are stored, and with which position.
 #[derive(Debug, Default)]
-pub(in crate::projection) struct Stored(HashMap<Vec<u8>, Option<i64>>);
+pub(super) struct Stored(HashMap<Vec<u8>, Option<i64>>);
 
 impl Stored {
     /// Whether the letter is stored with its position, so that the position may count as settled.
-    pub(in crate::projection) fn settles(&self, letter: &DeadLetter<'_>) -> bool {
+    pub(super) fn settles(&self, letter: &DeadLetter<'_>) -> bool {
         let position = letter.position.map(|position| position.get());
         position.is_some() && self.0.get(&letter.fingerprint) == Some(&position)
     }
 
     /// How many of these letters are not stored.
-    pub(in crate::projection) fn missing(&self, letters: &[DeadLetter<'_>]) -> usize {
+    pub(super) fn missing(&self, letters: &[DeadLetter<'_>]) -> usize {
         let fingerprints: HashSet<_> = letters.iter().map(|letter| &letter.fingerprint).collect();
         fingerprints.into_iter().filter(|fingerprint| !self.0.contains_key(*fingerprint)).count()
     }
 }
 
 /// Stores dead letters. The caller has locked the status row, and settles only the positions of stored letters.
-pub(in crate::projection) async fn store_letters(
+pub(super) async fn store_letters(
     transaction: &mut Transaction<'_>,
     statements: &Statements,
     letters: &[DeadLetter<'_>],

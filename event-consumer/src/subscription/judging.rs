@@ -2,10 +2,7 @@
 
 use std::time::Duration;
 
-use lapin::message::Delivery;
-use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use uuid::Uuid;
 
 use super::{
     ReplicaConnection, Subscription,
@@ -14,80 +11,13 @@ use super::{
     fault::SubscriptionError,
     feeds::Feeds,
     holding::{HOLD_MAX, Held},
+    kept::{KeptMessage, Strangers, deliveries_of},
 };
 use crate::batch::Batch;
-
-/// How many messages are kept at most; then no others are taken.
-const KEPT_MAX: usize = 32;
-
-/// Time between two judgements.
-const JUDGE_INTERVAL: Duration = Duration::from_millis(250);
 
 /// Time to keep messages of a restored primary; then they go back to the queue. Only a rebuild makes them fit, or
 /// drops them, and the consumer must soon be free for that.
 const RESTORED_HOLD_MAX: Duration = Duration::from_secs(5);
-
-/// A message that is not acknowledged yet.
-pub(super) struct Kept {
-    pub(super) delivery: Delivery,
-    kept_since: Instant,
-    is_heard: bool,
-}
-
-impl Kept {
-    pub(super) fn now(delivery: Delivery) -> Self {
-        Self { delivery, kept_since: Instant::now(), is_heard: false }
-    }
-
-    /// The epochs of its events that are not `held`.
-    fn other_epochs(&self, held: Uuid) -> Vec<Uuid> {
-        let batch = Batch::read([&self.delivery]);
-        let epochs = batch.events.iter().map(|received| received.event.epoch);
-        epochs.filter(|epoch| *epoch != held).collect()
-    }
-}
-
-fn deliveries_of(messages: &[Kept]) -> Vec<&Delivery> {
-    messages.iter().map(|message| &message.delivery).collect()
-}
-
-/// The messages of other epochs that are kept.
-#[derive(Default)]
-pub(super) struct Strangers {
-    kept: Vec<Kept>,
-    held: Option<Uuid>,
-    judge_at: Option<Instant>,
-}
-
-impl Strangers {
-    pub(super) fn is_empty(&self) -> bool {
-        self.kept.is_empty()
-    }
-
-    pub(super) fn is_full(&self) -> bool {
-        self.kept.len() >= KEPT_MAX
-    }
-
-    /// When to judge next, while something is kept.
-    pub(super) fn judge_at(&self) -> Option<Instant> {
-        self.judge_at
-    }
-
-    fn keep(&mut self, messages: Vec<Kept>, held: Uuid) {
-        self.kept.extend(messages);
-        self.held = Some(held);
-        self.judge_at = Some(Instant::now() + JUDGE_INTERVAL);
-    }
-
-    fn take(&mut self) -> Vec<Kept> {
-        self.judge_at = None;
-        std::mem::take(&mut self.kept)
-    }
-
-    fn longest(&self) -> Duration {
-        self.kept.iter().map(|kept| kept.kept_since.elapsed()).max().unwrap_or_default()
-    }
-}
 
 impl Subscription {
     /// Applies messages and acknowledges them. Keeps those of another epoch than the replica's.
@@ -95,7 +25,7 @@ impl Subscription {
         &self,
         replica: &mut ReplicaConnection,
         feeds: &mut Feeds,
-        mut messages: Vec<Kept>,
+        mut messages: Vec<KeptMessage>,
         shutdown: &CancellationToken,
     ) -> Result<(), SubscriptionError> {
         // Each round takes messages out of the batch.
@@ -128,6 +58,7 @@ impl Subscription {
                 tracing::debug!("the replica's epoch has changed");
             }
             feeds.strangers.keep(others, held);
+            self.epoch_words.note_judging(!feeds.strangers.is_empty());
             messages = own;
         }
         Ok(())
@@ -141,7 +72,7 @@ impl Subscription {
         shutdown: &CancellationToken,
     ) -> Result<(), SubscriptionError> {
         let Some(held) = feeds.strangers.held else { return Ok(()) };
-        let is_strangers = |message: &Kept| {
+        let is_strangers = |message: &KeptMessage| {
             message.other_epochs(held).into_iter().all(|epoch| self.judge(epoch) == Origin::Stranger)
         };
         let (strays, rest): (Vec<_>, Vec<_>) = feeds.strangers.take().into_iter().partition(is_strangers);
@@ -156,6 +87,7 @@ impl Subscription {
         }
         let rest = feeds.strangers.take();
         self.take(replica, feeds, rest, shutdown).await?;
+        self.epoch_words.note_judging(!feeds.strangers.is_empty());
         self.report_strangers(&feeds.strangers)
     }
 

@@ -10,9 +10,14 @@ use shared::{
     },
     position::Position,
 };
+use uuid::Uuid;
 
 /// The largest body that is read, which bounds the memory. No sender in this project makes a larger one.
 pub const BODY_MAX_BYTES: usize = 1024 * 1024;
+
+/// The most events of a message that is read, which bounds the dead letters of one message. The relay puts at most 256
+/// into one.
+pub const EVENTS_MAX: usize = 1024;
 
 /// The longest reason that is stored, in characters.
 const REASON_MAX_CHARS: usize = 1000;
@@ -67,7 +72,7 @@ pub struct Batch<'d> {
 impl<'d> Batch<'d> {
     /// Reads the messages into a batch.
     #[must_use]
-    pub fn read(deliveries: &'d [Delivery]) -> Self {
+    pub fn read(deliveries: impl IntoIterator<Item = &'d Delivery>) -> Self {
         let mut batch = Self::default();
         for delivery in deliveries {
             let sent_again = delivery.exchange.as_str().is_empty();
@@ -98,6 +103,17 @@ impl<'d> Batch<'d> {
             .then(|| traces(self.events.iter().map(|received| &received.event)))
     }
 
+    /// Adds a message of other epochs than the primary's as unreadable. Its positions are those of another log, so it
+    /// settles none.
+    pub fn pass_over_stranger(&mut self, delivery: &'d Delivery, held: Uuid, others: &[Uuid]) {
+        let other = others.first().copied().unwrap_or_default();
+        let reason = format!(
+            "of epoch {other}, which neither the primary nor the replica has, but {held}: another installation uses \
+             this broker, or a former primary still runs"
+        );
+        self.pass_over(&delivery.data, &reason, None, &delivery.properties);
+    }
+
     /// Drops an unreadable copy's position if the batch also has the event in readable form, which settles it.
     fn settle_once(&mut self) {
         for unreadable in &mut self.unreadable {
@@ -112,31 +128,20 @@ impl<'d> Batch<'d> {
         if properties.kind().as_ref().is_some_and(|kind| kind.as_str() == REPAIR_TYPE) {
             return self.read_repair(body, properties);
         }
-        if content_type(properties) != BATCH_CONTENT_TYPE {
-            return self.pass_over(
-                body,
-                "the content type is not that of a batch of events",
-                position,
-                properties,
-            );
-        }
-        if body.len() > BODY_MAX_BYTES {
-            return self.pass_over(
-                body,
-                "the body is larger than any message of events",
-                position,
-                properties,
-            );
-        }
-        let events = match split_batch(body) {
-            Ok(events) => events,
-            Err(error) => {
-                return self.pass_over(body, &format!("not a JSON array: {error}"), position, properties);
+        let reason = if content_type(properties) != BATCH_CONTENT_TYPE {
+            "the content type is not that of a batch of events".to_owned()
+        } else if body.len() > BODY_MAX_BYTES {
+            "the body is larger than any message of events".to_owned()
+        } else {
+            match split_batch(body) {
+                Ok(events) if events.len() > EVENTS_MAX => "more events than any message holds".to_owned(),
+                Ok(events) => {
+                    return events.iter().for_each(|json| self.read_event(json.get(), properties, position));
+                }
+                Err(error) => format!("not a JSON array: {error}"),
             }
         };
-        for json in events {
-            self.read_event(json.get(), properties, position);
-        }
+        self.pass_over(body, &reason, position, properties);
     }
 
     fn read_event(&mut self, json: &'d str, properties: &'d AMQPProperties, position: Option<Position>) {

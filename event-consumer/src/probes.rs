@@ -20,6 +20,8 @@ pub struct Dependencies {
     pub replica: Dependency,
     /// The log: up while missing positions arrive on request.
     pub log: Dependency,
+    /// Up while dead letters can be stored.
+    pub dead_letters: Dependency,
     /// Up while the replica has the epoch of the events that arrive.
     pub epoch: Dependency,
     /// Cancelled when the service starts to shut down.
@@ -27,19 +29,22 @@ pub struct Dependencies {
 }
 
 impl Dependencies {
-    /// Dependencies that are not reached yet. The epoch counts as right until something of another epoch arrives.
+    /// Dependencies that are not reached yet. The epoch counts as right, and dead letters as stored, until the
+    /// contrary is known.
     #[must_use]
     pub fn new(shutdown: CancellationToken) -> Self {
         let (broker, replica) = (Dependency::new("broker"), Dependency::new("replica"));
         let (log, epoch) = (Dependency::new("log"), Dependency::new("epoch"));
+        let dead_letters = Dependency::new("dead_letters");
         epoch.up();
-        Self { broker, replica, log, epoch, shutdown }
+        dead_letters.up();
+        Self { broker, replica, log, dead_letters, epoch, shutdown }
     }
 
     /// Ready while broker, replica and epoch are up: without one of them nothing can be applied.
     fn readiness(&self) -> Readiness {
         let useful = self.broker.is_up() && self.replica.is_up() && self.epoch.is_up();
-        let dependencies = [&self.broker, &self.replica, &self.log, &self.epoch];
+        let dependencies = [&self.broker, &self.replica, &self.log, &self.dead_letters, &self.epoch];
         Readiness::of(&dependencies, useful, self.shutdown.is_cancelled())
     }
 }

@@ -12,7 +12,7 @@ use crate::{
     holes::Holes,
     probes::{self, Dependencies},
     settings::Settings,
-    subscription::Subscription,
+    subscription::{EpochListener, Subscription},
 };
 
 /// How long running health requests may take to finish after a signal, in seconds.
@@ -45,9 +45,11 @@ impl Application {
             broker_dependency: dependencies.broker.clone(),
             replica_dependency: dependencies.replica.clone(),
             epoch_dependency: dependencies.epoch.clone(),
+            dead_letters_dependency: dependencies.dead_letters.clone(),
             watermarks,
             unanswered: Arc::clone(&unanswered),
             foreign: Arc::new(Notify::new()),
+            epoch_words: Arc::new(EpochListener::default()),
         };
         let holes = Holes {
             broker: settings.broker.clone(),

@@ -141,3 +141,38 @@ fn services_restart_while_every_dependency_is_down() -> Result<()> {
         Ok(())
     })
 }
+
+#[test]
+fn while_no_queue_is_bound_the_log_of_command_service_stays_small() -> Result<()> {
+    not_started().run(async |pair| {
+        pair.command_service().start().await?;
+        let client = pair.client();
+        let slots = serde_json::json!(vec![serde_json::json!({ "name": "A name of a slot" }); 1000]);
+        for _ in 0..3 {
+            client
+                .call(reqwest::Method::POST, "/parking-slots/batch", Some(slots.clone()))
+                .await?
+                .expect(201)?;
+        }
+        let host = format!("vhosts/{}", pair.broker.name);
+        eventually(RECOVERY, "the broker has returned messages again and again", async || {
+            let returned = pair.broker.get(&host).await?["message_stats"]["return_unroutable"].as_u64();
+            ensure!(returned.is_some_and(|returned| returned >= 8), "{returned:?} are returned");
+            Ok(())
+        })
+        .await?;
+
+        let log = pair.command_service().log()?;
+        let longest = log.lines().map(str::len).max().unwrap_or_default();
+        ensure!(log.len() < 64 * 1024 && longest < 16 * 1024, "{} bytes, a line of {longest}", log.len());
+        assert_eq!(
+            log.matches("no replica's queue is bound\"").count(),
+            1,
+            "it says what it waits for: {log}"
+        );
+        pair.event_consumer().start().await?;
+        pair.ready().await?;
+        assert_level(pair).await?;
+        Ok(())
+    })
+}

@@ -65,6 +65,9 @@ const POLL: Duration = Duration::from_secs(1);
 /// only while no events come.
 const WATERMARK_INTERVAL: Duration = Duration::from_millis(500);
 
+/// How often the log repeats that no queue is bound.
+const UNBOUND_LOG_INTERVAL: Duration = Duration::from_secs(30);
+
 /// The result of one step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Relayed {
@@ -85,12 +88,16 @@ pub enum RelayError {
     Publish(#[from] PublishError),
 }
 
-/// One step: publishes the events after the cursor, awaits every confirm, moves the cursor.
+/// One step: publishes at most this many events after the cursor, awaits every confirm, moves the cursor.
 ///
 /// # Errors
 /// [`RelayError`]; the cursor has not moved.
-pub async fn relay_batch(log: &mut RelaySession, publisher: &Publisher) -> Result<Relayed, RelayError> {
-    let events = log.after_cursor(TAKE_MAX_EVENTS).await?;
+pub async fn relay_batch(
+    log: &mut RelaySession,
+    publisher: &Publisher,
+    take_max_events: i64,
+) -> Result<Relayed, RelayError> {
+    let events = log.after_cursor(take_max_events).await?;
     let Some(last) = events.last().map(|event| event.position) else {
         return Ok(Relayed::Nothing);
     };
@@ -142,6 +149,23 @@ struct Connections {
     log: Option<RelaySession>,
     /// When the relay last sent something, or last tried to take a watermark.
     last_sent: Option<Instant>,
+    /// Present while no queue takes the events: when the log last said so.
+    unbound_logged_at: Option<Instant>,
+}
+
+impl Connections {
+    /// One event is enough to find out whether a queue is bound by now: the broker returns whole messages.
+    fn take_max_events(&self) -> i64 {
+        if self.unbound_logged_at.is_some() { 1 } else { TAKE_MAX_EVENTS }
+    }
+
+    /// Repeats at intervals what the relay waits for.
+    fn note_unbound(&mut self) {
+        if self.unbound_logged_at.is_none_or(|logged_at| logged_at.elapsed() >= UNBOUND_LOG_INTERVAL) {
+            tracing::warn!("events wait in the log: no replica's queue is bound");
+            self.unbound_logged_at = Some(Instant::now());
+        }
+    }
 }
 
 /// How the loop goes on after a step.
@@ -183,6 +207,7 @@ impl Relay {
     }
 
     async fn step(&self, connections: &mut Connections) -> Result<Next, RelayError> {
+        let take_max_events = connections.take_max_events();
         let publisher = match connections.publisher.take_if(|publisher| publisher.is_connected()) {
             Some(publisher) => publisher,
             None => Publisher::open(&self.broker, "relay").await.map_err(PublishError::from)?,
@@ -200,7 +225,8 @@ impl Relay {
             return Ok(Next::LookAgain);
         }
         let begun_at = Instant::now();
-        let relayed = relay_batch(log, publisher).await?;
+        let relayed = relay_batch(log, publisher, take_max_events).await?;
+        connections.unbound_logged_at = None;
         if let Relayed::Events(taken) = relayed {
             connections.last_sent = Some(Instant::now());
             let pause = if taken < BUSY_TAKE_EVENTS { Duration::ZERO } else { BUSY_TAKE_INTERVAL };
@@ -238,7 +264,8 @@ impl Relay {
         self.committed.set_leads_here(false);
         match error {
             RelayError::Publish(PublishError::Unroutable) => {
-                self.relay_dependency.down("no replica's queue is bound yet", error)
+                connections.note_unbound();
+                self.relay_dependency.down("no replica's queue is bound yet", error);
             }
             RelayError::Publish(failure) => {
                 *connections = Connections::default();

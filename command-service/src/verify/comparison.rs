@@ -36,7 +36,7 @@ impl Comparison {
         if level.epoch.is_some_and(|epoch| epoch != end.epoch) {
             return Err(VerifyError::OtherEpoch);
         }
-        if level.reach > end.position {
+        if level.applied_through > end.position {
             return Err(VerifyError::Ahead { reach: level.reach, end: end.position });
         }
         Ok((Self { primary, replica, epoch: end.epoch }, end))
@@ -70,8 +70,20 @@ impl Comparison {
         let replaced = end.epoch != begun.epoch
             || level.epoch.is_some_and(|epoch| epoch != begun.epoch)
             || level.missing > 0
-            || level.reach > end.position;
+            || level.applied_through > end.position;
         if replaced { Err(VerifyError::Replaced) } else { Ok(end) }
+    }
+
+    /// Compares what the replica claims of itself with the log. A rebuild heals it.
+    pub(super) async fn claims(&self) -> Result<Vec<Difference>, VerifyError> {
+        // The replica is read first, so the log has everything that the replica may claim.
+        let level = self.replica.level(0).await?;
+        let end = self.primary.end().await?;
+        let reach = (level.reach > end.position)
+            .then_some(Difference::Reach { found: level.reach, end: end.position });
+        let later = level.as_of.filter(|as_of| Some(*as_of) > end.as_of);
+        let as_of = later.map(|found| Difference::AsOf { found, latest: end.as_of });
+        Ok(reach.into_iter().chain(as_of).collect())
     }
 
     /// Compares the summary with the rows, read in one snapshot. `None`: they agree.

@@ -67,6 +67,8 @@ pub enum Kind {
     DeadLettered,
     /// The summary is not the count of the rows.
     Summary,
+    /// The replica claims to have more than the log.
+    Status,
     /// The primary's own row of a slot is not what the log says.
     WriteModel,
     /// The log breaks one of its rules.
@@ -84,6 +86,7 @@ impl Kind {
             Self::Tombstone => "tombstone",
             Self::DeadLettered => "dead-lettered",
             Self::Summary => "summary",
+            Self::Status => "status",
             Self::WriteModel => "write model",
             Self::Log => "log",
         }
@@ -130,6 +133,20 @@ pub enum Difference {
         found: Counts,
         /// The count of the rows.
         expected: Counts,
+    },
+    /// The highest position that the replica claims.
+    Reach {
+        /// What it claims.
+        found: i64,
+        /// The last position of the log.
+        end: i64,
+    },
+    /// Up to when the replica claims to be complete.
+    AsOf {
+        /// What it claims.
+        found: Timestamp,
+        /// The latest time that the log allows; `None` before its first event.
+        latest: Option<Timestamp>,
     },
     /// A slot on the primary.
     WriteModel {
@@ -213,6 +230,7 @@ impl Difference {
         match self {
             Self::Slot(slot) => slot.kind,
             Self::Summary { .. } => Kind::Summary,
+            Self::Reach { .. } | Self::AsOf { .. } => Kind::Status,
             Self::WriteModel { .. } => Kind::WriteModel,
             Self::Log { .. } => Kind::Log,
         }

@@ -7,6 +7,7 @@
 //! | [`judge`] | what a slot must be, and whether it is: pure |
 //! | [`side_session`] | a read-only session |
 //! | [`primary_side`] | the log and the write model |
+//! | [`reach`] | how far a replica is, by its own words |
 //! | [`replica_side`] | the replica |
 //! | [`comparison`] | the two databases that are compared |
 //! | [`report`] | the differences, and which of them are healed |
@@ -23,6 +24,7 @@ pub mod difference;
 pub mod judge;
 pub mod side_session;
 pub mod primary_side;
+pub mod reach;
 pub mod replica_side;
 pub mod error;
 pub mod report;
@@ -92,6 +94,9 @@ pub async fn verify(
     match request.repair {
         None => look_again(&comparison, suspects, &mut report).await?,
         Some((broker, replica)) => repair(&comparison, suspects, broker, replica, &mut report).await?,
+    }
+    for claim in comparison.claims().await? {
+        report.add(claim, false)?;
     }
     report.to = comparison.confirm(end).await?.position;
     Ok(report)

@@ -18,8 +18,14 @@ use super::{
     side_session::{SideError, SideSession},
 };
 
-pub(super) const END: &str =
-    "SELECT epoch, (SELECT coalesce(max(position), 0) FROM parking_slot_events) AS position FROM epoch";
+/// Also the latest time up to which anything can be complete: a watermark is stored before it is sent.
+pub(super) const END: &str = "
+    SELECT epoch.epoch, coalesce(last.position, 0) AS position,
+           greatest(last.committed_at, (SELECT as_of FROM log_watermark)) AS as_of
+    FROM epoch
+    LEFT JOIN LATERAL (
+        SELECT position, committed_at FROM parking_slot_events ORDER BY position DESC LIMIT 1
+    ) AS last ON true";
 
 pub(super) const CHUNK: &str = include_str!("sql/chunk.sql");
 
@@ -71,6 +77,8 @@ pub struct End {
     pub epoch: Uuid,
     /// The last position; 0 while the log is empty.
     pub position: i64,
+    /// No replica can be complete up to a later time; `None` before the first event and watermark.
+    pub as_of: Option<Timestamp>,
 }
 
 /// Slots, the highest uuid first.
@@ -145,7 +153,13 @@ impl PrimarySide {
     /// [`SideError`].
     pub async fn end(&self) -> Result<End, SideError> {
         let row = self.session.query_one(&self.end, &[]).await?;
-        let read = || Ok(End { epoch: row.try_get("epoch")?, position: row.try_get("position")? });
+        let read = || {
+            Ok(End {
+                epoch: row.try_get("epoch")?,
+                position: row.try_get("position")?,
+                as_of: row.try_get("as_of")?,
+            })
+        };
         read().map_err(|error| self.session.judge(error))
     }
 

@@ -12,6 +12,7 @@ use uuid::Uuid;
 
 use super::{
     difference::{Counts, FoundSlot, SlotRow, Tombstone},
+    reach::ReplicaReach,
     side_session::{SideError, SideSession},
 };
 
@@ -31,6 +32,8 @@ macro_rules! finite {
 /// What is settled, and how many positions are missing up to `$1`.
 pub(super) const LEVEL: &str = "
     SELECT status.epoch, status.applied_through, upper(status.applied) - 1 AS reach,
+           -- An edit by hand may have made it infinite.
+           greatest(least(status.as_of, '9999-01-01 UTC'), '0001-01-01 UTC') AS as_of,
            (SELECT coalesce(sum(upper(hole) - lower(hole)), 0)::bigint
             FROM unnest(int8multirange(int8range(0, $1::bigint + 1)) - status.applied) AS hole) AS missing
     FROM replication_status AS status";
@@ -104,19 +107,6 @@ const SUMMARY_KIND: SessionKind = SessionKind {
 /// Slots, and tombstones, per read: more than a chunk of the log has. Only rows written by hand exceed it.
 const RANGE_ROWS_MAX: i64 = 2_000;
 
-/// How far a replica is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ReplicaReach {
-    /// The epoch of its positions; none before the first event.
-    pub epoch: Option<Uuid>,
-    /// Every position up to this one is settled.
-    pub applied_through: i64,
-    /// The highest settled position.
-    pub reach: i64,
-    /// How many positions are missing up to the requested one.
-    pub missing: i64,
-}
-
 /// The slots of a range of uuids.
 #[derive(Clone, Debug, Default)]
 pub struct Range {
@@ -175,15 +165,7 @@ impl ReplicaSide {
     /// [`SideError`].
     pub async fn level(&self, position: i64) -> Result<ReplicaReach, SideError> {
         let row = self.session.query_one(&self.level, &[&position]).await?;
-        let read = || {
-            Ok(ReplicaReach {
-                epoch: row.try_get("epoch")?,
-                applied_through: row.try_get("applied_through")?,
-                reach: row.try_get("reach")?,
-                missing: row.try_get("missing")?,
-            })
-        };
-        read().map_err(|error| self.session.judge(error))
+        ReplicaReach::of(&row).map_err(|error| self.session.judge(error))
     }
 
     /// Reads the slots of a range of uuids from its upper end, as many as one read takes.

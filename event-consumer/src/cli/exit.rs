@@ -56,7 +56,9 @@ impl From<ReplicaOpenError> for CliError {
 impl From<ApplyError> for CliError {
     fn from(error: ApplyError) -> Self {
         match error {
-            ApplyError::Replica(error) => error.into(),
+            ApplyError::Replica(error) | ApplyError::Refused(error) | ApplyError::RefusesAll(error) => {
+                error.into()
+            }
             ApplyError::Deadline => Self::down("the replica", &error),
             ApplyError::ForeignEpoch { .. } => Self::Other(error.into()),
         }

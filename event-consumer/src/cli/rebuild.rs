@@ -123,6 +123,7 @@ fn refusal(error: RebuildError) -> CliError {
         RebuildError::Step(_)
         | RebuildError::ForeignEpoch
         | RebuildError::BeyondLog { .. }
+        | RebuildError::Busy { .. }
         | RebuildError::InTheWay(_)
         | RebuildError::Interrupted => CliError::Refused(format!("{error}; the replica is as it was")),
     }

@@ -8,8 +8,11 @@
 //! | [`newest_versions`] | the newest version of each slot in a batch |
 //! | [`ranges`] | positions as ranges |
 //! | [`dead_letters`] | what cannot be applied; shown, retried, discarded |
+//! | `store` | stores dead letters, within bounds |
 //! | [`repair`] | sets rows to what the log says, after a comparison with it |
-//! | [`apply`] | the step: one batch, one transaction |
+//! | [`apply`] | the usual case of the step: one batch, one transaction |
+//! | `control` | tells whether the replica refuses one event or all of them |
+//! | [`apart`] | the step: takes a refused batch apart |
 //! | [`watermark`] | how complete the replica is while no events come |
 //!
 //! Events may arrive in any order and more than once: only a higher version replaces a row, deletes leave tombstones,
@@ -21,11 +24,15 @@ pub mod session;
 pub mod newest_versions;
 pub mod ranges;
 pub mod dead_letters;
+mod store;
 pub mod repair;
 pub mod apply;
+mod control;
+pub mod apart;
 pub mod watermark;
 
-pub use apply::{Applied, apply_batch};
+pub use apart::{apply_batch, apply_refused};
+pub use apply::Applied;
 pub use dead_letters::{
     open::{DeadLetterSummary, OpenDeadLetter, OpenDeadLetters},
     retry::{Retried, retry},

@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use super::{
     dead_letters::{DeadLetter, reason_of},
-    fault::ApplyError,
+    fault::{ApplyError, Blame, may_lie_in_content},
     statements::{BOUND_RECOUNT, Param, Statements},
 };
 use crate::batch::{Batch, ReceivedRepair};
@@ -113,6 +113,7 @@ pub(super) async fn repair_slots<'d>(
     transaction: &mut Transaction<'_>,
     statements: &Statements,
     batch: &Batch<'d>,
+    blame: Blame,
     letters: &mut Vec<DeadLetter<'d>>,
 ) -> Result<(), ApplyError> {
     for received in &batch.repairs {
@@ -123,12 +124,12 @@ pub(super) async fn repair_slots<'d>(
                 savepoint.rollback().await?;
                 tracing::warn!(repair.epoch = %received.repair.epoch, "a repair of another epoch passed over");
             }
-            Err(error) if Fault::of_rollback(&error) == Fault::Data => {
+            Err(error) if blame.covers(&error) => {
                 savepoint.rollback().await?;
                 tracing::warn!(reason = reason_of(&error), "repair dead-lettered");
                 letters.push(DeadLetter::refused_repair(received, &error));
             }
-            Err(error) => return Err(error.into()),
+            Err(error) => return Err(blame.uncovered(error)),
         }
     }
     Ok(())
@@ -147,7 +148,7 @@ pub(super) async fn recount_summary(
     let savepoint = transaction.transaction().await?;
     match recount(&savepoint, statements, &received.repair).await {
         Ok(()) => Ok(savepoint.commit().await?),
-        Err(error) if matches!(Fault::of_rollback(&error), Fault::Data | Fault::Retryable) => {
+        Err(error) if may_lie_in_content(&error) || Fault::of_rollback(&error) == Fault::Retryable => {
             savepoint.rollback().await?;
             tracing::warn!(reason = reason_of(&error), "the summary was not recounted");
             Ok(())

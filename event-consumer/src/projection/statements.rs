@@ -14,16 +14,14 @@ pub(super) const UPSERT: &str = include_str!("sql/upsert.sql");
 pub(super) const DELETE: &str = include_str!("sql/delete.sql");
 pub(super) const SETTLE: &str = include_str!("sql/settle.sql");
 
-/// Writes dead letters. The same bytes delivered again are the same dead letter; its position is added if it is known
-/// only now. A position that is already settled is left out: the dead letter does not settle it.
-pub(super) const WRITE_DEAD_LETTERS: &str = "
-    INSERT INTO dead_letters (position, type, reason, headers, body)
-    SELECT (SELECT letter.position FROM replication_status WHERE NOT applied @> letter.position),
-           type, reason, headers::json, body
-    FROM unnest($1::bigint[], $2::text[], $3::text[], $4::text[], $5::bytea[])
-         AS letter (position, type, reason, headers, body)
-    ON CONFLICT (fingerprint) DO UPDATE SET position = excluded.position
-    WHERE dead_letters.position IS NULL AND excluded.position IS NOT NULL";
+pub(super) const WRITE_DEAD_LETTERS: &str = include_str!("sql/dead_letters.sql");
+
+/// The stored letters among these, with the positions that they settle.
+pub(super) const STORED_LETTERS: &str =
+    "SELECT fingerprint, position FROM dead_letters WHERE fingerprint = ANY($1::bytea[])";
+
+/// Deferred constraints would be checked at the commit, where it is not known which event they refuse.
+pub(super) const CONSTRAINTS_AT_ONCE: &str = "SET CONSTRAINTS ALL IMMEDIATE";
 
 /// Sets `as_of` to `$2` if the replica has applied everything up to `$1`. Never makes `as_of` earlier. Locks the
 /// status row, as every transaction that applies does. Returns the replica's epoch.
@@ -43,11 +41,13 @@ pub(super) const RECOUNT: &str = include_str!("sql/recount.sql");
 pub(super) const BOUND_RECOUNT: &str = "SELECT set_config('statement_timeout', '5s', true)";
 /// A page of dead letters after number `$1`, in order of their numbers.
 pub(super) const PAGE: &str = "
-    SELECT id, position, type, reason, dead_lettered_at, retries, last_retry_reason, length(body) AS body_bytes
+    SELECT id, position, type, reason, dead_lettered_at, retries, last_retry_reason,
+           coalesce(whole_bytes, length(body)::bigint) AS body_bytes, whole_bytes IS NOT NULL AS is_cut
     FROM dead_letters WHERE id > $1 ORDER BY id LIMIT $2";
 
 pub(super) const ONE: &str = "
-    SELECT id, position, type, reason, dead_lettered_at, retries, last_retry_reason, length(body) AS body_bytes,
+    SELECT id, position, type, reason, dead_lettered_at, retries, last_retry_reason,
+           coalesce(whole_bytes, length(body)::bigint) AS body_bytes, whole_bytes IS NOT NULL AS is_cut,
            headers::text AS headers, body
     FROM dead_letters WHERE id = $1";
 
@@ -55,19 +55,21 @@ pub(super) const ONE: &str = "
 pub(super) const LOCK_ROW: &str = "SELECT FROM replication_status FOR UPDATE";
 
 pub(super) const FORGET: &str = "DELETE FROM dead_letters WHERE id = $1";
-pub(super) const DEAD_LETTER: &str =
-    "SELECT position, headers::text AS headers, body FROM dead_letters WHERE id = $1 FOR UPDATE";
+pub(super) const DEAD_LETTER: &str = "
+    SELECT position, headers::text AS headers, body, whole_bytes FROM dead_letters WHERE id = $1 FOR UPDATE";
 
 pub(super) const NOTE_FAILURE: &str =
     "UPDATE dead_letters SET retries = retries + 1, last_retry_reason = $2 WHERE id = $1";
 
 /// Every statement of the projection, for the test that prepares them against the schema.
-pub const STATEMENTS: [&str; 15] = [
+pub const STATEMENTS: [&str; 17] = [
     LOCK_STATUS,
     UPSERT,
     DELETE,
     SETTLE,
     WRITE_DEAD_LETTERS,
+    STORED_LETTERS,
+    CONSTRAINTS_AT_ONCE,
     ADVANCE_AS_OF,
     REPAIR,
     RECOUNT,

@@ -2,12 +2,16 @@
 
 use tokio::time::Instant;
 
-use super::{copy::CopyStatus, follower::Follower, outcome::RebuildError};
+use super::{claims::Claims, copy::CopyStatus, follower::Follower, outcome::RebuildError};
 
 /// The state of the loop from one look to the next.
 pub(super) struct Course {
     /// The known end of the log at the last look. The copy is level if it has reached it at the next.
     pub(super) goal: Option<i64>,
+    /// What the replica claims, as far as the log refutes it.
+    pub(super) claims: Claims,
+    /// Since when watermarks are of another epoch than the copy's.
+    pub(super) contradicted_since: Option<Instant>,
     settled: i64,
     pub(super) moved_at: Instant,
     pub(super) is_counted: bool,
@@ -19,6 +23,8 @@ impl Course {
     pub(super) fn new() -> Self {
         Self {
             goal: None,
+            claims: Claims::default(),
+            contradicted_since: None,
             settled: 0,
             moved_at: Instant::now(),
             is_counted: false,
@@ -50,10 +56,9 @@ impl Course {
 
 /// Why the copy makes no progress.
 pub(super) fn stuck(look: &CopyStatus, known_end: i64, follower: &Follower) -> RebuildError {
-    let is_whole = look.epoch.is_some() && look.through >= known_end;
-    let told = follower.newest_watermark().is_some_and(|newest| newest.position < look.held_reach);
-    if is_whole && told && !look.holds_all {
-        return RebuildError::BeyondLog { claimed: look.held_reach, end: known_end };
+    // Without a pause in the writing no watermark says where the log ends.
+    match look.lacks.filter(|_| look.epoch.is_some() && look.through >= known_end) {
+        Some(claimed) => RebuildError::Busy { claimed },
+        None => follower.dependency_down(),
     }
-    follower.dependency_down()
 }

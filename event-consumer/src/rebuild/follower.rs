@@ -14,7 +14,10 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{copy::SCHEMA, order::Rebuild, outcome::RebuildError};
-use crate::{holes::Holes, subscription::Subscription};
+use crate::{
+    holes::Holes,
+    subscription::{EpochListener, Subscription},
+};
 
 /// Bound for a task to end: longer than for a batch.
 const END_DEADLINE: Duration = Duration::from_secs(20);
@@ -25,6 +28,7 @@ pub(super) struct Follower {
     tasks: [JoinHandle<()>; 2],
     newest: watch::Receiver<Option<Watermark>>,
     foreign: Arc<Notify>,
+    epochs: Arc<EpochListener>,
     broker: Dependency,
     replica: Dependency,
 }
@@ -35,6 +39,7 @@ impl Follower {
         let stop = CancellationToken::new();
         let (watermarks, newest) = watch::channel(None);
         let (unanswered, foreign) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+        let epochs = Arc::new(EpochListener::default());
         let (broker, replica) = (Dependency::new("broker"), Dependency::new("replica"));
         let recipient = Recipient::Rebuild(rebuild.replica_name.clone());
         let subscription = Subscription {
@@ -44,9 +49,11 @@ impl Follower {
             broker_dependency: broker.clone(),
             replica_dependency: replica.clone(),
             epoch_dependency: Dependency::new("epoch"),
+            dead_letters_dependency: Dependency::new("dead letters"),
             watermarks,
             unanswered: Arc::clone(&unanswered),
             foreign: Arc::clone(&foreign),
+            epoch_words: Arc::clone(&epochs),
         };
         let holes = Holes {
             broker: rebuild.broker.clone(),
@@ -57,7 +64,7 @@ impl Follower {
             log_dependency: Dependency::new("log"),
         };
         let tasks = [tokio::spawn(subscription.run(stop.clone())), tokio::spawn(holes.run(stop.clone()))];
-        Self { stop, tasks, newest, foreign, broker, replica }
+        Self { stop, tasks, newest, foreign, epochs, broker, replica }
     }
 
     /// The newest watermark received.
@@ -65,7 +72,12 @@ impl Follower {
         *self.newest.borrow()
     }
 
-    /// Whether a message of another epoch than the copy's has arrived.
+    /// Whether messages of another epoch wait until it is known whose they are.
+    pub(super) fn is_judging(&self) -> bool {
+        self.epochs.is_judging()
+    }
+
+    /// Whether the primary turned out to have another epoch than the copy.
     pub(super) fn has_met_another_epoch(&self) -> bool {
         self.foreign.notified().now_or_never().is_some()
     }

@@ -5,15 +5,14 @@
 pub mod copy;
 mod order;
 mod outcome;
+mod replica_queue;
 mod follower;
+mod claims;
 mod course;
 
 use std::time::Duration;
 
-use shared::{
-    broker::{BrokerError, topology::delete_replica_queue, within_deadline},
-    process::{backoff::Pauses, cause::cause},
-};
+use shared::process::{backoff::Pauses, cause::cause};
 use tokio::{
     sync::watch,
     time::{Instant, sleep, timeout},
@@ -36,6 +35,9 @@ const LOOK_INTERVAL: Duration = Duration::from_millis(100);
 
 /// Pause between two tries to swap, so that sessions blocked by the first try can go on.
 const SWAP_PAUSE: Duration = Duration::from_secs(1);
+
+/// How long watermarks of another epoch than the copy's may be a stranger's.
+const CONTRADICTION_PATIENCE: Duration = Duration::from_secs(2);
 
 /// Time for tries to swap; then the rebuild fails and names the sessions in the way.
 const SWAP_PATIENCE: Duration = Duration::from_secs(60);
@@ -157,18 +159,33 @@ impl Rebuild {
     ) -> Result<Step, RebuildError> {
         let look = timeout(LOOK_DEADLINE, director.look()).await.map_err(|_| StepError::Deadline)??;
         let newest = follower.newest_watermark();
-        if look.contradicts(newest.as_ref()) || follower.has_met_another_epoch() {
+        if follower.has_met_another_epoch() {
             return Err(RebuildError::ForeignEpoch);
         }
-        let known_end = look.known_end(newest.as_ref());
-        let goal = course.goal.replace(known_end).filter(|goal| look.is_level(*goal));
-        let held_end = if look.replaces_another_epoch() { 0 } else { look.held_reach };
-        let end = known_end.max(held_end);
+        if look.contradicts(newest.as_ref()) {
+            // One watermark may be a stranger's.
+            return match course.contradicted_since.get_or_insert_with(Instant::now).elapsed() {
+                elapsed if elapsed > CONTRADICTION_PATIENCE => Err(RebuildError::ForeignEpoch),
+                _ => Ok(Step::Filling),
+            };
+        }
+        course.contradicted_since = None;
+        if follower.is_judging() {
+            return Ok(Step::Filling);
+        }
+        course.claims.note(&look, newest.as_ref());
+        let end = look.known_end(newest.as_ref());
+        if course.claims.is_copy_false() {
+            let log_end = newest.map_or(0, |told| told.position);
+            return Err(RebuildError::BeyondLog { claimed: look.reach, end: log_end });
+        }
+        let refuted = course.claims.refuted();
+        let goal = course.goal.replace(end).filter(|goal| look.is_level(*goal, refuted));
         progress.send_replace(RebuildProgress { settled: look.settled, end, is_level: goal.is_some() });
         let Some(goal) = goal else {
             course.note(&look);
             return match course.moved_at.elapsed() > self.patience {
-                true => Err(stuck(&look, known_end, follower)),
+                true => Err(stuck(&look, end, follower)),
                 false => Ok(Step::Filling),
             };
         };
@@ -195,7 +212,7 @@ impl Rebuild {
         if look.replaces_another_epoch() && self.forget_other_epoch().await.is_err() {
             return Ok(Step::GaveWay);
         }
-        match director.swap(goal).await? {
+        match director.swap(goal, course.claims.refuted()).await? {
             Swap::Done => Ok(Step::Swapped(director.count().await?)),
             Swap::NotLevel => Ok(Step::GaveWay),
             Swap::InTheWay(who) => {
@@ -208,15 +225,6 @@ impl Rebuild {
                 Ok(Step::Filling)
             }
         }
-    }
-
-    /// Deletes the replica's queue: its events of the old epoch do not fit the copy. The seeker asks again for all
-    /// else. Before the swap: a rebuild killed in between loses only events that the old state cannot apply.
-    async fn forget_other_epoch(&self) -> Result<(), BrokerError> {
-        let connection = self.broker.connect("rebuild").await?;
-        let channel = within_deadline(connection.create_channel()).await?;
-        within_deadline(delete_replica_queue(&channel, &self.replica_name)).await?;
-        within_deadline(connection.close(200, "done".into())).await
     }
 
     /// Connects again as soon as the replica is up, and finds the result of the last step. Returns the replica's

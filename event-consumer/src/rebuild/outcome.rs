@@ -39,16 +39,22 @@ pub enum RebuildError {
     /// The events are of more than one epoch.
     #[error("the primary was restored or replaced meanwhile: rebuild again")]
     ForeignEpoch,
-    /// The replica claims positions that the log does not have.
-    #[error(
-        "the replica claims to hold positions up to {claimed}, and the log ends at {end}: if the primary was restored, \
-         run command-service migrate --new-epoch first"
-    )]
+    /// A message that came meanwhile claims a position that the log does not have.
+    #[error("a message of position {claimed} came, and the log ends at {end}: rebuild again")]
     BeyondLog {
-        /// The highest position that it claims.
+        /// The highest position that the copy has.
         claimed: i64,
         /// The last position of the log.
         end: i64,
+    },
+    /// The replica claims a position that the copy does not get, and the log has not said whether it has it.
+    #[error(
+        "the replica claims position {claimed}, and no watermark tells whether the log has it: \
+         rebuild again when writing has paused for a second"
+    )]
+    Busy {
+        /// The first position that the copy lacks.
+        claimed: i64,
     },
     /// The swap could not get the locks that it needs.
     #[error("the copy is level, but cannot take the replica's place; in the way: {0}")]

@@ -60,11 +60,23 @@ pub(super) fn take_ready(
     Ok(deliveries)
 }
 
-/// Acknowledges the whole batch at once, which is possible because it was taken from the channel in order.
-pub(super) async fn acknowledge(deliveries: &[Delivery]) -> Result<(), SubscriptionError> {
-    let Some(last) = deliveries.last() else {
-        return Ok(());
-    };
-    let acknowledged = within_deadline(last.acker.ack(BasicAckOptions { multiple: true })).await?;
+/// Acknowledges the last of these and everything before it on the channel, which was taken in order.
+pub(super) async fn acknowledge(deliveries: &[&Delivery]) -> Result<(), SubscriptionError> {
+    match deliveries.last() {
+        Some(last) => acknowledge_up_to(last, true).await,
+        None => Ok(()),
+    }
+}
+
+/// Acknowledges each of these: others before them are kept.
+pub(super) async fn acknowledge_each(deliveries: &[&Delivery]) -> Result<(), SubscriptionError> {
+    for delivery in deliveries {
+        acknowledge_up_to(delivery, false).await?;
+    }
+    Ok(())
+}
+
+async fn acknowledge_up_to(delivery: &Delivery, multiple: bool) -> Result<(), SubscriptionError> {
+    let acknowledged = within_deadline(delivery.acker.ack(BasicAckOptions { multiple })).await?;
     if acknowledged { Ok(()) } else { Err(SubscriptionError::ChannelClosed) }
 }

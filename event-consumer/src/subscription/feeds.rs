@@ -18,6 +18,7 @@ use tokio::time::Instant;
 use super::{
     deliveries::{PREFETCH_MESSAGES, PREFETCH_WATERMARKS, consume_queue},
     fault::SubscriptionError,
+    kept::Strangers,
 };
 use crate::holes::plan::HEARING_PATIENCE;
 
@@ -36,6 +37,8 @@ pub(super) struct Feeds {
     pub(super) events: Consumer,
     /// Messages of this connection's own queue.
     pub(super) watermarks: Consumer,
+    /// Messages of other epochs, which are not acknowledged yet.
+    pub(super) strangers: Strangers,
     /// When events last arrived. Until a first one arrives, subscribing again does not help.
     pub(super) last_heard: Option<Instant>,
 }
@@ -60,6 +63,7 @@ impl Feeds {
             bind_again_at: Instant::now() + BIND_INTERVAL,
             events,
             watermarks,
+            strangers: Strangers::default(),
             last_heard: None,
         })
     }

@@ -8,22 +8,28 @@ use shared::{
 };
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 
-use super::{ReplicaConnection, Subscription, fault::SubscriptionError};
+use super::{ReplicaConnection, Subscription, epoch_words::Origin, fault::SubscriptionError};
 use crate::{
     batch::Batch,
     projection::{
-        Applied, ApplyError, ReplicaSession, apply_batch, apply_watermark, fault::ReplicaOpenError,
+        Applied, ApplyError, ReplicaSession, apply_batch, apply_refused, apply_watermark,
+        fault::ReplicaOpenError,
     },
 };
 
 /// Time to keep a batch while the replica is down. Then the channel is closed until the replica is up: a broker stops
 /// a queue whose messages stay unacknowledged for half an hour.
-const HOLD_MAX: Duration = Duration::from_secs(60);
+pub(super) const HOLD_MAX: Duration = Duration::from_secs(60);
 
-/// Time to keep a batch of another epoch; then it goes back to the queue. Only a rebuild makes it fit, or drops it,
-/// and the consumer must soon be free for that.
-const FOREIGN_HOLD_MAX: Duration = Duration::from_secs(5);
+/// What became of a batch.
+pub(super) enum Held {
+    /// The replica has committed it.
+    Applied,
+    /// Some of it is of another epoch than the replica's, which this is. Nothing of it is applied.
+    OfAnotherEpoch(Uuid),
+}
 
 impl Subscription {
     /// Applies a batch. Keeps it and tries again while the fault is not its own.
@@ -32,31 +38,32 @@ impl Subscription {
         replica: &mut ReplicaConnection,
         batch: &Batch<'_>,
         shutdown: &CancellationToken,
-    ) -> Result<(), SubscriptionError> {
+    ) -> Result<Held, SubscriptionError> {
         let held_since = Instant::now();
         let mut pauses = Pauses::new();
-        let mut is_foreign = false;
+        let mut was_refused = false;
         loop {
             if let Some(session) = replica {
-                match apply_batch(session, batch).await {
-                    Ok(Applied { applied_through, dead_lettered }) => {
+                let applied = match was_refused {
+                    false => apply_batch(session, batch).await,
+                    true => apply_refused(session, batch).await,
+                };
+                match applied {
+                    Ok(Applied { applied_through, dead_lettered, not_stored }) => {
                         let (events, traces) = (batch.events.len(), batch.traces());
                         tracing::debug!(events, applied_through, dead_lettered, traces, "batch applied");
                         self.replica_dependency.up();
-                        if !batch.events.is_empty() {
-                            self.epoch_dependency.up();
-                        }
-                        return Ok(());
+                        self.report_letters(dead_lettered, not_stored);
+                        return Ok(Held::Applied);
                     }
+                    Err(ApplyError::ForeignEpoch { held, .. }) => return Ok(Held::OfAnotherEpoch(held)),
                     Err(error) => {
-                        is_foreign = matches!(error, ApplyError::ForeignEpoch { .. });
+                        // A new connection shows that the replica is well.
+                        was_refused |= matches!(error, ApplyError::Refused(_));
                         *replica = None;
                         self.report_apply(&error);
                     }
                 }
-            }
-            if is_foreign && held_since.elapsed() > FOREIGN_HOLD_MAX {
-                return Err(SubscriptionError::ForeignEpoch);
             }
             if held_since.elapsed() > HOLD_MAX || shutdown.is_cancelled() {
                 return Err(SubscriptionError::HeldTooLong);
@@ -115,13 +122,17 @@ impl Subscription {
         let Some(session) = replica else { return };
         match apply_watermark(session, &watermark).await {
             Ok(()) => {
-                self.epoch_dependency.up();
+                self.hear_own(watermark.epoch);
                 self.replica_dependency.up();
             }
-            Err(error) => {
-                if !matches!(error, ApplyError::ForeignEpoch { .. }) {
-                    *replica = None;
+            Err(ApplyError::ForeignEpoch { held, met }) => {
+                self.hear_other(met, false);
+                if self.judge(met) == Origin::RestoredPrimary {
+                    self.report_restored(held, met);
                 }
+            }
+            Err(error) => {
+                *replica = None;
                 self.report_apply(&error);
             }
         }

@@ -5,13 +5,21 @@
 //! | [`fault`] | why the subscription has to start again |
 //! | `deliveries` | messages taken from a queue and acknowledged |
 //! | `feeds` | the two consumed queues, on one connection |
+//! | `epoch_words` | tells a restored primary from a stranger |
+//! | `epoch_listener` | shares that between tasks |
+//! | `kept` | messages of another epoch that are kept |
+//! | `judging` | keeps them until it is known whose they are |
 //! | `holding` | keeps a batch until the replica has committed it |
-//! | `reports` | reports the state of the broker, the replica and the epoch |
+//! | `reports` | reports the state of the broker, the replica, the epoch and the dead letters |
 
 pub mod fault;
 mod deliveries;
+mod epoch_words;
+mod epoch_listener;
+mod kept;
 mod feeds;
 mod holding;
+mod judging;
 mod reports;
 
 use std::sync::Arc;
@@ -31,12 +39,14 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
+pub use self::epoch_listener::EpochListener;
 use self::{
     deliveries::{acknowledge, take_ready},
     fault::SubscriptionError,
     feeds::Feeds,
+    kept::KeptMessage,
 };
-use crate::{batch::Batch, projection::ReplicaSession};
+use crate::projection::ReplicaSession;
 
 /// Consumes a recipient's queue and applies its messages to the replica.
 #[derive(Debug)]
@@ -53,18 +63,23 @@ pub struct Subscription {
     pub replica_dependency: Dependency,
     /// Reports whether the replica has the epoch of the events.
     pub epoch_dependency: Dependency,
+    /// Reports whether dead letters can be stored.
+    pub dead_letters_dependency: Dependency,
     /// Gets every watermark.
     pub watermarks: watch::Sender<Option<Watermark>>,
     /// Notified while requested positions do not arrive.
     pub unanswered: Arc<Notify>,
-    /// Notified when a message of another epoch than the replica's arrives.
+    /// Notified when the primary turns out to have another epoch than the replica.
     pub foreign: Arc<Notify>,
+    /// When which epoch was heard.
+    pub epoch_words: Arc<EpochListener>,
 }
 
 /// What the loop meets first.
 enum Arrival {
     TimeToBind,
     Unanswered,
+    TimeToJudge,
     Events(Delivery),
     Watermark(Delivery),
     ReplicaLost,
@@ -104,6 +119,7 @@ impl Subscription {
     ) -> Result<(), SubscriptionError> {
         let mut feeds = Feeds::open(&self.broker, &self.recipient).await?;
         self.broker_dependency.up();
+        self.epoch_words.note_judging(false);
         *pauses = Pauses::new();
         let mut result = Ok(());
         while result.is_ok() && !shutdown.is_cancelled() {
@@ -123,13 +139,16 @@ impl Subscription {
         let Some(session) = replica else {
             return self.reconnect(replica, shutdown).await;
         };
+        let (is_judging, judge_at) =
+            (feeds.strangers.judge_at().is_some(), feeds.strangers.judge_at().unwrap_or_else(Instant::now));
         let arrival = tokio::select! {
             biased;
             () = shutdown.cancelled() => Arrival::Shutdown,
             () = session.lost() => Arrival::ReplicaLost,
             () = sleep_until(feeds.bind_again_at) => Arrival::TimeToBind,
             () = self.unanswered.notified() => Arrival::Unanswered,
-            delivery = feeds.events.next() => Arrival::Events(delivery.ok_or(SubscriptionError::Ended)??),
+            () = sleep_until(judge_at), if is_judging => Arrival::TimeToJudge,
+            delivery = feeds.events.next(), if !feeds.strangers.is_full() => Arrival::Events(delivery.ok_or(SubscriptionError::Ended)??),
             delivery = feeds.watermarks.next() => {
                 Arrival::Watermark(delivery.ok_or(SubscriptionError::Ended)??)
             }
@@ -143,15 +162,16 @@ impl Subscription {
             Arrival::TimeToBind => feeds.bind_again(&self.recipient).await,
             Arrival::Unanswered if feeds.may_be_deaf(&self.recipient) => Err(SubscriptionError::Unanswered),
             Arrival::Unanswered => Ok(()),
+            Arrival::TimeToJudge => self.judge_strangers(replica, feeds, shutdown).await,
             Arrival::Events(first) => {
                 feeds.last_heard = Some(Instant::now());
                 let deliveries = take_ready(first, &mut feeds.events)?;
-                self.apply_until_committed(replica, &Batch::read(&deliveries), shutdown).await?;
-                acknowledge(&deliveries).await
+                let messages = deliveries.into_iter().map(KeptMessage::now).collect();
+                self.take(replica, feeds, messages, shutdown).await
             }
             Arrival::Watermark(delivery) => {
                 self.note_watermark(replica, &delivery.data).await;
-                acknowledge(&[delivery]).await
+                acknowledge(&[&delivery]).await
             }
         }
     }

@@ -54,9 +54,11 @@ impl Fault {
         }
         match code.code().get(..2) {
             Some("22" | "23") => Self::Data,
-            // Insufficient resources, object not in prerequisite state, operator intervention, system error, no
-            // privilege or no such table, transaction state (read-only).
-            Some("53" | "55" | "57" | "58" | "42" | "25") => Self::Unable,
+            // Another transaction is the cause, whichever code of the class says so.
+            Some("40") => Self::Retryable,
+            // A connection behind the server, insufficient resources, object not in prerequisite state, operator
+            // intervention, system error, no privilege or no such table, transaction state (read-only).
+            Some("08" | "53" | "55" | "57" | "58" | "42" | "25") => Self::Unable,
             _ => Self::Other,
         }
     }

@@ -24,6 +24,18 @@ impl<'s> Transaction<'s> {
         Self { open, deadline }
     }
 
+    /// Returns the rows of a statement.
+    ///
+    /// # Errors
+    /// The server refused, or the connection was lost.
+    pub async fn query<T: ?Sized + ToStatement>(
+        &self,
+        statement: &T,
+        params: &[Param<'_>],
+    ) -> Result<Vec<Row>, Error> {
+        self.deadline.bound(self.open.query(statement, params)).await
+    }
+
     /// Returns the only row of a statement.
     ///
     /// # Errors

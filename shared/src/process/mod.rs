@@ -3,6 +3,7 @@
 //! | module | holds |
 //! |---|---|
 //! | [`settings`] | settings from defaults, a TOML file and the environment |
+//! | `log_line` | bounds each log line in bytes |
 //! | [`telemetry`] | logs on standard error |
 //! | [`cause`] | the innermost cause of an error, in one line |
 //! | [`dependency_state`] | which of the dependencies are up, for `/readyz` |
@@ -14,6 +15,7 @@
 //! | [`exit_status`] | the exit statuses of both programs |
 
 pub mod settings;
+mod log_line;
 pub mod telemetry;
 pub mod cause;
 pub mod dependency_state;

@@ -1,7 +1,7 @@
 //! Logs on standard error.
 //!
 //! A separate thread writes them, so that a slow, paused or absent reader of standard error stalls nothing: lines that
-//! cannot be written are dropped.
+//! cannot be written are dropped. Each line has a bound in bytes.
 
 use std::{
     io::{self, IsTerminal},
@@ -11,7 +11,7 @@ use std::{
 use tracing_appender::non_blocking::{NonBlocking, NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::{EnvFilter, filter::LevelFilter, fmt};
 
-use super::settings::LogFormat;
+use super::{log_line::BoundedLines, settings::LogFormat};
 
 /// Libraries capped at `info`, since they print what they send: lapin's trace shows the password.
 const HELD_AT_INFO: [&str; 6] = [
@@ -22,6 +22,9 @@ const HELD_AT_INFO: [&str; 6] = [
     "mio=info",
     "refinery_core=warn",
 ];
+
+/// lapin prints the body of each message that the broker returns. The publisher reports a return in its own words.
+const RETURNED_MESSAGES: &str = concat!("lapin", "::returned_messages=error");
 
 /// How many lines may wait for the writer; one more is dropped.
 const WAITING_MAX_LINES: usize = 8192;
@@ -50,8 +53,11 @@ pub fn init(format: LogFormat, level: LevelFilter) {
     for directive in held.filter_map(|directive| directive.parse().ok()) {
         filter = filter.add_directive(directive);
     }
+    if level >= LevelFilter::WARN {
+        filter = RETURNED_MESSAGES.parse().into_iter().fold(filter, EnvFilter::add_directive);
+    }
     let logs = fmt()
-        .with_writer(writer())
+        .with_writer(BoundedLines::new(writer(), format))
         .with_env_filter(filter)
         .with_target(false)
         .with_ansi(io::stderr().is_terminal())

@@ -35,7 +35,7 @@ const BEYOND: i64 = 1_000_000;
 const PAUSE_MAX: Duration = Duration::from_secs(2);
 
 /// What an event of another log would look like.
-fn event(number: usize) -> Result<String> {
+pub(super) fn event(number: usize) -> Result<String> {
     let slot = Slot {
         uuid: Uuid::now_v7(),
         name: SlotName::parse("Slot")?,

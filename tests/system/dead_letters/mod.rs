@@ -4,6 +4,8 @@ mod poison;
 mod flood;
 pub(crate) mod by_hand;
 mod retries;
+mod refusals;
+mod strangers;
 
 use anyhow::{Context, Result, ensure};
 use futures_util::future::try_join_all;

@@ -79,6 +79,30 @@ fn a_rebuild_that_meets_two_lives_of_the_primary_gives_up() -> Result<()> {
 }
 
 #[test]
+fn a_rebuild_after_a_new_epoch_leaves_a_queue_for_a_consumer_that_is_stopped() -> Result<()> {
+    with_pair(async |pair| {
+        let client = pair.client();
+        fill(pair).await?;
+        pair.event_consumer().stop().await?;
+        change_epoch(pair).await?;
+        client.created("Of the new life").await?;
+
+        rebuilt(rebuild(pair)?.end().await?)?;
+
+        let (_connection, channel) = pair.broker.channel().await?;
+        client.created("While the consumer is stopped").await?;
+        eventually(RECOVERY, "the relay publishes to the queue", async || {
+            ensure!(waiting_in(&channel, QUEUE).await? > 0, "nothing waits in it");
+            Ok(())
+        })
+        .await?;
+        pair.event_consumer().start().await?;
+        assert_level(pair).await?;
+        pair.ready().await
+    })
+}
+
+#[test]
 fn a_replica_of_an_empty_log_is_rebuilt() -> Result<()> {
     with_pair(async |pair| {
         let sql = pair.replica.sql().await?;

@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use serde_json::json;
-use system_tests::{assert_level, with_pair};
+use system_tests::{assert_level, program::Run, with_pair};
 
 use super::{assert_nothing_left, fill, rebuild, rebuilt, slots};
 
@@ -68,5 +68,57 @@ fn a_rebuild_says_what_it_has_done() -> Result<()> {
         assert_eq!(json!(fields), json!(["main", 3, 1, 0]));
         assert!(object["duration_ms"].is_u64(), "{object}");
         Ok(())
+    })
+}
+
+#[test]
+fn claims_beyond_the_log_are_found_by_verify_and_healed_by_a_rebuild() -> Result<()> {
+    let claims = [
+        (
+            "applied = applied + '{[1000000,1000001)}'::int8multirange",
+            "it claims position 1000000, and the log ends at",
+        ),
+        ("as_of = '2099-01-01 UTC'", "it claims to be complete as of 2099-01-01T00:00:00.000000Z"),
+    ];
+    with_pair(async |pair| {
+        fill(pair).await?;
+        let sql = pair.replica.sql().await?;
+        for (claim, words) in claims {
+            sql.batch_execute(&format!("UPDATE replication_status SET {claim}")).await?;
+
+            let found = Run::command_service(pair, &["verify"])?.end().await?.expect(1)?;
+            let healed = Run::command_service(pair, &["verify", "--repair"])?.end().await?.expect(1)?;
+            rebuilt(rebuild(pair)?.end().await?)?;
+            let after = Run::command_service(pair, &["verify"])?.end().await?.expect(0)?;
+
+            assert!(found.text()?.contains(&format!("status: {words}")), "{}", found.text()?);
+            assert!(healed.text()?.contains("not healed: status: "), "{}", healed.text()?);
+            assert!(after.text()?.ends_with("no differences\n"), "{}", after.text()?);
+            let as_of = "SELECT as_of <= clock_timestamp() FROM replication_status";
+            assert!(sql.query_one(as_of, &[]).await?.try_get::<_, bool>(0)?, "{claim}");
+            assert_level(pair).await?;
+            assert_nothing_left(pair).await?;
+        }
+        pair.client().created("Later").await?;
+        assert_level(pair).await?;
+        pair.ready().await
+    })
+}
+
+#[test]
+fn a_replica_that_claims_everything_is_healed_by_a_rebuild() -> Result<()> {
+    with_pair(async |pair| {
+        fill(pair).await?;
+        let sql = pair.replica.sql().await?;
+        sql.batch_execute("UPDATE replication_status SET applied = '{[0,1000000)}'").await?;
+
+        Run::command_service(pair, &["verify"])?.end().await?.expect(1)?;
+        rebuilt(rebuild(pair)?.end().await?)?;
+
+        assert_level(pair).await?;
+        assert_nothing_left(pair).await?;
+        pair.client().created("Later").await?;
+        assert_level(pair).await?;
+        pair.ready().await
     })
 }

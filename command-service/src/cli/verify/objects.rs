@@ -13,6 +13,10 @@ pub(super) fn as_json(finding: &Finding, repaired: bool) -> Value {
     let mut object = match &finding.difference {
         Difference::Slot(slot) => slot_as_json(slot),
         Difference::Summary { found, expected } => json!({ "found": found, "expected": expected }),
+        Difference::Reach { found, end } => json!({ "claimed_position": found, "log_end": end }),
+        Difference::AsOf { found, latest } => {
+            json!({ "claimed_as_of": time::format(*found), "latest_as_of": latest.map(time::format) })
+        }
         Difference::WriteModel { uuid, found, expected } => {
             let row = |row: Option<&WriteRow>| {
                 row.map(|WriteRow { row, position }| {

@@ -12,6 +12,14 @@ pub(super) fn described(difference: &Difference) -> String {
         Difference::Summary { found, expected } => {
             format!("it says {}, and counting gives {}", counts(found), counts(expected))
         }
+        Difference::Reach { found, end } => {
+            format!("it claims position {found}, and the log ends at {end}: run event-consumer rebuild")
+        }
+        Difference::AsOf { found, latest } => format!(
+            "it claims to be complete as of {}, and the log says {} at the latest: run event-consumer rebuild",
+            time::format(*found),
+            latest.map_or_else(|| "nothing".to_owned(), time::format)
+        ),
         Difference::WriteModel { uuid, found, expected } => {
             let (row, due) = (found.as_deref(), expected.as_deref());
             let times = row.zip(due).is_some_and(|(row, due)| same_but_times(&row.row, &due.row));

@@ -52,7 +52,7 @@ pub(super) async fn show(settings: &Settings, id: i64, json: bool) -> Result<(),
     let dash = || "-".to_owned();
     let position = summary.position.map_or_else(dash, |position| position.to_string());
     let again = summary.last_retry_reason.clone().unwrap_or_else(dash);
-    let (encoding, body) = text_of(body);
+    let (stored_bytes, (encoding, body)) = (body.len(), text_of(body));
     let fields = [
         ("id", id.to_string()),
         ("position", position),
@@ -62,12 +62,20 @@ pub(super) async fn show(settings: &Settings, id: i64, json: bool) -> Result<(),
         ("retries", summary.retries.to_string()),
         ("last retry", again),
         ("headers", headers.clone()),
-        ("body", format!("{} bytes, {encoding}", summary.body_bytes)),
+        ("body", body_line(summary, stored_bytes, encoding)),
     ];
     for (name, value) in fields {
         print_text(&format!("{:<11} {}", format!("{name}:"), printable(&value, "")))?;
     }
     print_text(&printable(&body, "\n\t"))
+}
+
+fn body_line(summary: &DeadLetterSummary, stored_bytes: usize, encoding: &str) -> String {
+    let bytes = summary.body_bytes;
+    match summary.is_cut {
+        true => format!("the first {stored_bytes} of {bytes} bytes, {encoding}; the rest is not stored"),
+        false => format!("{bytes} bytes, {encoding}"),
+    }
 }
 
 fn whole_as_json(letter: &OpenDeadLetter) -> Result<Value, CliError> {
@@ -97,5 +105,6 @@ fn as_json(letter: &DeadLetterSummary) -> Value {
         "retries": letter.retries,
         "last_retry_reason": letter.last_retry_reason,
         "body_bytes": letter.body_bytes,
+        "body_cut": letter.is_cut,
     })
 }

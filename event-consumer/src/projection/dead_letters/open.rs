@@ -30,8 +30,10 @@ pub struct DeadLetterSummary {
     pub retries: i32,
     /// Why the last retry failed.
     pub last_retry_reason: Option<String>,
-    /// The length of its body, in bytes.
-    pub body_bytes: i32,
+    /// The length of its whole body, in bytes.
+    pub body_bytes: i64,
+    /// Whether only the beginning of the body is stored.
+    pub is_cut: bool,
 }
 
 /// A dead letter with its content.
@@ -41,7 +43,7 @@ pub struct OpenDeadLetter {
     pub summary: DeadLetterSummary,
     /// The message's properties and headers, as JSON.
     pub headers: String,
-    /// The event, or the whole message if it could not be split into events.
+    /// The event, or the whole message if it could not be split into events; of a large one, the beginning.
     pub body: Vec<u8>,
 }
 
@@ -56,6 +58,7 @@ impl DeadLetterSummary {
             retries: row.try_get("retries")?,
             last_retry_reason: row.try_get("last_retry_reason")?,
             body_bytes: row.try_get("body_bytes")?,
+            is_cut: row.try_get("is_cut")?,
         })
     }
 }

@@ -1,15 +1,15 @@
 //! Applies one dead letter through the same projection as every event, at any time and in any order. One older than
 //! the row changes nothing. A running consumer waits only for the lock.
 
-use shared::postgres::{Fault, Transaction};
+use shared::postgres::Transaction;
 use tokio::time::timeout;
 
-use super::{properties_of, reason_of};
+use super::{STORED_CUT_BYTES, properties_of, reason_of};
 use crate::{
     batch::{Batch, storable},
     projection::{
-        apply::{APPLY_DEADLINE, lock_status, project, settle},
-        fault::ApplyError,
+        apply::{APPLY_DEADLINE, epochs, lock_status, project, settle, settled_by},
+        fault::{ApplyError, may_lie_in_content},
         repair::{Repaired, recount, repair_rows},
         session::ReplicaSession,
         statements::{DEAD_LETTER, FORGET, NOTE_FAILURE, Param, Statements},
@@ -51,7 +51,8 @@ async fn retry_now(replica: &mut ReplicaSession, id: i64) -> Result<Retried, App
         (row.try_get("position")?, row.try_get("headers")?, row.try_get("body")?);
     let properties = properties_of(&headers);
     let batch = Batch::of_dead_letter(&body, &properties);
-    let failure = match unfit(&batch, position) {
+    let whole_bytes: Option<i64> = row.try_get("whole_bytes")?;
+    let failure = match whole_bytes.map(cut).or_else(|| unfit(&batch, position)) {
         Some(reason) => Some(reason),
         None => refused(&mut transaction, statements, &batch).await?,
     };
@@ -63,6 +64,14 @@ async fn retry_now(replica: &mut ReplicaSession, id: i64) -> Result<Retried, App
     };
     transaction.commit().await?;
     Ok(failure.map_or(Retried::Applied, |reason| Retried::Failed { reason }))
+}
+
+/// The reason for a body of which only the beginning is stored.
+fn cut(whole_bytes: i64) -> String {
+    format!(
+        "only the beginning of its {whole_bytes} bytes is stored, at most {STORED_CUT_BYTES}: discard it; \
+         command-service replay sends events again from the log"
+    )
 }
 
 /// The reason, if the dead letter's content alone rules out a retry.
@@ -94,13 +103,13 @@ async fn refused(
             savepoint.rollback().await?;
             return Ok(Some("it is a repair of another epoch than the replica holds".to_owned()));
         }
-        Err(error) if Fault::of_rollback(&error) == Fault::Data => {
+        Err(error) if may_lie_in_content(&error) => {
             savepoint.rollback().await?;
             return Ok(Some(reason_of(&error)));
         }
         Err(error) => return Err(error.into()),
     }
-    settle(transaction, statements, batch).await?;
+    settle(transaction, statements, settled_by(batch), epochs(batch).next()).await?;
     Ok(None)
 }
 
@@ -110,7 +119,7 @@ async fn apply_all(
     statements: &Statements,
     batch: &Batch<'_>,
 ) -> Result<Repaired, tokio_postgres::Error> {
-    project(transaction, statements, &batch.events).await?;
+    project(transaction, statements, batch.events.iter().map(|received| &received.event)).await?;
     for received in &batch.repairs {
         if repair_rows(transaction, statements, &received.repair).await? == Repaired::ForeignEpoch {
             return Ok(Repaired::ForeignEpoch);

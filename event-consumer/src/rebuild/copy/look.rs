@@ -1,5 +1,6 @@
 //! Tells how far the new copy is, and whether it may take the replica's place.
 
+use jiff::Timestamp;
 use shared::messages::watermark::Watermark;
 use uuid::Uuid;
 
@@ -8,8 +9,9 @@ use super::{director::Director, fault::StepError};
 pub(super) const LOOK: &str = "
     SELECT copy.epoch, copy.applied_through AS through, upper(copy.applied) - 1 AS reach,
            (SELECT sum(upper(range) - lower(range))::bigint - 1 FROM unnest(copy.applied) AS range) AS settled,
-           held.epoch AS held_epoch, coalesce(upper(held.applied) - 1, 0) AS held_reach,
-           coalesce(copy.applied @> held.applied, true) AS holds_all
+           held.epoch AS held_epoch, lower(held.applied - copy.applied) AS lacks,
+           -- An edit by hand may have made it infinite.
+           greatest(least(held.as_of, '9999-01-01 UTC'), '0001-01-01 UTC') AS held_as_of, copy.as_of
     FROM rebuild.replication_status AS copy
     LEFT JOIN public.replication_status AS held ON true";
 
@@ -26,10 +28,21 @@ pub struct CopyStatus {
     pub settled: i64,
     /// The epoch of the replica.
     pub held_epoch: Option<Uuid>,
-    /// The highest position that is settled in the replica.
-    pub held_reach: i64,
-    /// Whether the copy has settled every position that the replica has. Means something only within one epoch.
-    pub holds_all: bool,
+    /// The first position that the replica claims and the copy lacks. Means something only within one epoch.
+    pub lacks: Option<i64>,
+    /// Up to when the replica claims to be complete.
+    pub held_as_of: Option<Timestamp>,
+    /// Up to when the copy is complete.
+    pub as_of: Option<Timestamp>,
+}
+
+/// Claims of the replica that the log has refuted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Refuted {
+    /// The replica's claims from this position on are false.
+    pub positions_from: Option<i64>,
+    /// This `as_of` of the replica, and every later one, is false.
+    pub as_of_from: Option<Timestamp>,
 }
 
 impl CopyStatus {
@@ -54,11 +67,17 @@ impl CopyStatus {
     }
 
     /// Whether the copy may take the replica's place. The copy must know its epoch and have every position up to
-    /// `goal`, the log's known end of a moment ago. Within one epoch it must also have every position that the
-    /// replica has settled. Otherwise it would lack something that the replica shows or has given a receipt of.
+    /// `goal`, the log's known end of a moment ago. Within one epoch it must also have everything that the replica
+    /// claims, unless the log has refuted it. Otherwise it would lack something that the replica shows or has given a
+    /// receipt of, or be complete up to an earlier time.
     #[must_use]
-    pub fn is_level(&self, goal: i64) -> bool {
-        self.epoch.is_some() && self.through >= goal && (self.holds_all || self.replaces_another_epoch())
+    pub fn is_level(&self, goal: i64, refuted: Refuted) -> bool {
+        let is_position_held =
+            self.lacks.is_none_or(|lacks| refuted.positions_from.is_some_and(|from| lacks >= from));
+        let is_as_of_held = self.held_as_of <= self.as_of
+            || refuted.as_of_from.is_some_and(|from| self.held_as_of >= Some(from));
+        let is_held = is_position_held && is_as_of_held;
+        self.epoch.is_some() && self.through >= goal && (is_held || self.replaces_another_epoch())
     }
 }
 
@@ -75,8 +94,9 @@ impl Director {
             reach: row.try_get("reach")?,
             settled: row.try_get("settled")?,
             held_epoch: row.try_get("held_epoch")?,
-            held_reach: row.try_get("held_reach")?,
-            holds_all: row.try_get("holds_all")?,
+            lacks: row.try_get("lacks")?,
+            held_as_of: row.try_get("held_as_of")?,
+            as_of: row.try_get("as_of")?,
         })
     }
 }

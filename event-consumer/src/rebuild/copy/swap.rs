@@ -7,6 +7,7 @@ use tokio::time::{Instant, sleep};
 use super::{
     director::{Director, REPLACED},
     fault::StepError,
+    look::Refuted,
 };
 
 /// How long applying may stop while the copy catches up with the replica. A read that waits for its caller's own
@@ -48,13 +49,11 @@ const STOP_READING: &str = "SET LOCAL lock_timeout = '150ms';
 
 const GO_ON: &str = "SET LOCAL statement_timeout = '5s'; SET LOCAL lock_timeout = '2s'";
 
-/// Notifies listeners of the swap. Within one epoch `as_of` never goes back: the copy contains everything that the
-/// replica had.
+/// Notifies listeners of the swap. Within one epoch `as_of` goes back only where the log has refuted it: the swap waits
+/// until the copy is complete up to the replica's.
 const NOTE: &str = "
     ALTER TABLE public.replication_status ENABLE TRIGGER push_status;
-    UPDATE public.replication_status AS status
-    SET applied_at = clock_timestamp(),
-        as_of = greatest(as_of, (SELECT old.as_of FROM replaced.replication_status AS old WHERE old.epoch = status.epoch))";
+    UPDATE public.replication_status SET applied_at = clock_timestamp()";
 
 /// The sessions that have locks on the replica's tables. Of sessions of other roles PostgreSQL shows only the name.
 pub(super) const IN_THE_WAY: &str = "
@@ -103,8 +102,8 @@ impl Director {
     ///
     /// # Errors
     /// [`StepError`]. If the connection was lost, [`Director::has_swapped`] on a new connection tells the result.
-    pub async fn swap(&self, goal: i64) -> Result<Swap, StepError> {
-        let tried = self.try_swap(goal).await;
+    pub async fn swap(&self, goal: i64, refuted: Refuted) -> Result<Swap, StepError> {
+        let tried = self.try_swap(goal, refuted).await;
         if matches!(tried, Ok(Swap::Done)) {
             return tried;
         }
@@ -118,7 +117,7 @@ impl Director {
         }
     }
 
-    async fn try_swap(&self, goal: i64) -> Result<Swap, StepError> {
+    async fn try_swap(&self, goal: i64, refuted: Refuted) -> Result<Swap, StepError> {
         let mark = self.mark();
         let begin = format!("CREATE SCHEMA {REPLACED}; COMMENT ON SCHEMA {REPLACED} IS '{mark}'");
         self.session.batch_execute(&["BEGIN", &begin, KEEP_OTHERS_AWAY, LOCK].join(";\n")).await?;
@@ -128,7 +127,7 @@ impl Director {
         }
         self.session.batch_execute(STOP_APPLYING).await?;
         let standstill_end = Instant::now() + STANDSTILL_MAX;
-        while !self.look().await?.is_level(goal) {
+        while !self.look().await?.is_level(goal, refuted) {
             if Instant::now() > standstill_end {
                 return Ok(Swap::NotLevel);
             }

@@ -6,10 +6,11 @@ WITH again AS (
     RETURNING again.fingerprint, again.position
 )
 INSERT INTO rebuild.dead_letters
-       (id, position, dead_lettered_at, last_retry_reason, retries, type, reason, headers, body)
+       (id, position, dead_lettered_at, last_retry_reason, retries, type, reason, headers, body, whole_bytes,
+        fingerprint)
 OVERRIDING SYSTEM VALUE
 SELECT letter.id, coalesce(again.position, letter.position), letter.dead_lettered_at, letter.last_retry_reason,
-       letter.retries, letter.type, letter.reason, letter.headers, letter.body
+       letter.retries, letter.type, letter.reason, letter.headers, letter.body, letter.whole_bytes, letter.fingerprint
 FROM public.dead_letters AS letter
 LEFT JOIN again ON again.fingerprint = letter.fingerprint
 WHERE (letter.position IS NULL OR again.fingerprint IS NOT NULL)

@@ -1,6 +1,9 @@
 //! kill -9 of command-service while clients write and read through the gateway.
 
-use std::time::{Duration, Instant};
+use std::{
+    slice,
+    time::{Duration, Instant},
+};
 
 use anyhow::{Context, Result, bail, ensure};
 use reqwest::{Method, StatusCode};
@@ -43,7 +46,7 @@ pub(crate) fn the_second_command_process_and_the_relay_stand_in_for_a_killed_com
     tokio::runtime::Runtime::new()?.block_on(async {
         let before = project.everything().await?.events.len();
         let gateway = Client::new(project.address_at(Port::Gateway));
-        let load = Load::start_paced(&[gateway.clone()], CLIENTS, MIXED, seed(), PAUSE);
+        let load = Load::start_paced(slice::from_ref(&gateway), CLIENTS, MIXED, seed(), PAUSE);
         let watcher = Watcher::start(gateway.clone());
         load.progress(COMMANDS).await?;
 

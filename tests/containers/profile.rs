@@ -32,7 +32,7 @@ pub(crate) fn the_profile_starts_beside_the_running_project(project: &mut Projec
     ensure!(started.status.success(), "--profile {PROFILE} up: {}", said(&started));
     healthy(project, START_LIMIT)?;
     println!("everything of the profile is healthy after {:.0} s", began.elapsed().as_secs_f64());
-    assert_eq!(containers(project)?, before, "a container of the base project was replaced");
+    assert_eq!(containers(project)?, before, "a server of the base project was replaced");
     let state = project.inspect(MIGRATION)?["State"].clone();
     assert_eq!((&state["Status"], &state["ExitCode"]), (&"exited".into(), &0.into()), "{MIGRATION}");
     check_container(project, MIGRATION)?;
@@ -52,13 +52,13 @@ pub(crate) fn healthy(project: &Project, limit: Duration) -> Result<()> {
     project.healthy_services(&services, limit)
 }
 
-/// The containers of the base project.
+/// The containers of the base project's servers. Compose replaces a service whose image was built again since its start.
 fn containers(project: &Project) -> Result<Vec<String>> {
     let id = |part: Part| {
         let container = project.inspect(&part.name())?;
         Ok(container["Id"].as_str().context("no id")?.to_owned())
     };
-    Shape::default().parts().into_iter().map(id).collect()
+    Shape::default().servers().into_iter().map(id).collect()
 }
 
 pub(crate) fn reads_through_the_gateway_come_from_both_query_processes(project: &mut Project) -> Result<()> {

@@ -137,7 +137,7 @@ fn a_read_is_refused_in_time_when_the_replica_says_nothing() -> Result<()> {
 }
 
 #[test]
-fn reads_share_four_connections() -> Result<()> {
+fn reads_share_two_connections_and_searches_two_others() -> Result<()> {
     with_pair(async |pair| {
         let client = pair.client();
         client.created("Slot 1").await?;
@@ -146,7 +146,9 @@ fn reads_share_four_connections() -> Result<()> {
         let others = Proxy::connections(&pair.links.command_replica);
 
         let reading = tokio::spawn(async move {
-            let reads = (0..12).map(|_| client.list(""));
+            let searches = ["?name=Slot", "?status=available"];
+            let reads = (0..12_usize)
+                .map(|number| client.list(if number % 2 == 0 { "" } else { searches[number % 4 / 2] }));
             futures_util::future::try_join_all(reads).await
         });
         eventually(RECOVERY, "four reads wait for the table", async || {
@@ -171,7 +173,7 @@ fn reads_share_four_connections() -> Result<()> {
 async fn sessions(pair: &Pair, condition: &str) -> Result<i64> {
     let sql = format!(
         "SELECT count(*) FROM pg_stat_activity
-         WHERE datname = current_database() AND application_name = 'query' {condition}"
+         WHERE datname = current_database() AND application_name IN ('query', 'search') {condition}"
     );
     Ok(pair.replica.sql().await?.query_one(&sql, &[]).await?.try_get(0)?)
 }

@@ -26,6 +26,7 @@ mod gateway;
 mod tour;
 mod readme;
 mod walk_through;
+mod documents;
 mod answers;
 mod connections;
 mod paging;

@@ -21,7 +21,7 @@ const BOUNDARY: &[u8] = br#"},{"uuid":""#;
 
 /// The members of the document, in order.
 #[derive(Serialize)]
-struct Members<'s> {
+struct DocumentMembers<'s> {
     uuid: Uuid,
     name: &'s str,
     status: &'static str,
@@ -40,7 +40,7 @@ pub fn serialize<S: Serializer>(
     updated_at: Timestamp,
     serializer: S,
 ) -> Result<S::Ok, S::Error> {
-    let members = Members {
+    let members = DocumentMembers {
         uuid: slot.uuid,
         name: slot.name.as_str(),
         status: slot.status.as_str(),

@@ -40,7 +40,7 @@ fn row() -> impl Strategy<Value = (u128, i64, i64, i64, &'static str, String)> {
 
 const WRITE: &str = "
     INSERT INTO parking_slots (uuid, version, created_at, updated_at, status, name)
-    VALUES ($1, $2, to_timestamp(0) + $3::bigint * interval '1 us', to_timestamp(0) + $4::bigint * interval '1 us', $5, $6)
+    VALUES ($1, $2::bigint, to_timestamp(0) + $3::bigint * interval '1 us', to_timestamp(0) + $4::bigint * interval '1 us', $5::text, $6::text)
     ON CONFLICT DO NOTHING";
 
 const ROWS: &str = "SELECT uuid, version, created_at, updated_at, status, name, document FROM parking_slots";
@@ -79,7 +79,7 @@ fn an_edit_by_hand_is_in_the_next_read_each_of_a_thousand_times() -> Result<()> 
         let slot = client.created("Slot 1").await?;
         assert_level(pair).await?;
         let sql = pair.replica.sql().await?;
-        let edit = sql.prepare("UPDATE parking_slots SET name = $2 WHERE uuid = $1").await?;
+        let edit = sql.prepare("UPDATE parking_slots SET name = $2::text WHERE uuid = $1").await?;
         for number in 0..EDITS {
             let name = format!("Edit \"{number}\" \\ é");
             ensure!(sql.execute(&edit, &[&slot.uuid, &name]).await? == 1, "nothing was edited");

@@ -5,6 +5,7 @@
 //! | [`slot`] | the rules of a parking slot: `decide` and `evolve`, pure |
 //! | [`position`] | the position of an event in the log |
 //! | [`time`] | the text form of times |
+//! | [`document`] | a slot as the JSON document that the API answers with |
 //! | [`replica_name`] | the names of replicas, and the recipients of events |
 //! | [`messages`] | the messages on the broker |
 //! | [`broker`] | a connection to RabbitMQ; every name and option of its exchange and queues |
@@ -14,6 +15,7 @@
 pub mod slot;
 pub mod position;
 pub mod time;
+pub mod document;
 pub mod replica_name;
 pub mod messages;
 pub mod broker;

@@ -5,6 +5,7 @@ use std::{
     io::{ErrorKind, Read, Write},
     path::PathBuf,
     process::{Child, Command, ExitStatus, Stdio},
+    sync::{Arc, Mutex, PoisonError},
     thread::{self, JoinHandle},
     time::Duration,
 };
@@ -163,7 +164,8 @@ impl Run {
             .stderr(Stdio::piped())
             .spawn()
             .with_context(|| format!("cannot run {}", self.program.display()))?;
-        let errors = child.stderr.take().map(collect);
+        let said = Arc::default();
+        let errors = child.stderr.take().map(|pipe| collect_into(pipe, Arc::clone(&said)));
         let stdin = child.stdin.take();
         let input = self.input;
         let feeding = thread::spawn(move || match stdin.map(|mut stdin| stdin.write_all(&input)) {
@@ -171,7 +173,7 @@ impl Run {
             Some(Err(error)) if error.kind() != ErrorKind::BrokenPipe => Err(error),
             _ => Ok(()),
         });
-        Ok(Running { child, output: None, errors, feeding: Some(feeding) })
+        Ok(Running { child, output: None, said, errors, feeding: Some(feeding) })
     }
 }
 
@@ -180,7 +182,8 @@ impl Run {
 pub struct Running {
     child: Child,
     output: Option<JoinHandle<std::io::Result<Vec<u8>>>>,
-    errors: Option<JoinHandle<std::io::Result<Vec<u8>>>>,
+    said: Arc<Mutex<Vec<u8>>>,
+    errors: Option<JoinHandle<std::io::Result<()>>>,
     feeding: Option<JoinHandle<std::io::Result<()>>>,
 }
 
@@ -198,6 +201,13 @@ impl Running {
             line.push(byte[0]);
         }
         Ok(String::from_utf8(line)?)
+    }
+
+    /// What it has written to standard error so far.
+    #[must_use]
+    pub fn said(&self) -> String {
+        let said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
+        String::from_utf8_lossy(&said).into_owned()
     }
 
     /// Kills it.
@@ -223,11 +233,9 @@ impl Running {
             self.child.try_wait()?.context("it still runs")
         })
         .await?;
-        let joined = |reading: Option<JoinHandle<std::io::Result<Vec<u8>>>>| match reading {
-            Some(reading) => Ok(reading.join().map_err(|_| anyhow!("a reader panicked"))??),
-            None => Ok::<_, anyhow::Error>(Vec::new()),
-        };
-        let (output, errors) = (joined(self.output.take())?, joined(self.errors.take())?);
+        let output = joined(self.output.take())?;
+        joined(self.errors.take())?;
+        let errors = std::mem::take(&mut *self.said.lock().unwrap_or_else(PoisonError::into_inner));
         if let Some(feeding) = self.feeding.take() {
             feeding.join().map_err(|_| anyhow!("the writer panicked"))??;
         }
@@ -248,4 +256,27 @@ fn collect(mut pipe: impl Read + Send + 'static) -> JoinHandle<std::io::Result<V
         pipe.read_to_end(&mut bytes)?;
         Ok(bytes)
     })
+}
+
+fn collect_into(
+    mut pipe: impl Read + Send + 'static,
+    said: Arc<Mutex<Vec<u8>>>,
+) -> JoinHandle<std::io::Result<()>> {
+    thread::spawn(move || {
+        let mut bytes = [0; 4096];
+        loop {
+            match pipe.read(&mut bytes)? {
+                0 => return Ok(()),
+                read => said.lock().unwrap_or_else(PoisonError::into_inner).extend(&bytes[..read]),
+            }
+        }
+    })
+}
+
+/// What a thread has read; nothing without a thread.
+fn joined<T: Default>(reading: Option<JoinHandle<std::io::Result<T>>>) -> Result<T> {
+    match reading {
+        Some(reading) => Ok(reading.join().map_err(|_| anyhow!("a reader panicked"))??),
+        None => Ok(T::default()),
+    }
 }

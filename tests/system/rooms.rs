@@ -12,7 +12,20 @@ use anyhow::{Context, Result, ensure};
 /// The rooms of each crate from the bottom up. A room imports only rooms that stand before it here; what stands in one
 /// line together may not import each other either.
 const ROOMS: [(&str, &[&str]); 3] = [
-    ("shared", &["slot", "position", "time", "replica_name", "messages", "broker", "postgres", "process"]),
+    (
+        "shared",
+        &[
+            "slot",
+            "position",
+            "time",
+            "document",
+            "replica_name",
+            "messages",
+            "broker",
+            "postgres",
+            "process",
+        ],
+    ),
     (
         "command-service",
         &[

@@ -11,7 +11,7 @@ use crate::prose::documents;
 
 const MEMBERS: [&str; 5] = ["shared", "command-service", "event-consumer", "compose", "tests"];
 
-/// Where SQL may stand: the steps that own it, and the lock around migrations.
+/// Where SQL may stand: the steps that own it, and migrations.
 const SQL_PLACES: [&str; 11] = [
     "command-service/src/primary/",
     "command-service/src/write_model/",
@@ -23,7 +23,7 @@ const SQL_PLACES: [&str; 11] = [
     "event-consumer/src/projection/",
     "event-consumer/src/holes/missing.rs",
     "event-consumer/src/rebuild/copy/",
-    "shared/src/postgres/migration.rs",
+    "shared/src/postgres/migration/",
 ];
 
 /// Where lapin may be named: the steps that speak to the broker, and the two that keep what a message came with.

@@ -5,7 +5,7 @@ use shared::{
     position::Position,
     postgres::{
         DatabaseUrl,
-        migration::{MigrateError, migrate},
+        migration::{Tables, migrate},
     },
     process::{probe, settings::Effective, shutdown},
     replica_name::ReplicaName,
@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 use super::{
     exit::CliError,
-    output::{print_json, print_text},
+    output::{print_json, print_message, print_text},
 };
 use crate::{
     access::Access,
@@ -45,11 +45,10 @@ pub(super) async fn migrate_primary(
     json: bool,
 ) -> Result<(), CliError> {
     let primary = settings.primary_url("migrate")?;
-    let applied = migrate(primary, write_model::migrations()).await.map_err(|error| match error {
-        MigrateError::Connect(_) => CliError::down("the primary", &error),
-        MigrateError::Start(_) | MigrateError::Locked | MigrateError::Failed(_) => {
-            CliError::Other(error.into())
-        }
+    let migrating = migrate(primary, write_model::migrations(), Tables::InUse, &print_message);
+    let applied = migrating.await.map_err(|error| match error.is_down() {
+        true => CliError::down("the primary", &error),
+        false => CliError::Other(error.into()),
     })?;
     let epoch = if new_epoch { Some(renew_epoch(primary).await?) } else { None };
     if json {

@@ -24,7 +24,8 @@ use crate::{
     },
     queries::{
         cursor::Cursor,
-        list::{Filter, LIMIT_MAX, Page},
+        list::{Filter, LIMIT_MAX},
+        one::ShownSlot,
         replica::Replica,
         status::{HandedBack, ReplicaStatus},
     },
@@ -58,12 +59,12 @@ impl<'r> Pages<'r> {
         Self { replica, filter, cursor: Some(Cursor::START) }
     }
 
-    /// The next page, with at most `limit` slots; `None` when nothing follows.
-    pub(super) async fn next(&mut self, limit: u16) -> Result<Option<Page>, CliError> {
+    /// The slots of the next page, at most `limit`; `None` when nothing follows.
+    pub(super) async fn next(&mut self, limit: u16) -> Result<Option<Vec<SlotRecord>>, CliError> {
         let Some(from) = self.cursor else { return Ok(None) };
         let page = self.replica.list(self.filter, from, limit, &HandedBack::default()).await?.found;
         self.cursor = page.next();
-        Ok(Some(page))
+        Ok(Some(page.records().map_err(anyhow::Error::from)?))
     }
 }
 
@@ -80,9 +81,9 @@ pub(super) async fn list(
     let mut left = limit.map_or(usize::MAX, NonZeroUsize::get);
     while left > 0 {
         let page_limit = u16::try_from(left).unwrap_or(LIMIT_MAX).min(LIMIT_MAX);
-        let Some(page) = pages.next(page_limit).await? else { break };
-        page.items().iter().try_for_each(print_line)?;
-        left -= page.items().len();
+        let Some(records) = pages.next(page_limit).await? else { break };
+        records.iter().try_for_each(print_line)?;
+        left -= records.len();
     }
     Ok(())
 }
@@ -104,8 +105,8 @@ fn print_line(record: &SlotRecord) -> Result<(), CliError> {
 pub(super) async fn details(settings: &Settings, uuid: Uuid, json: bool) -> Result<(), CliError> {
     let mut tasks = Tasks::default();
     let replica = replica(settings, "parking-slot-details", &mut tasks)?;
-    let record = replica.slot(uuid, &HandedBack::default()).await?.found.ok_or(CliError::NotFound)?;
-    print_versioned(&record, json)
+    let found = replica.slot(uuid, &HandedBack::default()).await?.found;
+    print_versioned(&record(found)?, json)
 }
 
 /// The slot as the replica shows it once it holds this write, within [`WAIT_MS_MAX`]. A slot that was deleted in the
@@ -140,8 +141,12 @@ pub(super) async fn when_visible(
     let Fresh { read, freshness, .. } = fresh?;
     match freshness {
         Freshness::Stale => Err(CliError::NotLevel(what_is_missing(&read.status, &write))),
-        Freshness::Satisfied | Freshness::Eventual => read.found.ok_or(CliError::NotFound),
+        Freshness::Satisfied | Freshness::Eventual => record(read.found),
     }
+}
+
+fn record(found: Option<ShownSlot>) -> Result<SlotRecord, CliError> {
+    Ok(found.ok_or(CliError::NotFound)?.record().map_err(anyhow::Error::from)?)
 }
 
 fn what_is_missing(replica: &ReplicaStatus, write: &WriteReceipt) -> String {

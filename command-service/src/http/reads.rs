@@ -1,7 +1,6 @@
 //! The queries. All of them read the replica.
 
 use actix_web::{HttpRequest, HttpResponse, http::header, web};
-use serde::Serialize;
 use tokio::time::Instant;
 
 use super::{
@@ -15,20 +14,11 @@ use super::{
 use crate::{
     freshness::{demand::Demand, gate::Gate, unmet::Unmet},
     queries::{
-        cursor::Cursor,
-        list::Page,
         replica::{Read, ReadError, Replica},
         status::HandedBack,
     },
-    register::record::SlotRecord,
     roles::Role,
 };
-
-#[derive(Serialize)]
-struct PageBody<'p> {
-    items: &'p [SlotRecord],
-    next_cursor: Option<String>,
-}
 
 /// `GET /parking-slots`
 ///
@@ -51,12 +41,7 @@ pub async fn list(
         let next = next_page(request.query_string(), limit, &cursor.encode());
         answer.insert_header((header::LINK, format!("<{next}>; rel=\"next\"")));
     }
-    Ok(answer.content_type(header::ContentType::json()).body(page.encoded(page_body)))
-}
-
-fn page_body(page: &Page) -> Vec<u8> {
-    let body = PageBody { items: page.items(), next_cursor: page.next().map(Cursor::encode) };
-    serde_json::to_vec(&body).expect("slots and cursors are JSON")
+    Ok(answer.content_type(header::ContentType::json()).body(page.body()))
 }
 
 /// The path of the next page: the same query, with the same freshness demand, from `cursor` on.
@@ -112,13 +97,12 @@ pub async fn one(
     let demand = only_demand(&request)?;
     let query = async |handed_back: &HandedBack| replica.slot(uuid, handed_back).await;
     let found = read(&request, &gate, &demand, arrived, query).await?;
-    let record = found.ok_or_else(Problem::no_such_slot)?;
-    let version = record.slot.version;
-    let tag = (header::ETAG, etag(version));
-    if caller_has.version(version) {
+    let slot = found.ok_or_else(Problem::no_such_slot)?;
+    let tag = (header::ETAG, etag(slot.version));
+    if caller_has.version(slot.version) {
         return Ok(HttpResponse::NotModified().insert_header(tag).finish());
     }
-    Ok(HttpResponse::Ok().insert_header(tag).json(record))
+    Ok(HttpResponse::Ok().insert_header(tag).content_type(header::ContentType::json()).body(slot.document))
 }
 
 /// `GET /parking-slots/summary`

@@ -8,7 +8,8 @@ use tokio_postgres::Statement;
 
 use super::{
     cursor::Cursor,
-    list::{Page, PageQuery, split},
+    list::{PageQuery, split},
+    page::Page,
     read_error::BadRow,
     status::{HandedBack, SharedStatus, with_status},
 };
@@ -19,12 +20,10 @@ macro_rules! filtered_page {
     ($filter:literal) => {
         with_status!(
             "
-            SELECT status AS replica_status, NULL::bigint AS page, NULL::uuid AS uuid, NULL::text AS name,
-                   NULL::text AS status, NULL::bigint AS version, NULL::timestamptz AS created_at,
-                   NULL::timestamptz AS updated_at
+            SELECT status AS replica_status, NULL::bigint AS page, NULL::bigint AS slots, NULL::text AS documents
             FROM replica
             UNION ALL
-            (SELECT NULL, 1, uuid, name, status, version, created_at, updated_at
+            (SELECT NULL, 1, 1, coalesce(document, slot_document(uuid, name, status, version, created_at, updated_at))
              FROM parking_slots
              WHERE (created_at, uuid) > ($3, $4)
                AND created_at <= (SELECT visible_until FROM replica)
@@ -76,6 +75,6 @@ pub(super) async fn search(
             by_both
         }
     };
-    let (status, mut items) = split(&session.query(statement, &params).await?, 1)?;
-    Ok((status, Page::of(query, items.pop().unwrap_or_default())))
+    let (status, mut pages) = split(&session.query(statement, &params).await?, &[query.limit])?;
+    Ok((status, pages.remove(0)))
 }

@@ -1,11 +1,7 @@
 //! A page of slots in creation order.
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, OnceLock},
-};
+use std::collections::HashMap;
 
-use actix_web::web::Bytes;
 use shared::{
     postgres::{Param, Session},
     slot::{NAME_MAX_CHARS, SlotStatus},
@@ -17,11 +13,10 @@ use unicode_normalization::UnicodeNormalization;
 use super::{
     asked::{Asked, Unanswered, handed_back_by, reply_all},
     cursor::Cursor,
-    one::slot_record,
+    page::{Page, PageDraft},
     read_error::BadRow,
     status::{SharedStatus, with_status},
 };
-use crate::register::record::SlotRecord;
 
 /// The size of a page when the caller names no limit.
 pub const LIMIT_DEFAULT: u16 = 100;
@@ -31,26 +26,27 @@ pub const LIMIT_MAX: u16 = 1000;
 
 /// Several pages without a filter, numbered from 1: `$3` and `$4` are the places before them, `$5` their sizes.
 ///
-/// The status comes first, then the pages in order. PostgreSQL returns the members of a UNION ALL, and what a nested
-/// loop joins, in written order unless they run in parallel, which the session forbids.
+/// The status comes first, then the number of each page's slots and their documents, joined in order. PostgreSQL
+/// returns the members of a UNION ALL in written order unless they run in parallel, which the session forbids. Only
+/// while a migration adds the documents does a row lack its own.
 pub(super) const PAGES: &str = with_status!(
     "
-    SELECT status AS replica_status, NULL::bigint AS page, NULL::uuid AS uuid, NULL::text AS name,
-           NULL::text AS status, NULL::bigint AS version, NULL::timestamptz AS created_at,
-           NULL::timestamptz AS updated_at
+    SELECT status AS replica_status, NULL::bigint AS page, NULL::bigint AS slots, NULL::text AS documents
     FROM replica
     UNION ALL
-    SELECT NULL, asked.page, slot.*
+    SELECT NULL, asked.page, shown.slots, shown.documents
     FROM unnest($3::timestamptz[], $4::uuid[], $5::bigint[]) WITH ORDINALITY
          AS asked (created_at, uuid, slots, page)
     CROSS JOIN LATERAL (
-        SELECT uuid, name, status, version, created_at, updated_at
-        FROM parking_slots
-        WHERE (created_at, uuid) > (asked.created_at, asked.uuid)
-          AND created_at <= (SELECT visible_until FROM replica)
-        ORDER BY created_at, uuid
-        LIMIT asked.slots
-    ) AS slot"
+        SELECT count(*) AS slots, string_agg(slot.document, ',') AS documents
+        FROM (SELECT coalesce(document, slot_document(uuid, name, status, version, created_at, updated_at))
+                         AS document
+              FROM parking_slots
+              WHERE (created_at, uuid) > (asked.created_at, asked.uuid)
+                AND created_at <= (SELECT visible_until FROM replica)
+              ORDER BY created_at, uuid
+              LIMIT asked.slots) AS slot
+    ) AS shown"
 );
 
 /// Which slots to list; all by default.
@@ -100,43 +96,6 @@ impl PageQuery {
     }
 }
 
-/// A page. Callers that asked for the same one share it.
-#[derive(Clone, Debug)]
-pub struct Page(Arc<PageContent>);
-
-#[derive(Debug)]
-struct PageContent {
-    items: Vec<SlotRecord>,
-    next: Option<Cursor>,
-    encoded: OnceLock<Bytes>,
-}
-
-impl Page {
-    pub(super) fn of(query: &PageQuery, mut items: Vec<SlotRecord>) -> Self {
-        let follows = items.len() > usize::from(query.limit);
-        items.truncate(usize::from(query.limit));
-        let next = items.last().filter(|_| follows).map(Cursor::behind);
-        Self(Arc::new(PageContent { items, next, encoded: OnceLock::new() }))
-    }
-
-    /// The slots, in creation order.
-    #[must_use]
-    pub fn items(&self) -> &[SlotRecord] {
-        &self.0.items
-    }
-
-    /// Where the next page begins; `None` exactly when no slot follows.
-    #[must_use]
-    pub fn next(&self) -> Option<Cursor> {
-        self.0.next
-    }
-
-    /// The page as `encode` writes it, which happens once for all callers that share it.
-    pub fn encoded(&self, encode: impl FnOnce(&Self) -> Vec<u8>) -> Bytes {
-        self.0.encoded.get_or_init(|| encode(self).into()).clone()
-    }
-}
-
 /// Answers pages without a filter by one statement. Equal queries share one page.
 ///
 /// # Errors
@@ -148,38 +107,36 @@ pub(super) async fn answer(
 ) -> Result<(), Unanswered<PageQuery, Page>> {
     let (handed_back, receipts) = handed_back_by(&asked);
     let mut pages_of: HashMap<&PageQuery, usize> = HashMap::new();
-    let (mut times, mut uuids, mut rows_max) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut times, mut uuids, mut rows_max, mut limits) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     let mut places = Vec::with_capacity(asked.len());
     for Asked { query, .. } in &asked {
         let place = *pages_of.entry(query).or_insert_with(|| {
             times.push(query.cursor.created_at);
             uuids.push(query.cursor.uuid);
             rows_max.push(query.rows_max());
-            rows_max.len() - 1
+            limits.push(query.limit);
+            limits.len() - 1
         });
         places.push(place);
     }
     let sent_at = Instant::now();
     let params: [Param<'_>; 5] = [&handed_back.firsts, &handed_back.lasts, &times, &uuids, &rows_max];
     let rows = session.query(pages, &params).await;
-    let found = rows.map_err(BadRow::from).and_then(|rows| split(&rows, rows_max.len()));
-    let mut built: Vec<Option<Page>> = vec![None; rows_max.len()];
-    reply_all(asked, &receipts, sent_at, found, |items, number, query, _| {
-        let place = places[number];
-        built[place].get_or_insert_with(|| Page::of(query, std::mem::take(&mut items[place]))).clone()
-    })
+    let found = rows.map_err(BadRow::from).and_then(|rows| split(&rows, &limits));
+    reply_all(asked, &receipts, sent_at, found, |pages, number, _, _| pages[places[number]].clone())
 }
 
-/// The status, and the slots of each page.
-pub(super) fn split(rows: &[Row], pages: usize) -> Result<(SharedStatus, Vec<Vec<SlotRecord>>), BadRow> {
+/// The status, and the pages, whose sizes are `limits`.
+pub(super) fn split(rows: &[Row], limits: &[u16]) -> Result<(SharedStatus, Vec<Page>), BadRow> {
     let status = SharedStatus::of_first(rows)?;
-    let mut items = vec![Vec::new(); pages];
+    let mut drafts: Vec<PageDraft> = limits.iter().map(|_| PageDraft::default()).collect();
     for row in rows.iter().skip(1) {
-        let page: i64 = row.try_get(1)?;
-        let page = usize::try_from(page - 1).ok().and_then(|index| items.get_mut(index));
-        if let Some(page) = page {
-            page.push(slot_record(row, 2)?);
+        let (page, slots): (i64, i64) = (row.try_get(1)?, row.try_get(2)?);
+        let draft = usize::try_from(page - 1).ok().and_then(|index| drafts.get_mut(index));
+        if let (Some(draft), Some(documents)) = (draft, row.try_get::<_, Option<&str>>(3)?) {
+            draft.add(usize::try_from(slots).unwrap_or_default(), documents);
         }
     }
-    Ok((status, items))
+    let pages = drafts.into_iter().zip(limits).map(|(draft, limit)| draft.finish(*limit));
+    Ok((status, pages.collect::<Result<_, _>>()?))
 }

@@ -9,7 +9,8 @@
 //! | [`cursor`] | a place in the order of creation |
 //! | `read_error` | why a read failed |
 //! | `asked` | a read that waits for its answer |
-//! | `one` | one slot |
+//! | [`one`] | one slot |
+//! | [`page`] | a page as its answer |
 //! | [`list`] | a page of slots in creation order |
 //! | `filtered` | a page of the slots that pass a filter |
 //! | [`summary`] | how many slots have each status |
@@ -24,7 +25,8 @@ pub mod status;
 pub mod cursor;
 mod read_error;
 mod asked;
-mod one;
+pub mod one;
+pub mod page;
 pub mod list;
 mod filtered;
 pub mod summary;

@@ -2,7 +2,8 @@
 
 use std::collections::HashMap;
 
-use shared::{postgres::Session, slot::Slot};
+use actix_web::web::Bytes;
+use shared::{postgres::Session, slot::Version};
 use tokio::time::Instant;
 use tokio_postgres::{Row, Statement};
 use uuid::Uuid;
@@ -16,12 +17,32 @@ use crate::register::record::SlotRecord;
 
 /// The status, then those of the slots `$3` that the replica has.
 pub(super) const BY_UUID: &str = with_status!(
-    "SELECT status AS replica_status, NULL::uuid AS uuid, NULL::text AS name, NULL::text AS status,
-            NULL::bigint AS version, NULL::timestamptz AS created_at, NULL::timestamptz AS updated_at
+    "SELECT status AS replica_status, NULL::uuid AS uuid, NULL::bigint AS version, NULL::text AS document
      FROM replica
      UNION ALL
-     SELECT NULL, uuid, name, status, version, created_at, updated_at FROM parking_slots WHERE uuid = ANY($3::uuid[])"
+     SELECT NULL, uuid, version,
+            coalesce(document, slot_document(uuid, name, status, version, created_at, updated_at))
+     FROM parking_slots WHERE uuid = ANY($3::uuid[])"
 );
+
+/// A slot as the replica shows it. Callers that asked for the same one share its document.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ShownSlot {
+    /// Its version.
+    pub version: Version,
+    /// The JSON document that is the answer.
+    pub document: Bytes,
+}
+
+impl ShownSlot {
+    /// Reads the document.
+    ///
+    /// # Errors
+    /// It was changed by hand, and is none of a slot.
+    pub fn record(&self) -> Result<SlotRecord, serde_json::Error> {
+        SlotRecord::of_document(&self.document)
+    }
+}
 
 /// Answers questions for single slots by one statement.
 ///
@@ -30,8 +51,8 @@ pub(super) const BY_UUID: &str = with_status!(
 pub(super) async fn answer(
     session: &Session,
     by_uuid: &Statement,
-    asked: Vec<Asked<Uuid, Option<SlotRecord>>>,
-) -> Result<(), Unanswered<Uuid, Option<SlotRecord>>> {
+    asked: Vec<Asked<Uuid, Option<ShownSlot>>>,
+) -> Result<(), Unanswered<Uuid, Option<ShownSlot>>> {
     let (handed_back, receipts) = handed_back_by(&asked);
     let uuids: Vec<Uuid> = asked.iter().map(|asked| asked.query).collect();
     let sent_at = Instant::now();
@@ -40,24 +61,11 @@ pub(super) async fn answer(
     reply_all(asked, &receipts, sent_at, found, |slots, _, uuid, _| slots.get(uuid).cloned())
 }
 
-fn by_identity(rows: &[Row]) -> Result<(SharedStatus, HashMap<Uuid, SlotRecord>), BadRow> {
+fn by_identity(rows: &[Row]) -> Result<(SharedStatus, HashMap<Uuid, ShownSlot>), BadRow> {
     let slots = rows.iter().skip(1).map(|row| {
-        let record = slot_record(row, 1)?;
-        Ok((record.slot.uuid, record))
+        let document: &str = row.try_get(3)?;
+        let document = Bytes::copy_from_slice(document.as_bytes());
+        Ok((row.try_get(1)?, ShownSlot { version: row.try_get(2)?, document }))
     });
     Ok((SharedStatus::of_first(rows)?, slots.collect::<Result<_, tokio_postgres::Error>>()?))
-}
-
-/// The record whose columns begin at `first`: uuid, name, status, version and both times.
-pub(super) fn slot_record(row: &Row, first: usize) -> Result<SlotRecord, tokio_postgres::Error> {
-    Ok(SlotRecord {
-        slot: Slot {
-            uuid: row.try_get(first)?,
-            name: row.try_get(first + 1)?,
-            status: row.try_get(first + 2)?,
-            version: row.try_get(first + 3)?,
-        },
-        created_at: row.try_get(first + 4)?,
-        updated_at: row.try_get(first + 5)?,
-    })
 }

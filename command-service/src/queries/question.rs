@@ -4,18 +4,20 @@ use uuid::Uuid;
 
 use super::{
     asked::{Asked, refuse_all},
-    list::{Page, PageQuery},
+    list::PageQuery,
+    one::ShownSlot,
+    page::Page,
     read_error::ReadError,
     settled::Settled,
     summary::Summary,
 };
-use crate::register::{receipt::WriteReceipt, record::SlotRecord};
+use crate::register::receipt::WriteReceipt;
 
 /// Any question that readers answer.
 #[derive(Debug)]
 pub(super) enum ReadQuestion {
     Page(Asked<PageQuery, Page>),
-    Slot(Asked<Uuid, Option<SlotRecord>>),
+    Slot(Asked<Uuid, Option<ShownSlot>>),
     Summary(Asked<(), Summary>),
     Settled(Asked<WriteReceipt, Settled>),
 }
@@ -30,7 +32,7 @@ const GROUP_MAX_ROWS: usize = 8_192;
 #[derive(Debug, Default)]
 pub(super) struct Group {
     pub(super) pages: Vec<Asked<PageQuery, Page>>,
-    pub(super) slots: Vec<Asked<Uuid, Option<SlotRecord>>>,
+    pub(super) slots: Vec<Asked<Uuid, Option<ShownSlot>>>,
     pub(super) summaries: Vec<Asked<(), Summary>>,
     pub(super) settled: Vec<Asked<WriteReceipt, Settled>>,
     questions: usize,
@@ -41,7 +43,7 @@ impl Group {
     /// Questions of every kind.
     pub(super) fn of(
         pages: Vec<Asked<PageQuery, Page>>,
-        slots: Vec<Asked<Uuid, Option<SlotRecord>>>,
+        slots: Vec<Asked<Uuid, Option<ShownSlot>>>,
         summaries: Vec<Asked<(), Summary>>,
         settled: Vec<Asked<WriteReceipt, Settled>>,
     ) -> Self {

@@ -47,4 +47,7 @@ pub(super) enum BadRow {
     /// The status is not the document that it must be.
     #[error("the replica's status cannot be read")]
     Status(#[from] serde_json::Error),
+    /// A slot's document was changed by hand, and is none of a slot.
+    #[error("a slot's document cannot be read")]
+    Document(#[source] serde_json::Error),
 }

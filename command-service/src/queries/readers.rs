@@ -193,6 +193,6 @@ pub(super) fn refusal(error: BadRow, session: &Session) -> ReadError {
             }
             Fault::Data | Fault::Other => ReadError::Sql(SharedCause::of(error)),
         },
-        BadRow::Status(_) => ReadError::Sql(SharedCause::of(error)),
+        BadRow::Status(_) | BadRow::Document(_) => ReadError::Sql(SharedCause::of(error)),
     }
 }

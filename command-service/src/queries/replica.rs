@@ -17,7 +17,9 @@ pub use super::{asked::Read, read_error::ReadError, readers::READ_DEADLINE};
 use super::{
     asked::{Asked, ReadAnswer},
     cursor::Cursor,
-    list::{Filter, Page, PageQuery},
+    list::{Filter, PageQuery},
+    one::ShownSlot,
+    page::Page,
     question::ReadQuestion,
     read_error::SharedCause,
     readers::Reader,
@@ -27,7 +29,7 @@ use super::{
     status::HandedBack,
     summary::Summary,
 };
-use crate::register::{receipt::WriteReceipt, record::SlotRecord};
+use crate::register::receipt::WriteReceipt;
 
 /// Readers, each with a connection of its own. Two keep both the replica and this process at work: one decodes while
 /// the other waits.
@@ -97,7 +99,7 @@ impl Replica {
         &self,
         uuid: Uuid,
         handed_back: &HandedBack,
-    ) -> Result<Read<Option<SlotRecord>>, ReadError> {
+    ) -> Result<Read<Option<ShownSlot>>, ReadError> {
         self.ask(uuid, handed_back, ReadQuestion::Slot).await
     }
 

@@ -14,7 +14,8 @@ use tokio_util::sync::CancellationToken;
 use super::{
     asked::{Unanswered, handed_back_by, refuse_all, reply_all},
     filtered::{self, PAGE_BY_BOTH, PAGE_BY_NAME, PAGE_BY_STATUS},
-    list::{Page, PageQuery},
+    list::PageQuery,
+    page::Page,
     read_error::{BadRow, ReadError, SharedCause},
     readers::{is_lost, refusal},
     searches::{Search, Searches},

@@ -7,11 +7,7 @@ use std::{
 
 use tokio::sync::Notify;
 
-use super::{
-    asked::Asked,
-    list::{Page, PageQuery},
-    read_error::ReadError,
-};
+use super::{asked::Asked, list::PageQuery, page::Page, read_error::ReadError};
 
 /// Searches that may wait; one more is refused.
 const WAITING_MAX: usize = 64;

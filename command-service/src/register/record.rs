@@ -1,8 +1,8 @@
 //! A parking slot as users see it: the slot with its times.
 
 use jiff::Timestamp;
-use serde::{Serialize, Serializer, ser::SerializeStruct};
-use shared::{slot::Slot, time};
+use serde::{Serialize, Serializer};
+use shared::{document, slot::Slot};
 
 /// A slot with the commit times of its create and of its last change.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,15 +15,19 @@ pub struct SlotRecord {
     pub updated_at: Timestamp,
 }
 
+impl SlotRecord {
+    /// Reads the slot's document.
+    ///
+    /// # Errors
+    /// It is not the document of a slot.
+    pub fn of_document(document: &[u8]) -> Result<Self, serde_json::Error> {
+        let (slot, created_at, updated_at) = document::decode(document)?;
+        Ok(Self { slot, created_at, updated_at })
+    }
+}
+
 impl Serialize for SlotRecord {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut object = serializer.serialize_struct("ParkingSlot", 6)?;
-        object.serialize_field("uuid", &self.slot.uuid)?;
-        object.serialize_field("name", self.slot.name.as_str())?;
-        object.serialize_field("status", self.slot.status.as_str())?;
-        object.serialize_field("version", &self.slot.version.get())?;
-        object.serialize_field("created_at", &time::AsText(self.created_at))?;
-        object.serialize_field("updated_at", &time::AsText(self.updated_at))?;
-        object.end()
+        document::serialize(&self.slot, self.created_at, self.updated_at, serializer)
     }
 }

@@ -47,6 +47,8 @@ pub struct FoundSlot {
     pub slot: Option<SlotRow>,
     /// Its tombstone.
     pub tombstone: Option<Tombstone>,
+    /// Whether the row's document says something else than its columns.
+    pub has_false_document: bool,
     /// The transactions that wrote the row and the tombstone.
     pub writers: RowWriters,
 }
@@ -54,7 +56,7 @@ pub struct FoundSlot {
 /// The kind of a difference.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Kind {
-    /// The slot's row is not the expected one.
+    /// The slot's row is not the expected one, or its document is false.
     Differs,
     /// The slot has no row.
     Missing,
@@ -178,11 +180,11 @@ pub enum Flaw {
 }
 
 impl SlotState {
-    /// Whether the slot on the replica is in exactly this state.
+    /// Whether the slot on the replica is in exactly this state, with a true document.
     #[must_use]
     pub fn is(&self, found: &FoundSlot) -> bool {
         let (slot, tombstone) = self.parts();
-        (slot, tombstone) == (found.slot.as_ref(), found.tombstone.as_ref())
+        (slot, tombstone) == (found.slot.as_ref(), found.tombstone.as_ref()) && !found.has_false_document
     }
 
     /// The row and the tombstone that must be there.

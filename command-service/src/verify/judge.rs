@@ -49,7 +49,7 @@ pub fn judge(uuid: Uuid, expected: &Expected, found: FoundSlot) -> Option<SlotDi
 
 fn kind_of(expected: &SlotState, found: &FoundSlot) -> Kind {
     match (expected, &found.slot) {
-        (SlotState::Live(row), Some(slot)) if row == slot => Kind::Tombstone,
+        (SlotState::Live(row), Some(slot)) if row == slot && !found.has_false_document => Kind::Tombstone,
         (SlotState::Live(_), Some(_)) => Kind::Differs,
         (SlotState::Live(_), None) if found.tombstone.is_some() => Kind::Tombstone,
         (SlotState::Live(_), None) => Kind::Missing,

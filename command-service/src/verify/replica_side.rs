@@ -3,9 +3,10 @@
 use std::{collections::HashMap, time::Duration};
 
 use shared::{
+    document,
     messages::repair::RowWriters,
     postgres::{DatabaseUrl, SessionKind},
-    slot::Version,
+    slot::{Slot, Version},
 };
 use tokio_postgres::{Error, Row, Statement};
 use uuid::Uuid;
@@ -46,7 +47,7 @@ pub(super) const SLOTS: &str = concat!(
     finite!("created_at"),
     " AS created_at, ",
     finite!("updated_at"),
-    " AS updated_at
+    " AS updated_at, document
     FROM parking_slots WHERE uuid BETWEEN $1 AND $2 ORDER BY uuid DESC LIMIT $3"
 );
 
@@ -65,7 +66,7 @@ pub(super) const EXACTLY: &str = concat!(
     finite!("slot.created_at"),
     " AS created_at, ",
     finite!("slot.updated_at"),
-    " AS updated_at, slot.xmin::text::bigint AS slot_writer,
+    " AS updated_at, slot.document, slot.xmin::text::bigint AS slot_writer,
            tombstone.version AS tombstone_version, ",
     finite!("tombstone.deleted_at"),
     " AS deleted_at, tombstone.xmin::text::bigint AS tombstone_writer, status.epoch,
@@ -216,7 +217,10 @@ impl ReplicaSide {
 fn range_of(slots: &[Row], tombstones: &[Row], low: Uuid) -> Result<Range, Error> {
     let mut range = Range { slots: HashMap::with_capacity(slots.len()), low };
     for row in slots {
-        range.slots.entry(row.try_get("uuid")?).or_default().slot = slot_row(row)?;
+        let uuid = row.try_get("uuid")?;
+        let found = range.slots.entry(uuid).or_default();
+        found.slot = slot_row(row)?;
+        found.has_false_document = has_false_document(row, uuid, found.slot.as_ref())?;
     }
     for row in tombstones {
         range.slots.entry(row.try_get("uuid")?).or_default().tombstone = tombstone(row)?;
@@ -242,8 +246,9 @@ fn exact_of(rows: &[Row]) -> Result<Exact, Error> {
         }
         let writers =
             RowWriters { slot: row.try_get("slot_writer")?, tombstone: row.try_get("tombstone_writer")? };
-        let found = FoundSlot { slot: slot_row(row)?, tombstone: tombstone(row)?, writers };
-        exact.slots.push((row.try_get("uuid")?, found));
+        let (uuid, slot) = (row.try_get("uuid")?, slot_row(row)?);
+        let has_false_document = has_false_document(row, uuid, slot.as_ref())?;
+        exact.slots.push((uuid, FoundSlot { slot, tombstone: tombstone(row)?, has_false_document, writers }));
     }
     Ok(exact)
 }
@@ -258,6 +263,17 @@ fn slot_row(row: &Row) -> Result<Option<SlotRow>, Error> {
         created_at: row.try_get("created_at")?,
         updated_at: row.try_get("updated_at")?,
     }))
+}
+
+/// Compares a row's document with the one that its columns make. A time that no log can hold makes none, and is a
+/// difference by itself; a row that a migration has not reached has none yet.
+fn has_false_document(row: &Row, uuid: Uuid, slot: Option<&SlotRow>) -> Result<bool, Error> {
+    let found: Option<&str> = row.try_get("document")?;
+    let Some((slot, found)) = slot.zip(found) else { return Ok(false) };
+    let SlotRow { version, status, name, created_at, updated_at } = slot;
+    let Some((created_at, updated_at)) = created_at.zip(*updated_at) else { return Ok(false) };
+    let slot = Slot { uuid, name: name.clone(), status: *status, version: *version };
+    Ok(found != document::encode(&slot, created_at, updated_at))
 }
 
 fn tombstone(row: &Row) -> Result<Option<Tombstone>, Error> {

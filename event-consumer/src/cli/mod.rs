@@ -18,7 +18,7 @@ use std::{path::PathBuf, process::ExitCode};
 
 use clap::{Parser, Subcommand};
 use shared::{
-    postgres::migration::{MigrateError, migrate},
+    postgres::migration::{Tables, migrate},
     process::{
         exit_status, probe, runtime,
         settings::{self, Effective, LOG_LEVEL, LevelFilter, Service},
@@ -29,7 +29,7 @@ use shared::{
 use self::{
     dead_letters::DeadLetters,
     exit::CliError,
-    output::print_text,
+    output::{print_message, print_text},
     rebuild::{RebuildArguments, rebuild},
 };
 use crate::{projection, settings::Settings, startup::Application};
@@ -116,13 +116,11 @@ async fn run(settings: &Settings) -> Result<(), CliError> {
 }
 
 async fn migrate_replica(settings: &Settings, json: bool) -> Result<(), CliError> {
-    let applied =
-        migrate(&settings.replica, projection::migrations()).await.map_err(|error| match error {
-            MigrateError::Connect(_) => CliError::down("the replica", &error),
-            MigrateError::Start(_) | MigrateError::Locked | MigrateError::Failed(_) => {
-                CliError::Other(error.into())
-            }
-        })?;
+    let migrating = migrate(&settings.replica, projection::migrations(), Tables::InUse, &print_message);
+    let applied = migrating.await.map_err(|error| match error.is_down() {
+        true => CliError::down("the replica", &error),
+        false => CliError::Other(error.into()),
+    })?;
     if json {
         return print_text(&serde_json::json!({ "migrations_applied": applied }).to_string());
     }

@@ -114,13 +114,14 @@ pub(super) async fn project<'e>(
         if upserts.uuids.is_empty() {
             return Ok(0);
         }
-        let params: [Param<'_>; 6] = [
+        let params: [Param<'_>; 7] = [
             &upserts.uuids,
             &upserts.versions,
             &upserts.created_at,
             &upserts.updated_at,
             &upserts.statuses,
             &upserts.names,
+            &upserts.documents,
         ];
         transaction.execute(&statements.upsert, &params).await
     };

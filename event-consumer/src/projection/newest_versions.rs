@@ -4,6 +4,7 @@ use std::collections::{HashMap, hash_map::Entry};
 
 use jiff::Timestamp;
 use shared::{
+    document,
     messages::event::LoggedEvent,
     slot::{SlotEvent, evolve},
 };
@@ -24,6 +25,8 @@ pub struct Upserts<'e> {
     pub statuses: Vec<&'static str>,
     /// Their names.
     pub names: Vec<&'e str>,
+    /// Their JSON documents.
+    pub documents: Vec<String>,
 }
 
 /// Slots to delete, as columns.
@@ -77,6 +80,7 @@ impl<'e> NewestVersions<'e> {
             self.upserts.updated_at.push(logged.committed_at);
             self.upserts.statuses.push(slot.status.as_str());
             self.upserts.names.push(slot.name.as_str());
+            self.upserts.documents.push(document::encode(slot, logged.created_at, logged.committed_at));
         } else if let SlotEvent::Deleted { uuid, version } = logged.event {
             self.deletes.uuids.push(uuid);
             self.deletes.versions.push(version.get());

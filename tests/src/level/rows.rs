@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use anyhow::Result;
 use jiff::Timestamp;
+use serde_json::Value;
+use shared::time;
 use tokio_postgres::{Client, Row};
 use uuid::Uuid;
 
@@ -46,6 +48,7 @@ pub struct ReplicaRow {
     pub version: i64,
     pub created_at: Timestamp,
     pub updated_at: Timestamp,
+    pub document: Option<String>,
 }
 
 /// A deleted slot in the read model.
@@ -70,7 +73,7 @@ pub struct ReplicationStatus {
 }
 
 impl PrimaryRow {
-    /// What the read model is to hold of it: all columns that both have.
+    /// What the read model is to hold of it: all columns that both have, and the document that the API answers with.
     #[must_use]
     pub fn copy(&self) -> ReplicaRow {
         ReplicaRow {
@@ -80,7 +83,17 @@ impl PrimaryRow {
             version: self.version,
             created_at: self.created_at,
             updated_at: self.updated_at,
+            document: Some(self.document()),
         }
+    }
+
+    fn document(&self) -> String {
+        let Self { uuid, status, version, .. } = self;
+        let (created_at, updated_at) = (time::format(self.created_at), time::format(self.updated_at));
+        format!(
+            r#"{{"uuid":"{uuid}","name":{name},"status":"{status}","version":{version},"created_at":"{created_at}","updated_at":"{updated_at}"}}"#,
+            name = Value::from(self.name.as_str()),
+        )
     }
 }
 
@@ -134,7 +147,8 @@ pub async fn primary_slots(primary: &Client) -> Result<Vec<PrimaryRow>> {
 /// # Errors
 /// The replica is down.
 pub async fn replica_slots(replica: &Client) -> Result<Vec<ReplicaRow>> {
-    let sql = "SELECT uuid, name, status, version, created_at, updated_at FROM parking_slots ORDER BY uuid";
+    let sql = "SELECT uuid, name, status, version, created_at, updated_at, document
+               FROM parking_slots ORDER BY uuid";
     collect(replica, sql, |row| {
         Ok(ReplicaRow {
             uuid: row.try_get("uuid")?,
@@ -143,6 +157,7 @@ pub async fn replica_slots(replica: &Client) -> Result<Vec<ReplicaRow>> {
             version: row.try_get("version")?,
             created_at: row.try_get("created_at")?,
             updated_at: row.try_get("updated_at")?,
+            document: row.try_get("document")?,
         })
     })
     .await

@@ -44,7 +44,8 @@ fn the_list_is_a_growing_prefix_of_the_order_of_creation() -> Result<()> {
             let page = queries.list(&Filter::default(), Cursor::START, 100, &HandedBack::default()).await;
 
             let page = page.map_err(|error| fail(error.into()))?.found;
-            let listed: Vec<Uuid> = page.items().iter().map(|record| record.slot.uuid).collect();
+            let records = page.records().map_err(|error| fail(error.into()))?;
+            let listed: Vec<Uuid> = records.iter().map(|record| record.slot.uuid).collect();
             let through = usize::try_from(through).unwrap_or(0);
             prop_assert_eq!(
                 &listed,

@@ -12,6 +12,11 @@ fn damage_by_hand_is_healed_by_a_rebuild() -> Result<()> {
         ("UPDATE parking_slots SET name = 'Edited', version = 9 WHERE name = 'Kept 1'", "an edited row"),
         ("DELETE FROM parking_slots WHERE name = 'Kept 2'", "a deleted row"),
         (
+            "UPDATE parking_slots SET document = '{}', updated_at = updated_at + interval '1 us'
+             WHERE name = 'Kept 4'",
+            "a false document",
+        ),
+        (
             "INSERT INTO parking_slots (uuid, version, created_at, updated_at, status, name)
              VALUES (gen_random_uuid(), 1, now(), now(), 'available', 'Invented')",
             "an invented row",
@@ -24,6 +29,7 @@ fn damage_by_hand_is_healed_by_a_rebuild() -> Result<()> {
         ("UPDATE parking_slot_summary SET slots = slots - 7", "a wrong summary"),
         ("DROP INDEX parking_slots_creation_order", "an index dropped"),
         ("DROP TRIGGER summary_on_delete ON parking_slots", "a trigger dropped"),
+        ("DROP TRIGGER document_on_update ON parking_slots", "another trigger dropped"),
         ("UPDATE replication_status SET applied = '{[0,7),[9,20)}'", "positions forgotten"),
     ];
     with_pair(async |pair| {
@@ -40,7 +46,7 @@ fn damage_by_hand_is_healed_by_a_rebuild() -> Result<()> {
         assert_level(pair).await?;
         assert_nothing_left(pair).await?;
         let index = "SELECT to_regclass('parking_slots_creation_order') IS NOT NULL";
-        assert!(sql.query_one(index, &[]).await?.try_get::<_, bool>(0)?, "{:?}", damages[6].1);
+        assert!(sql.query_one(index, &[]).await?.try_get::<_, bool>(0)?, "{:?}", damages[7].1);
         pair.event_consumer().start().await?;
         let client = pair.client();
         let later = client.created("Later").await?;

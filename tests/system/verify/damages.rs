@@ -11,7 +11,9 @@ use super::{assert_right, fill, verify};
 type Damage = (usize, &'static str, &'static str, &'static str);
 
 /// In what `fill` makes, 0 and 5 are deleted, and the even ones are at version 2. No two damages are of one slot.
-const DAMAGES: [Damage; 12] = [
+///
+/// An update of a document alone damages nothing, since the trigger makes it true again.
+const DAMAGES: [Damage; 13] = [
     (
         1,
         "UPDATE parking_slots SET name = 'By hand' WHERE uuid = $1",
@@ -51,6 +53,14 @@ const DAMAGES: [Damage; 12] = [
         "INSERT INTO parking_slots VALUES ($1, 3, clock_timestamp(), clock_timestamp(), 'blocked', E'\\u0007')",
         "invented",
         "a deleted slot brought back",
+    ),
+    (
+        9,
+        "WITH gone AS (DELETE FROM parking_slots WHERE uuid = $1
+                       RETURNING uuid, version, created_at, updated_at, status, name)
+         INSERT INTO parking_slots SELECT gone.*, '{}' FROM gone",
+        "differs",
+        "a document that says something else than its row",
     ),
     (
         10,

@@ -39,17 +39,29 @@ fn deleted(version: i64) -> SlotState {
 
 fn found(slot: Option<SlotRow>, tombstone: Option<Tombstone>) -> FoundSlot {
     let writers = RowWriters { slot: slot.as_ref().map(|_| 7), tombstone: tombstone.as_ref().map(|_| 8) };
-    FoundSlot { slot, tombstone, writers }
+    FoundSlot { slot, tombstone, has_false_document: false, writers }
 }
 
 #[test]
 fn what_is_as_it_must_be_is_right_and_all_else_has_a_name() {
     let slot = || Some(row(2, "Slot"));
     let grave = |version| Some(tombstone(version));
-    let cases: [(SlotState, FoundSlot, Option<Kind>, &str); 17] = [
+    let cases: [(SlotState, FoundSlot, Option<Kind>, &str); 19] = [
         (SlotState::Never, found(None, None), None, "nothing was, nothing is"),
         (live(2), found(slot(), None), None, "the row"),
         (deleted(3), found(None, grave(3)), None, "the tombstone"),
+        (
+            live(2),
+            FoundSlot { has_false_document: true, ..found(slot(), None) },
+            Some(Kind::Differs),
+            "a document of something else",
+        ),
+        (
+            deleted(3),
+            FoundSlot { has_false_document: true, ..found(slot(), grave(3)) },
+            Some(Kind::Invented),
+            "a row that must not be, whatever its document",
+        ),
         (live(2), found(Some(row(2, "Other")), None), Some(Kind::Differs), "another name"),
         (live(2), found(Some(row(1, "Slot")), None), Some(Kind::Differs), "an older version"),
         (live(2), found(Some(row(3, "Slot")), None), Some(Kind::Differs), "a version that never was"),

@@ -40,8 +40,8 @@ pub(crate) async fn export(settings: &Settings, file: &Path, json: bool) -> Resu
     let mut rows = create(file)?;
     let mut exported = 0;
     while let Some(written) = page {
-        written.items().iter().try_for_each(|record| write_row(&mut rows, record))?;
-        exported += written.items().len();
+        written.iter().try_for_each(|record| write_row(&mut rows, record))?;
+        exported += written.len();
         page = pages.next(LIMIT_MAX).await?;
     }
     rows.flush()?;

@@ -45,11 +45,12 @@ pub(super) fn as_json(finding: &Finding, repaired: bool) -> Value {
 
 fn slot_as_json(difference: &SlotDifference) -> Value {
     let SlotDifference { uuid, found, expected, position, dead_letter, .. } = difference;
-    let FoundSlot { slot, tombstone, .. } = found;
+    let FoundSlot { slot, tombstone, has_false_document, .. } = found;
     let (due, due_tombstone) = expected.parts();
     json!({
         "uuid": uuid,
         "found": state_as_json(slot.as_ref(), tombstone.as_ref()),
+        "false_document": has_false_document,
         "expected": state_as_json(due, due_tombstone),
         "position": position,
         "dead_letter": dead_letter,

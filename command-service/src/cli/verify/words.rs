@@ -47,7 +47,10 @@ fn slot_described(difference: &SlotDifference) -> String {
     let (slot, tombstone) = expected.parts();
     let times = found.slot.as_ref().zip(slot).is_some_and(|(row, due)| same_but_times(row, due))
         || found.tombstone.as_ref().zip(tombstone).is_some_and(|(one, due)| one.version == due.version);
-    let has = state_described(found.slot.as_ref(), found.tombstone.as_ref(), times);
+    let mut has = state_described(found.slot.as_ref(), found.tombstone.as_ref(), times);
+    if found.has_false_document {
+        has.push_str(" with a document that says something else");
+    }
     let should = state_described(slot, tombstone, times);
     let why = match (position, dead_letter) {
         (Some(position), Some(dead_letter)) => {

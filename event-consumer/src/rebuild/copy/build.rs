@@ -1,7 +1,10 @@
 //! Creates and drops the schema of the new copy.
 
 use shared::{
-    postgres::{DatabaseUrl, migration::migrate},
+    postgres::{
+        DatabaseUrl,
+        migration::{Tables, migrate},
+    },
     process::cause::chain,
 };
 use tokio_postgres::Row;
@@ -22,6 +25,11 @@ pub(super) const IS_MIGRATED: &str = "
 pub(super) const IS_THERE: &str =
     "SELECT to_regclass('public.refinery_schema_history') IS NOT NULL AS is_there";
 
+/// Whether the replica has exactly the migrations of these versions.
+pub(super) const HAS_VERSIONS: &str = "
+    SELECT array_agg(version ORDER BY version) IS NOT DISTINCT FROM $1::integer[] AS has_versions
+    FROM public.refinery_schema_history";
+
 pub(super) const ADDITIONS: &str = include_str!("sql/additions.sql");
 
 const FIT: &str = include_str!("sql/fit.sql");
@@ -36,11 +44,14 @@ impl Director {
         if !self.session.query_one(IS_THERE, &[]).await?.try_get::<_, bool>("is_there")? {
             return Err(StepError::NotMigrated);
         }
+        // Before the copy's own migrations, which would wait for the end of one that is running.
+        self.must_have_all_versions().await?;
         self.clear().await?;
         let mark = self.mark();
         let create = format!("BEGIN; CREATE SCHEMA rebuild; COMMENT ON SCHEMA rebuild IS '{mark}'; COMMIT");
         self.session.batch_execute(&create).await?;
-        migrate(&replica.in_schema(SCHEMA), projection::migrations()).await?;
+        let copy = replica.in_schema(SCHEMA);
+        migrate(&copy, projection::migrations(), Tables::New, &|line| tracing::info!("{line}")).await?;
         self.must_be_migrated().await?;
         self.session.batch_execute(FIT).await?;
         self.carry_over().await
@@ -88,6 +99,17 @@ impl Director {
             {
                 tracing::debug!(table, error = chain(&error), "not analyzed");
             }
+        }
+    }
+
+    async fn must_have_all_versions(&self) -> Result<(), StepError> {
+        let migrations = projection::migrations();
+        let mut versions: Vec<i32> =
+            migrations.get_migrations().iter().map(|migration| migration.version()).collect();
+        versions.sort_unstable();
+        match self.session.query_one(HAS_VERSIONS, &[&versions]).await?.try_get("has_versions")? {
+            true => Ok(()),
+            false => Err(StepError::NotMigrated),
         }
     }
 

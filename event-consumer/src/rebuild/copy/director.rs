@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use shared::postgres::{DatabaseUrl, Fault, Session, SessionKind, migration::MigrateError};
+use shared::postgres::{DatabaseUrl, Fault, Session, SessionKind};
 use tokio::time::timeout;
 use uuid::Uuid;
 
@@ -74,13 +74,7 @@ impl Director {
     pub fn may_succeed_later(&self, error: &StepError) -> bool {
         match error {
             StepError::Connect(_) | StepError::Deadline => true,
-            StepError::Migrate(error) => {
-                self.is_lost()
-                    || matches!(
-                        error,
-                        MigrateError::Connect(_) | MigrateError::Start(_) | MigrateError::Locked
-                    )
-            }
+            StepError::Migrate(error) => self.is_lost() || error.may_succeed_later(),
             StepError::Sql(error) => {
                 matches!(self.session.fault(error), Fault::Retryable | Fault::ConnectionLost)
             }

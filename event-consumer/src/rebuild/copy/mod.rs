@@ -27,10 +27,11 @@ pub use look::CopyStatus;
 pub use swap::{Swap, SwapCounts};
 
 /// Every statement that can be prepared, for the test that prepares them beside a copy.
-pub const STATEMENTS: [&str; 10] = [
+pub const STATEMENTS: [&str; 11] = [
     director::TRY_LOCK,
     director::MARKED,
     build::IS_THERE,
+    build::HAS_VERSIONS,
     build::IS_MIGRATED,
     build::ADDITIONS,
     look::LOOK,

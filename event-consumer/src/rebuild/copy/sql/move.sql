@@ -8,8 +8,8 @@ BEGIN
         SELECT format('TABLE %%I.%I', relname) AS object, to_regclass(format('public.%I', relname)) IS NOT NULL AS is_held
         FROM pg_class WHERE relnamespace = 'rebuild'::regnamespace AND relkind = 'r'
         UNION ALL
-        SELECT format('FUNCTION %%I.%I(%s)', proname, pg_get_function_identity_arguments(oid)),
-               to_regprocedure(format('public.%I(%s)', proname, pg_get_function_identity_arguments(oid))) IS NOT NULL
+        SELECT format('FUNCTION %%I.%I(%s)', proname, oidvectortypes(proargtypes)),
+               to_regprocedure(format('public.%I(%s)', proname, oidvectortypes(proargtypes))) IS NOT NULL
         FROM pg_proc WHERE pronamespace = 'rebuild'::regnamespace
     LOOP
         IF one.is_held THEN

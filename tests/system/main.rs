@@ -8,6 +8,7 @@ mod prose;
 mod checks;
 mod schema;
 mod searches;
+mod kept_answers;
 mod names;
 mod decision;
 mod event_format;

@@ -17,6 +17,7 @@ use unicode_normalization::UnicodeNormalization;
 use super::{
     asked::{Asked, Unanswered, handed_back_by, reply_all},
     cursor::Cursor,
+    last_answers::LastAnswers,
     one::slot_record,
     read_error::BadRow,
     status::{SharedStatus, with_status},
@@ -137,15 +138,20 @@ impl Page {
     }
 }
 
-/// Answers pages without a filter by one statement. Equal queries share one page.
+/// Answers pages without a filter by one statement, if the last pages do not answer them. Equal queries share one page.
 ///
 /// # Errors
 /// The statement has no answer; the questions come back.
 pub(super) async fn answer(
     session: &Session,
-    pages: &Statement,
+    [snapshot, pages]: [&Statement; 2],
+    last: &mut LastAnswers<PageQuery, Page>,
     asked: Vec<Asked<PageQuery, Page>>,
 ) -> Result<(), Unanswered<PageQuery, Page>> {
+    let asked = last.answer(session, snapshot, asked).await;
+    if asked.is_empty() {
+        return Ok(());
+    }
     let (handed_back, receipts) = handed_back_by(&asked);
     let mut pages_of: HashMap<&PageQuery, usize> = HashMap::new();
     let (mut times, mut uuids, mut rows_max) = (Vec::new(), Vec::new(), Vec::new());
@@ -163,10 +169,18 @@ pub(super) async fn answer(
     let params: [Param<'_>; 5] = [&handed_back.firsts, &handed_back.lasts, &times, &uuids, &rows_max];
     let rows = session.query(pages, &params).await;
     let found = rows.map_err(BadRow::from).and_then(|rows| split(&rows, rows_max.len()));
+    if let Ok((status, _)) = &found {
+        last.begin(status);
+    }
     let mut built: Vec<Option<Page>> = vec![None; rows_max.len()];
     reply_all(asked, &receipts, sent_at, found, |items, number, query, _| {
         let place = places[number];
-        built[place].get_or_insert_with(|| Page::of(query, std::mem::take(&mut items[place]))).clone()
+        let build = || {
+            let page = Page::of(query, std::mem::take(&mut items[place]));
+            last.keep(query, &page, page.items().len());
+            page
+        };
+        built[place].get_or_insert_with(build).clone()
     })
 }
 

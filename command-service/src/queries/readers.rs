@@ -4,7 +4,7 @@
 use std::{sync::Arc, time::Duration};
 
 use shared::{
-    postgres::{DatabaseUrl, Fault, Session, SessionKind},
+    postgres::{DatabaseUrl, Session, SessionKind},
     process::dependency_state::Dependency,
 };
 use tokio::sync::{Mutex, mpsc};
@@ -17,7 +17,7 @@ use super::{
     list::{self, PAGES, Page, PageQuery},
     one::{self, BY_UUID},
     question::{Group, ReadQuestion},
-    read_error::{BadRow, ReadError, SharedCause},
+    read_error::{ReadError, SharedCause, is_lost, refusal},
     settled::{self, SETTLED},
     summary::{self, BY_STATUS, Summary},
 };
@@ -191,21 +191,4 @@ struct ConnectionLost;
 /// Sends nothing where nothing is asked.
 async fn if_any<A, E>(asked: Vec<A>, answer: impl AsyncFnOnce(Vec<A>) -> Result<(), E>) -> Result<(), E> {
     if asked.is_empty() { Ok(()) } else { answer(asked).await }
-}
-
-pub(super) fn is_lost(error: &BadRow, session: &Session) -> bool {
-    matches!(error, BadRow::Sql(error) if session.fault(error) == Fault::ConnectionLost)
-}
-
-/// What the callers are told of an error.
-pub(super) fn refusal(error: BadRow, session: &Session) -> ReadError {
-    match &error {
-        BadRow::Sql(sql) => match session.fault(sql) {
-            Fault::ConnectionLost | Fault::Unable | Fault::Retryable => {
-                ReadError::Down(SharedCause::of(error))
-            }
-            Fault::Data | Fault::Other => ReadError::Sql(SharedCause::of(error)),
-        },
-        BadRow::Status(_) => ReadError::Sql(SharedCause::of(error)),
-    }
 }

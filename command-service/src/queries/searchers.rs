@@ -15,8 +15,7 @@ use super::{
     asked::{Unanswered, handed_back_by, refuse_all, reply_all},
     filtered::{self, PAGE_BY_BOTH, PAGE_BY_NAME, PAGE_BY_STATUS},
     list::{Page, PageQuery},
-    read_error::{BadRow, ReadError, SharedCause},
-    readers::{is_lost, refusal},
+    read_error::{BadRow, ReadError, SharedCause, is_lost, refusal},
     searches::{Search, Searches},
 };
 

@@ -9,6 +9,7 @@ mod checks;
 mod schema;
 mod migrations;
 mod searches;
+mod kept_answers;
 mod names;
 mod decision;
 mod event_format;

@@ -70,6 +70,7 @@ impl Gate {
         let handed_back = HandedBack::of(&demand.receipts);
         if demand.is_eventual() {
             let read = tokio::select! {
+                biased;
                 read = query(&handed_back) => read?,
                 // Nobody needs the answer, and dropping the query ends it on the replica too.
                 () = given_up => return Err(ReadError::Overloaded.into()),

@@ -31,13 +31,16 @@ pub async fn wrap(
     mut request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, Error> {
+    let begun_at = Instant::now();
     let id = request_id(request.headers());
+    // Visible ASCII, so it is text.
+    let id_text = id.to_str().unwrap_or_default();
     let body = KeptBody::of(&mut request);
-    let (span, begun_at) = (request_log::span(&id, request.request()), Instant::now());
+    let span = request_log::span(id_text, request.request());
     let (request, response) = next.call(request).instrument(span.clone()).await?.into_parts();
     let problem = response.error().and_then(|error| error.as_error::<Problem>()).cloned();
     let mut response = match &problem {
-        Some(problem) => problem.response(Some(&id)),
+        Some(problem) => problem.response(Some(id_text)),
         None => response.map_into_boxed_body(),
     };
     let timing = request.extensions().get::<Timing>().copied().and_then(Timing::header);
@@ -60,9 +63,7 @@ pub async fn wrap(
     if let Some(timing) = timing {
         headers.insert(SERVER_TIMING, timing);
     }
-    if let Ok(id) = HeaderValue::from_str(&id) {
-        headers.insert(X_REQUEST_ID, id);
-    }
+    headers.insert(X_REQUEST_ID, id);
     let response = ServiceResponse::new(request, response);
     Ok(match body {
         Some(body) => body.until_sent(response),
@@ -71,10 +72,15 @@ pub async fn wrap(
 }
 
 /// The client's own id if it is 1 to [`REQUEST_ID_MAX_BYTES`] bytes of visible ASCII, else a new id.
-fn request_id(headers: &HeaderMap) -> String {
-    let given = headers.get(X_REQUEST_ID).and_then(|value| value.to_str().ok());
-    let usable = given.filter(|id| {
-        (1..=REQUEST_ID_MAX_BYTES).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_graphic())
+fn request_id(headers: &HeaderMap) -> HeaderValue {
+    let usable = headers.get(X_REQUEST_ID).filter(|id| {
+        (1..=REQUEST_ID_MAX_BYTES).contains(&id.len()) && id.as_bytes().iter().all(u8::is_ascii_graphic)
     });
-    usable.map_or_else(|| Uuid::now_v7().to_string(), str::to_owned)
+    usable.cloned().unwrap_or_else(new_id)
+}
+
+fn new_id() -> HeaderValue {
+    let mut text = Uuid::encode_buffer();
+    let text = Uuid::now_v7().hyphenated().encode_lower(&mut text);
+    HeaderValue::from_str(text).expect("a uuid is visible ASCII")
 }

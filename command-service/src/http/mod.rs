@@ -9,6 +9,7 @@
 //! | [`bare_refusals`] | refusals of the HTTP parser, as problems |
 //! | [`client_stream`] | a client's connection, below the parser |
 //! | [`server`] | the HTTP server |
+//! | `memo` | the last result of a pure function |
 //! | [`labels`] | what handlers leave for the envelope |
 //! | [`unread`] | bodies of requests that were refused before they were read |
 //! | [`body`] | a request's body: media type, size, time |
@@ -33,6 +34,7 @@ pub mod problem;
 pub mod bare_refusals;
 pub mod client_stream;
 pub mod server;
+mod memo;
 pub mod labels;
 pub mod unread;
 pub mod body;

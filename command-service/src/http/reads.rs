@@ -1,11 +1,16 @@
 //! The queries. All of them read the replica.
 
-use actix_web::{HttpRequest, HttpResponse, http::header, web};
+use actix_web::{
+    HttpRequest, HttpResponse,
+    http::header::{self, HeaderValue},
+    web::{self, Bytes},
+};
 use tokio::time::Instant;
 
 use super::{
     client_stream::given_up,
     labels::labelled,
+    memo::Memo,
     parameters::{Parameters, slot_uuid},
     preconditions::{etag, if_none_match},
     probes::Dependencies,
@@ -14,8 +19,10 @@ use super::{
 use crate::{
     freshness::{demand::Demand, gate::Gate, unmet::Unmet},
     queries::{
+        cursor::Cursor,
         replica::{Read, ReadError, Replica},
         status::HandedBack,
+        summary::Summary,
     },
     roles::Role,
 };
@@ -37,11 +44,23 @@ pub async fn list(
     let query = async |handed_back: &HandedBack| replica.list(&filter, cursor, limit, handed_back).await;
     let page = read(&request, &gate, &demand, arrived, query).await?;
     let mut answer = HttpResponse::Ok();
-    if let Some(cursor) = page.next() {
-        let next = next_page(request.query_string(), limit, &cursor.encode());
-        answer.insert_header((header::LINK, format!("<{next}>; rel=\"next\"")));
+    if let Some(link) = page.next().and_then(|cursor| link_to_next(request.query_string(), limit, cursor)) {
+        answer.insert_header((header::LINK, link));
     }
     Ok(answer.content_type(header::ContentType::json()).body(page.body()))
+}
+
+/// The `Link` of a page. Callers of one page mostly send the same query, so the last link is kept.
+fn link_to_next(query: &str, limit: u16, cursor: Cursor) -> Option<HeaderValue> {
+    thread_local! {
+        static LAST: Memo<(String, u16, Cursor), Option<HeaderValue>> = const { Memo::new() };
+    }
+    let is_same = |known: &(String, u16, Cursor)| (known.1, known.2) == (limit, cursor) && known.0 == query;
+    let link = || {
+        let next = next_page(query, limit, &cursor.encode());
+        HeaderValue::from_str(&format!("<{next}>; rel=\"next\"")).ok()
+    };
+    LAST.with(|last| last.get(is_same, || ((query.to_owned(), limit, cursor), link())))
 }
 
 /// The path of the next page: the same query, with the same freshness demand, from `cursor` on.
@@ -118,5 +137,14 @@ pub async fn summary(
     let demand = only_demand(&request)?;
     let query = async |handed_back: &HandedBack| replica.summary(handed_back).await;
     let summary = read(&request, &gate, &demand, arrived, query).await?;
-    Ok(HttpResponse::Ok().json(summary))
+    Ok(HttpResponse::Ok().content_type(header::ContentType::json()).body(summary_body(&summary)))
+}
+
+/// Reads that share a statement share its summary, so the last body is kept.
+fn summary_body(summary: &Summary) -> Bytes {
+    thread_local! {
+        static LAST: Memo<Summary, Bytes> = const { Memo::new() };
+    }
+    let body = || serde_json::to_vec(summary).expect("a summary is JSON").into();
+    LAST.with(|last| last.get(|known| known == summary, || (summary.clone(), body())))
 }

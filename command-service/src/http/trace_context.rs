@@ -2,11 +2,13 @@
 
 use actix_web::HttpRequest;
 
+use super::headers::TRACEPARENT;
+
 /// The request's trace context, if the request carries exactly one valid `traceparent`. The service ignores an invalid
 /// one, as the W3C recommendation asks.
 #[must_use]
 pub fn traceparent(request: &HttpRequest) -> Option<String> {
-    let mut values = request.headers().get_all("traceparent");
+    let mut values = request.headers().get_all(TRACEPARENT);
     let value = values.next()?.to_str().ok()?;
     (values.next().is_none() && is_valid(value)).then(|| value.to_owned())
 }

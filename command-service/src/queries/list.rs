@@ -13,6 +13,7 @@ use unicode_normalization::UnicodeNormalization;
 use super::{
     asked::{Asked, Unanswered, handed_back_by, reply_all},
     cursor::Cursor,
+    last_answers::LastAnswers,
     page::{Page, PageDraft},
     read_error::BadRow,
     status::{SharedStatus, with_status},
@@ -96,15 +97,20 @@ impl PageQuery {
     }
 }
 
-/// Answers pages without a filter by one statement. Equal queries share one page.
+/// Answers pages without a filter by one statement, if the last pages do not answer them. Equal queries share one page.
 ///
 /// # Errors
 /// The statement has no answer; the questions come back.
 pub(super) async fn answer(
     session: &Session,
-    pages: &Statement,
+    [snapshot, pages]: [&Statement; 2],
+    last: &mut LastAnswers<PageQuery, Page>,
     asked: Vec<Asked<PageQuery, Page>>,
 ) -> Result<(), Unanswered<PageQuery, Page>> {
+    let asked = last.answer(session, snapshot, asked).await;
+    if asked.is_empty() {
+        return Ok(());
+    }
     let (handed_back, receipts) = handed_back_by(&asked);
     let mut pages_of: HashMap<&PageQuery, usize> = HashMap::new();
     let (mut times, mut uuids, mut rows_max, mut limits) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
@@ -123,6 +129,12 @@ pub(super) async fn answer(
     let params: [Param<'_>; 5] = [&handed_back.firsts, &handed_back.lasts, &times, &uuids, &rows_max];
     let rows = session.query(pages, &params).await;
     let found = rows.map_err(BadRow::from).and_then(|rows| split(&rows, &limits));
+    if let Ok((status, pages)) = &found {
+        last.begin(status);
+        for (query, place) in pages_of {
+            last.keep(query, &pages[place], usize::from(query.limit));
+        }
+    }
     reply_all(asked, &receipts, sent_at, found, |pages, number, _, _| pages[places[number]].clone())
 }
 

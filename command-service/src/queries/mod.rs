@@ -9,6 +9,7 @@
 //! | [`cursor`] | a place in the order of creation |
 //! | `read_error` | why a read failed |
 //! | `asked` | a read that waits for its answer |
+//! | `last_answers` | answers that hold while nothing changes |
 //! | [`one`] | one slot |
 //! | [`page`] | a page as its answer |
 //! | [`list`] | a page of slots in creation order |
@@ -25,6 +26,7 @@ pub mod status;
 pub mod cursor;
 mod read_error;
 mod asked;
+mod last_answers;
 pub mod one;
 pub mod page;
 pub mod list;
@@ -38,7 +40,8 @@ mod searchers;
 pub mod replica;
 
 /// Every statement that reads the replica. A test prepares them against the schema.
-pub const STATEMENTS: [&str; 7] = [
+pub const STATEMENTS: [&str; 8] = [
+    last_answers::SNAPSHOT,
     list::PAGES,
     filtered::PAGE_BY_STATUS,
     filtered::PAGE_BY_NAME,

@@ -2,6 +2,8 @@
 
 use std::{error::Error, fmt, sync::Arc};
 
+use shared::postgres::{Fault, Session};
+
 /// Why a read failed. Reads that share a statement share its error.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum ReadError {
@@ -50,4 +52,22 @@ pub(super) enum BadRow {
     /// A slot's document was changed by hand, and is none of a slot.
     #[error("a slot's document cannot be read")]
     Document(#[source] serde_json::Error),
+}
+
+/// Whether the statement can be sent again on another connection.
+pub(super) fn is_lost(error: &BadRow, session: &Session) -> bool {
+    matches!(error, BadRow::Sql(error) if session.fault(error) == Fault::ConnectionLost)
+}
+
+/// What the callers are told of an error.
+pub(super) fn refusal(error: BadRow, session: &Session) -> ReadError {
+    match &error {
+        BadRow::Sql(sql) => match session.fault(sql) {
+            Fault::ConnectionLost | Fault::Unable | Fault::Retryable => {
+                ReadError::Down(SharedCause::of(error))
+            }
+            Fault::Data | Fault::Other => ReadError::Sql(SharedCause::of(error)),
+        },
+        BadRow::Status(_) | BadRow::Document(_) => ReadError::Sql(SharedCause::of(error)),
+    }
 }

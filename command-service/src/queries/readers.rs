@@ -4,7 +4,7 @@
 use std::{sync::Arc, time::Duration};
 
 use shared::{
-    postgres::{DatabaseUrl, Fault, Session, SessionKind},
+    postgres::{DatabaseUrl, Session, SessionKind},
     process::dependency_state::Dependency,
 };
 use tokio::sync::{Mutex, mpsc};
@@ -13,12 +13,13 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     asked::{Asked, Unanswered, refuse_all},
-    list::{self, PAGES},
+    last_answers::{LastAnswers, SNAPSHOT},
+    list::{self, PAGES, Page, PageQuery},
     one::{self, BY_UUID},
     question::{Group, ReadQuestion},
-    read_error::{BadRow, ReadError, SharedCause},
+    read_error::{ReadError, SharedCause, is_lost, refusal},
     settled::{self, SETTLED},
-    summary::{self, BY_STATUS},
+    summary::{self, BY_STATUS, Summary},
 };
 
 /// Time limit of a read, including the wait for a reader.
@@ -39,25 +40,36 @@ const TRIES_MAX: usize = 2;
 /// A connection with its statements.
 struct ReadSession {
     session: Session,
+    snapshot: Statement,
     pages: Statement,
     by_uuid: Statement,
     by_status: Statement,
     settled: Statement,
+    last_pages: LastAnswers<PageQuery, Page>,
+    last_summary: LastAnswers<(), Summary>,
 }
 
 impl ReadSession {
     async fn open(replica: &DatabaseUrl) -> Result<Self, ReadError> {
         let session = replica.connect(KIND).await.map_err(|error| ReadError::Down(SharedCause::of(error)))?;
         let prepared = tokio::try_join!(
+            session.prepare(SNAPSHOT),
             session.prepare(PAGES),
             session.prepare(BY_UUID),
             session.prepare(BY_STATUS),
             session.prepare(SETTLED),
         );
         match prepared {
-            Ok((pages, by_uuid, by_status, settled)) => {
-                Ok(Self { session, pages, by_uuid, by_status, settled })
-            }
+            Ok((snapshot, pages, by_uuid, by_status, settled)) => Ok(Self {
+                session,
+                snapshot,
+                pages,
+                by_uuid,
+                by_status,
+                settled,
+                last_pages: LastAnswers::default(),
+                last_summary: LastAnswers::default(),
+            }),
             Err(error) => Err(refusal(error.into(), &session)),
         }
     }
@@ -108,7 +120,7 @@ impl Reader {
     async fn answer(&self, mut group: Group, session: Option<ReadSession>) -> Option<ReadSession> {
         let mut session = session;
         for _ in 0..TRIES_MAX {
-            let open = match session.take().filter(|open| !open.session.is_closed()) {
+            let mut open = match session.take().filter(|open| !open.session.is_closed()) {
                 Some(open) => open,
                 None => match ReadSession::open(&self.replica).await {
                     Ok(open) => open,
@@ -119,7 +131,7 @@ impl Reader {
                     }
                 },
             };
-            group = self.ask(&open, group).await;
+            group = self.ask(&mut open, group).await;
             if group.is_empty() {
                 return Some(open);
             }
@@ -131,13 +143,14 @@ impl Reader {
     }
 
     /// Sends a statement for each kind of question at once; returns the questions whose connection was lost.
-    async fn ask(&self, open: &ReadSession, group: Group) -> Group {
+    async fn ask(&self, open: &mut ReadSession, group: Group) -> Group {
         let Group { pages, slots, summaries, settled, .. } = group;
-        let session = &open.session;
+        let ReadSession { session, snapshot, last_pages, last_summary, .. } = open;
+        let (session, snapshot) = (&*session, &*snapshot);
         let answered = tokio::join!(
-            if_any(pages, |asked| list::answer(session, &open.pages, asked)),
+            list::answer(session, [snapshot, &open.pages], last_pages, pages),
             if_any(slots, |asked| one::answer(session, &open.by_uuid, asked)),
-            if_any(summaries, |asked| summary::answer(session, &open.by_status, asked)),
+            summary::answer(session, [snapshot, &open.by_status], last_summary, summaries),
             if_any(settled, |asked| settled::answer(session, &open.settled, asked)),
         );
         Group::of(
@@ -178,21 +191,4 @@ struct ConnectionLost;
 /// Sends nothing where nothing is asked.
 async fn if_any<A, E>(asked: Vec<A>, answer: impl AsyncFnOnce(Vec<A>) -> Result<(), E>) -> Result<(), E> {
     if asked.is_empty() { Ok(()) } else { answer(asked).await }
-}
-
-pub(super) fn is_lost(error: &BadRow, session: &Session) -> bool {
-    matches!(error, BadRow::Sql(error) if session.fault(error) == Fault::ConnectionLost)
-}
-
-/// What the callers are told of an error.
-pub(super) fn refusal(error: BadRow, session: &Session) -> ReadError {
-    match &error {
-        BadRow::Sql(sql) => match session.fault(sql) {
-            Fault::ConnectionLost | Fault::Unable | Fault::Retryable => {
-                ReadError::Down(SharedCause::of(error))
-            }
-            Fault::Data | Fault::Other => ReadError::Sql(SharedCause::of(error)),
-        },
-        BadRow::Status(_) | BadRow::Document(_) => ReadError::Sql(SharedCause::of(error)),
-    }
 }

@@ -16,8 +16,7 @@ use super::{
     filtered::{self, PAGE_BY_BOTH, PAGE_BY_NAME, PAGE_BY_STATUS},
     list::PageQuery,
     page::Page,
-    read_error::{BadRow, ReadError, SharedCause},
-    readers::{is_lost, refusal},
+    read_error::{BadRow, ReadError, SharedCause, is_lost, refusal},
     searches::{Search, Searches},
 };
 

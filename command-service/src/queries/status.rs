@@ -9,6 +9,14 @@ use uuid::Uuid;
 use super::read_error::BadRow;
 use crate::register::receipt::{ReadReceipt, Receipt};
 
+/// The snapshot of the statement; null on a standby, whose snapshots do not tell which transactions are in progress.
+macro_rules! snapshot {
+    () => {
+        "CASE WHEN NOT pg_is_in_recovery() THEN pg_current_snapshot()::text END"
+    };
+}
+pub(super) use snapshot;
+
 /// Begins a query with a common table expression `replica` of one row. `$1` and `$2` are the first and last positions
 /// of the write receipts that callers hand back.
 ///
@@ -24,6 +32,9 @@ macro_rules! with_status {
                            'reach', upper(applied) - 1,
                            'as_of_micros', (extract(epoch FROM as_of) * 1000000)::bigint,
                            'epoch', epoch,
+                           'snapshot', ",
+            $crate::queries::status::snapshot!(),
+            ",
                            'missing', (SELECT count(*) FROM dead_letters WHERE position IS NOT NULL),
                            'dead_lettered', ARRAY(
                                SELECT receipt.number
@@ -75,6 +86,8 @@ pub(super) struct SharedStatus {
     as_of_micros: Option<i64>,
     epoch: Option<Uuid>,
     missing: i64,
+    /// PostgreSQL's own name for what the statement sees. Equal ones show the same rows.
+    snapshot: Option<String>,
     /// The numbers, from 1, of the receipts that name a dead letter.
     dead_lettered: Vec<usize>,
 }
@@ -88,6 +101,11 @@ impl SharedStatus {
             return Ok(Self::default());
         };
         Ok(serde_json::from_str(text)?)
+    }
+
+    /// PostgreSQL's name for what the statement sees; `None` if it proves nothing.
+    pub(super) fn snapshot(&self) -> Option<&String> {
+        self.snapshot.as_ref()
     }
 
     /// The status for the caller whose receipts have these numbers, counted from 0.
@@ -122,6 +140,11 @@ impl HandedBack {
         });
         let (firsts, lasts) = writes.unzip();
         Self { firsts, lasts }
+    }
+
+    /// Whether the caller hands no write receipt back.
+    pub(super) fn is_empty(&self) -> bool {
+        self.firsts.is_empty()
     }
 
     /// Appends the receipts of another caller; returns the numbers that they have here.

@@ -9,6 +9,7 @@ use tokio_postgres::{Row, Statement};
 
 use super::{
     asked::{Asked, Unanswered, handed_back_by, reply_all},
+    last_answers::LastAnswers,
     read_error::BadRow,
     status::{SharedStatus, with_status},
 };
@@ -30,19 +31,28 @@ pub struct Summary {
     pub by_status: BTreeMap<&'static str, i64>,
 }
 
-/// Answers all questions for the summary by one statement.
+/// Answers all questions for the summary by one statement, if the last summary does not answer them.
 ///
 /// # Errors
 /// The statement has no answer; the questions come back.
 pub(super) async fn answer(
     session: &Session,
-    by_status: &Statement,
+    [snapshot, by_status]: [&Statement; 2],
+    last: &mut LastAnswers<(), Summary>,
     asked: Vec<Asked<(), Summary>>,
 ) -> Result<(), Unanswered<(), Summary>> {
+    let asked = last.answer(session, snapshot, asked).await;
+    if asked.is_empty() {
+        return Ok(());
+    }
     let (handed_back, receipts) = handed_back_by(&asked);
     let sent_at = Instant::now();
     let rows = session.query(by_status, &[&handed_back.firsts, &handed_back.lasts]).await;
     let found = rows.map_err(BadRow::from).and_then(|rows| Summary::of(&rows));
+    if let Ok((status, summary)) = &found {
+        last.begin(status);
+        last.keep(&(), summary, 1);
+    }
     reply_all(asked, &receipts, sent_at, found, |summary, _, (), _| summary.clone())
 }
 

@@ -4,6 +4,9 @@
 //! |---|---|
 //! | [`settings`] | settings from defaults, a TOML file and the environment |
 //! | `log_line` | bounds each log line in bytes |
+//! | `json_members` | fields as members of a JSON object |
+//! | `json_line` | a log line as JSON |
+//! | `paced_writer` | collects log lines, to write them together |
 //! | [`telemetry`] | logs on standard error |
 //! | [`cause`] | the innermost cause of an error, in one line |
 //! | [`dependency_state`] | which of the dependencies are up, for `/readyz` |
@@ -16,6 +19,9 @@
 
 pub mod settings;
 mod log_line;
+mod json_members;
+mod json_line;
+mod paced_writer;
 pub mod telemetry;
 pub mod cause;
 pub mod dependency_state;

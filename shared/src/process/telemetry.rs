@@ -9,22 +9,30 @@ use std::{
 };
 
 use tracing_appender::non_blocking::{NonBlocking, NonBlockingBuilder, WorkerGuard};
-use tracing_subscriber::{EnvFilter, filter::LevelFilter, fmt};
+use tracing_subscriber::{
+    filter::{LevelFilter, Targets},
+    fmt,
+    layer::SubscriberExt,
+    util::SubscriberInitExt,
+};
 
-use super::{log_line::BoundedLines, settings::LogFormat};
+use super::{
+    json_line::JsonLine, json_members::JsonMembers, log_line::BoundedLines, paced_writer::PacedWriter,
+    settings::LogFormat,
+};
 
-/// Libraries capped at `info`, since they print what they send: lapin's trace shows the password.
-const HELD_AT_INFO: [&str; 6] = [
-    "lapin=info",
-    "amq_protocol=info",
-    "async_rs=info",
-    "tokio_postgres=info",
-    "mio=info",
-    "refinery_core=warn",
+/// The most that libraries may log that print what they send: lapin's trace shows the password.
+const HELD: [(&str, LevelFilter); 6] = [
+    ("lapin", LevelFilter::INFO),
+    ("amq_protocol", LevelFilter::INFO),
+    ("async_rs", LevelFilter::INFO),
+    ("tokio_postgres", LevelFilter::INFO),
+    ("mio", LevelFilter::INFO),
+    ("refinery_core", LevelFilter::WARN),
 ];
 
 /// lapin prints the body of each message that the broker returns. The publisher reports a return in its own words.
-const RETURNED_MESSAGES: &str = concat!("lapin", "::returned_messages=error");
+const RETURNED_MESSAGES: (&str, LevelFilter) = (concat!("lapin", "::returned_messages"), LevelFilter::ERROR);
 
 /// How many lines may wait for the writer; one more is dropped.
 const WAITING_MAX_LINES: usize = 8192;
@@ -40,7 +48,7 @@ pub fn writer() -> NonBlocking {
             .lossy(true)
             .buffered_lines_limit(WAITING_MAX_LINES)
             .thread_name("log")
-            .finish(io::stderr())
+            .finish(PacedWriter::new(io::stderr()))
     };
     WRITER.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert_with(start).0.clone()
 }
@@ -48,24 +56,24 @@ pub fn writer() -> NonBlocking {
 /// Starts logging in this format at this level. A process that embeds a service and already logs keeps its own
 /// logger.
 pub fn init(format: LogFormat, level: LevelFilter) {
-    let mut filter = EnvFilter::new(level.to_string());
-    let held = HELD_AT_INFO.iter().filter(|_| level > LevelFilter::INFO);
-    for directive in held.filter_map(|directive| directive.parse().ok()) {
-        filter = filter.add_directive(directive);
+    // Not an `EnvFilter`: it takes a lock whenever a span begins, is entered, is left or ends.
+    let mut filter = Targets::new().with_default(level);
+    if level > LevelFilter::INFO {
+        filter = filter.with_targets(HELD);
     }
     if level >= LevelFilter::WARN {
-        filter = RETURNED_MESSAGES.parse().into_iter().fold(filter, EnvFilter::add_directive);
+        filter = filter.with_targets([RETURNED_MESSAGES]);
     }
-    let logs = fmt()
+    let logs = fmt::layer()
         .with_writer(BoundedLines::new(writer(), format))
-        .with_env_filter(filter)
         .with_target(false)
         .with_ansi(io::stderr().is_terminal())
         // The error would go to standard error too, and panic if that is gone.
         .log_internal_errors(false);
+    let filtered = tracing_subscriber::registry().with(filter);
     let _ = match format {
-        LogFormat::Text => logs.try_init(),
-        LogFormat::Json => logs.json().flatten_event(true).with_span_list(false).try_init(),
+        LogFormat::Text => filtered.with(logs).try_init(),
+        LogFormat::Json => filtered.with(logs.event_format(JsonLine).fmt_fields(JsonMembers)).try_init(),
     };
 }
 

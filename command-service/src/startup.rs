@@ -59,7 +59,7 @@ impl Application {
             .unzip();
         let (replica, gate) = match &access.query {
             Some(query) => {
-                let replica = Replica::new(&query.replica, dependencies.replica.clone())?;
+                let replica = Replica::open(&query.replica, &dependencies.replica, &mut tasks, &stop_tasks);
                 // In a process that also takes commands, the committer reports how the primary is.
                 let primary = access.command.is_none().then(|| dependencies.primary.clone());
                 let reports = GateReports { replica: dependencies.replica.clone(), primary };

@@ -83,12 +83,12 @@ pub(crate) enum Command {
     Curl(Curl),
     /// Measures optimized programs, against private servers of its own, and prints each figure beside its goal.
     Bench {
-        /// Only this row.
-        #[arg(long)]
-        only: Option<String>,
         /// Installs nothing.
         #[arg(long)]
         no_install: bool,
+        /// Arguments of the benchmark; `cargo stack bench -- --help` lists them.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<OsString>,
     },
     /// Installs what is missing, and nothing else.
     #[command(hide = true)]

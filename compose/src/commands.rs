@@ -37,7 +37,7 @@ pub(crate) fn run(command: Command) -> Result<ExitCode> {
         Command::Test(arguments) => programs::test(&Home::find()?, arguments),
         Command::Tour { yes } => tour::tour(&Home::find()?, yes).map(done),
         Command::Curl(arguments) => curl::curl(&arguments).map(done),
-        Command::Bench { only, no_install } => programs::bench(&Home::find()?, only, no_install),
+        Command::Bench { no_install, arguments } => programs::bench(&Home::find()?, no_install, arguments),
         Command::Install => find_or_install(Permission::Ask, Wanted::ServersAndGateway)
             .map(|found| println!("{found:#?}"))
             .map(done),

@@ -193,8 +193,10 @@ mod tests {
     fn the_upstreams_of_the_images_are_those_that_cargo_stack_would_write() {
         let shipped = include_str!("../gateway/upstreams.conf");
         let servers = |names: &[&str]| names.iter().map(|name| format!("{name}:8000")).collect();
-        let upstreams =
-            Upstreams { reads: servers(&["query-1", "query-2"]), commands: servers(&["command-service"]) };
+        let upstreams = Upstreams {
+            reads: servers(&["query-1", "query-2"]),
+            commands: servers(&["command-service", "command-2"]),
+        };
 
         let (comment, text) = shipped.split_once("\n\n").expect("a comment first");
 

@@ -36,6 +36,8 @@ pub enum Wanted {
     Servers,
     /// nginx too.
     ServersAndGateway,
+    /// wrk too, which sends the load of the benchmark.
+    ServersAndLoad,
 }
 
 /// Packages that are missing, by their Debian names.
@@ -49,8 +51,9 @@ impl Programs {
         // Debian has it in /usr/sbin, where the PATH of a user does not lead.
         let nginx = find_on_path("nginx");
         let lacks_nginx = wanted == Wanted::ServersAndGateway && nginx.is_none();
+        let lacks_wrk = wanted == Wanted::ServersAndLoad && find_on_path("wrk").is_none();
         match (find_postgres(), broker) {
-            (Some(postgres), Some((rabbitmq, epmd))) if !lacks_nginx => {
+            (Some(postgres), Some((rabbitmq, epmd))) if !lacks_nginx && !lacks_wrk => {
                 Ok(Self { postgres, rabbitmq, epmd, nginx })
             }
             (postgres, broker) => {
@@ -58,6 +61,7 @@ impl Programs {
                     ("postgresql", postgres.is_none()),
                     ("rabbitmq-server", broker.is_none()),
                     ("nginx", lacks_nginx),
+                    ("wrk", lacks_wrk),
                 ];
                 Err(Missing(
                     packages.into_iter().filter(|(_, missing)| *missing).map(|(name, _)| name).collect(),

@@ -2,6 +2,33 @@
 
 use std::time::Duration;
 
+use serde::Serialize;
+
+/// Figures of the same thing from several rounds.
+#[derive(Clone, Debug, Default, Serialize)]
+#[serde(transparent)]
+pub(crate) struct Series(Vec<f64>);
+
+impl Series {
+    pub(crate) fn push(&mut self, figure: f64) {
+        self.0.push(figure);
+    }
+
+    /// The middle one; of an even number, the lower of the two in the middle.
+    pub(crate) fn median(&self) -> f64 {
+        let mut sorted = self.0.clone();
+        sorted.sort_by(f64::total_cmp);
+        sorted.get(sorted.len().saturating_sub(1) / 2).copied().unwrap_or(f64::NAN)
+    }
+
+    /// The lowest and the highest.
+    pub(crate) fn range(&self) -> (f64, f64) {
+        self.0.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), figure| {
+            (low.min(*figure), high.max(*figure))
+        })
+    }
+}
+
 /// Times of one kind of call.
 #[derive(Debug, Default)]
 pub(crate) struct Times(Vec<Duration>);

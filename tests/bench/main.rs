@@ -1,39 +1,79 @@
-//! `cargo stack bench`: figures, each with its goal, taken in one run on this machine. What travels to another machine
-//! is how figures of one run compare, not the figures.
+//! `cargo stack bench`: figures, each beside its peer's or its goal, taken in one run on this machine. What travels to
+//! another machine is how figures of one run compare, not the figures.
 
 mod figures;
+mod contest;
 mod processes;
+mod machine;
+mod wrk;
+mod pgbench;
+mod register;
 mod freshness;
+mod reads;
 
-use anyhow::{Result, bail};
+use std::{fs, path::PathBuf};
+
+use anyhow::Result;
+use clap::{Parser, ValueEnum};
 use system_tests::Shape;
 
-/// A row of the bench: its name, and what runs it.
-const ROWS: [&str; 1] = ["freshness"];
+use crate::contest::HEAD;
+
+/// What can be measured alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Row {
+    /// What it costs a read to demand more than the replica's present state.
+    Freshness,
+    /// Reads over HTTP beside the same queries by pgbench.
+    Reads,
+}
+
+/// Measures optimized programs against private servers.
+#[derive(Debug, Parser)]
+#[command(name = "cargo stack bench", bin_name = "cargo stack bench")]
+struct Arguments {
+    /// Only this row.
+    #[arg(long)]
+    only: Option<Row>,
+    /// Writes the table to this file too, as JSON.
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    /// How often each side is measured, in turns.
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=100))]
+    rounds: u32,
+    /// How long each measurement takes.
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=600))]
+    seconds: u64,
+    /// The number of slots in the register.
+    #[arg(long, default_value_t = 100_000)]
+    slots: usize,
+    /// Cargo adds it.
+    #[arg(long, hide = true)]
+    bench: bool,
+}
 
 fn main() -> Result<()> {
-    let only = only()?;
-    for row in ROWS.into_iter().filter(|row| only.as_deref().is_none_or(|only| only == *row)) {
-        println!("\n== {row}\n");
+    let arguments = Arguments::parse();
+    machine::describe()?;
+    let mut contests = Vec::new();
+    for row in Row::value_variants().iter().filter(|row| arguments.only.is_none_or(|only| only == **row)) {
+        println!("\n== {}\n", row.to_possible_value().expect("no variant is skipped").get_name());
         // Straight to the servers: a proxy would be measured too.
         let shape = Shape { direct: true, ..Shape::default() };
         match row {
-            "freshness" => shape.run(freshness::run)?,
-            other => bail!("there is no row {other}"),
+            Row::Freshness => shape.run(freshness::run)?,
+            Row::Reads => shape.run(async |pair| {
+                contests.extend(reads::run(pair, &arguments).await?);
+                Ok(())
+            })?,
         }
+    }
+    if !contests.is_empty() {
+        println!("\n{HEAD}");
+        contests.iter().for_each(|contest| println!("{contest}"));
+    }
+    if let Some(file) = &arguments.json {
+        fs::write(file, serde_json::to_vec_pretty(&contests)?)?;
     }
     Ok(())
-}
-
-/// The row after `--only`. Cargo itself adds `--bench`.
-fn only() -> Result<Option<String>> {
-    let mut only = None;
-    let mut arguments = std::env::args().skip(1).filter(|argument| argument != "--bench");
-    while let Some(argument) = arguments.next() {
-        match (argument.as_str(), arguments.next()) {
-            ("--only", Some(row)) if ROWS.contains(&row.as_str()) => only = Some(row),
-            _ => bail!("usage: cargo stack bench [--only {}]", ROWS.join("|")),
-        }
-    }
-    Ok(only)
 }

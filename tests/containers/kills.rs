@@ -41,7 +41,8 @@ pub(crate) fn a_container_killed_under_load_comes_back_and_loses_nothing(
     })
 }
 
-fn kill_and_wait(project: &Project, part: Part) -> Result<Duration> {
+/// kill -9 of a part's main process; how soon every part without the profile is healthy again.
+pub(crate) fn kill_and_wait(project: &Project, part: Part) -> Result<Duration> {
     let (process, restarts) = (project.main_process(&part.name())?, restarts(project, part)?);
     let began = Instant::now();
     ensure!(process.signal(Signal::KILL)?, "{part} had ended before it was killed");

@@ -17,13 +17,15 @@ mod images;
 mod build_cache;
 mod kills;
 mod engine_restarts;
+mod profile;
+mod stand_in;
 mod end;
 
 use std::process::ExitCode;
 
 use self::runner::Check;
 
-const CHECKS: [Check; 9] = [
+const CHECKS: [Check; 12] = [
     Check { name: "the_project_starts_with_one_command", run: start::the_project_starts_with_one_command },
     Check {
         name: "the_transcript_of_compose_is_what_one_sees",
@@ -52,6 +54,18 @@ const CHECKS: [Check; 9] = [
     Check {
         name: "everything_comes_back_when_the_engine_is_killed",
         run: engine_restarts::everything_comes_back_when_the_engine_is_killed,
+    },
+    Check {
+        name: "the_profile_starts_beside_the_running_project",
+        run: profile::the_profile_starts_beside_the_running_project,
+    },
+    Check {
+        name: "reads_through_the_gateway_come_from_both_query_processes",
+        run: profile::reads_through_the_gateway_come_from_both_query_processes,
+    },
+    Check {
+        name: "the_second_command_process_and_the_relay_stand_in_for_a_killed_command_service",
+        run: stand_in::the_second_command_process_and_the_relay_stand_in_for_a_killed_command_service,
     },
     Check { name: "nothing_is_left_after_the_end", run: end::nothing_is_left_after_the_end },
 ];

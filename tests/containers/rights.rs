@@ -11,17 +11,13 @@ use system_tests::engine::Project;
 const MIGRATIONS: [&str; 2] = ["migrate-primary", "migrate-replica"];
 
 pub(crate) fn no_container_has_more_rights_than_it_needs(project: &mut Project) -> Result<()> {
-    let parts = Shape::default().parts();
+    let parts: Vec<String> = Shape::default().parts().into_iter().map(Part::name).collect();
     let migrations = MIGRATIONS.map(str::to_owned);
-    for service in parts.iter().map(|part| part.name()).chain(migrations) {
-        let container = project.inspect(&service)?;
-        check_told(&container).with_context(|| format!("{service} is told too much"))?;
-        check_published(&container).with_context(|| format!("ports of {service}"))?;
+    for service in parts.iter().chain(&migrations) {
+        check_container(project, service)?;
     }
-    for part in parts {
-        let process = project.main_process(&part.name())?;
-        let status = fs::read_to_string(format!("/proc/{}/status", process.pid()))?;
-        check_kernel(&status).with_context(|| format!("{part} may do too much"))?;
+    for part in &parts {
+        check_process(project, part)?;
     }
     check_broker(project).context("the broker's memory")?;
     // Only these have a program that could write somewhere.
@@ -30,6 +26,20 @@ pub(crate) fn no_container_has_more_rights_than_it_needs(project: &mut Project) 
         ensure!(written.is_err(), "{server} writes into its own image");
     }
     Ok(())
+}
+
+/// What the engine was told of a service's container.
+pub(crate) fn check_container(project: &Project, service: &str) -> Result<()> {
+    let container = project.inspect(service)?;
+    check_told(&container).with_context(|| format!("{service} is told too much"))?;
+    check_published(&container).with_context(|| format!("ports of {service}"))
+}
+
+/// What the kernel says of its main process.
+pub(crate) fn check_process(project: &Project, service: &str) -> Result<()> {
+    let process = project.main_process(service)?;
+    let status = fs::read_to_string(format!("/proc/{}/status", process.pid()))?;
+    check_kernel(&status).with_context(|| format!("{service} may do too much"))
 }
 
 /// The broker knows its limit: it blocks publishers before the kernel ends it.

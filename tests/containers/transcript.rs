@@ -10,7 +10,7 @@ use system_tests::{
     transcript::{IN_CONTAINERS, Variables, transcript},
 };
 
-/// How soon the replica has what was just written: whoever types gives it more.
+/// How long the test waits, before each command, until the replica has the last write. A reader types more slowly.
 const LEVEL_LIMIT: Duration = Duration::from_secs(10);
 const POLL: Duration = Duration::from_millis(50);
 
@@ -31,7 +31,10 @@ pub(crate) fn the_transcript_of_compose_is_what_one_sees(project: &mut Project) 
         ensure!(ran.status.success(), "{command}: {}", said(&ran));
         let seen = String::from_utf8(ran.stdout)?;
         if let Err(difference) = variables.check(&step.output, seen.trim_end_matches('\n')) {
-            panic!("$ {command}\n{difference}\n{document} shows:\n{}\nand one sees:\n{seen}", step.output);
+            panic!(
+                "$ {command}\n{difference}\n{document} shows:\n{}\nbut the command prints:\n{seen}",
+                step.output
+            );
         }
     }
     Ok(())

@@ -44,6 +44,7 @@ impl Faulty {
             if self.service.unexpected_end().is_none() && !self.service.address().get().is_empty() {
                 let _ = client.create("work").await;
                 let _ = client.get_path("/parking-slots?limit=1&consistency=strong&wait_ms=0").await;
+                let _ = client.get_path("/parking-slots?limit=1&name=work").await;
             }
             let status = self.service.unexpected_end().context("it still runs")?;
             let ended_at = SystemTime::now();
@@ -96,7 +97,9 @@ async fn assert_panic_ends(pair: &Pair, program: &str, task: &str) -> Result<()>
 #[test]
 fn a_panic_in_a_background_task_of_command_service_ends_it_with_the_name_of_the_task() -> Result<()> {
     with_pair(async |pair| {
-        for task in ["committer", "log end", "replica watch", "relay", "replay", "forget"] {
+        for task in
+            ["committer", "log end", "replica watch", "reader", "searcher", "relay", "replay", "forget"]
+        {
             assert_panic_ends(pair, "command-service", task).await?;
         }
         Ok(())

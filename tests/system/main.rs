@@ -7,6 +7,7 @@ mod house;
 mod prose;
 mod checks;
 mod schema;
+mod searches;
 mod names;
 mod decision;
 mod event_format;

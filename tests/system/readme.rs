@@ -16,8 +16,8 @@ use system_tests::{
 
 use crate::prose::documents;
 
-/// The documents and sections whose first block is a transcript, in the order in which they are read, and how far the
-/// replica is let come before each command: whoever types gives it more time than a test does.
+/// The documents and sections whose first block is a transcript, in reading order. The last member waits for the replica
+/// before each command, because a test types faster than a reader.
 const SECTIONS: [(&str, &str, Awaited); 3] = [
     ("README.md", "## See it work", CargoStack::level),
     // There, the consumer is stopped.
@@ -44,7 +44,9 @@ fn the_transcript_of_the_readme_is_what_one_sees() -> Result<()> {
             assert!(ran.status.success(), "{command}: {}", said(&ran));
             let seen = String::from_utf8(ran.stdout)?;
             if let Err(difference) = variables.check(output, seen.trim_end_matches('\n')) {
-                panic!("$ {command}\n{difference}\n{document} shows:\n{output}\nand one sees:\n{seen}");
+                panic!(
+                    "$ {command}\n{difference}\n{document} shows:\n{output}\nbut the command prints:\n{seen}"
+                );
             }
         }
     }

@@ -270,7 +270,7 @@ fn what_cannot_be_understood_ends_with_status_2() -> Result<()> {
         check_failed(replay, "command-service", 2, "nothing lies between the two")?;
         let consumer = Run::event_consumer(pair, &["stop"])?.end().await?.expect(2)?;
         ensure!(consumer.output.is_empty(), "messages belong on standard error");
-        let command = Run::command_service(pair, &["parking-slot-list"])?.with("DATABASE_URL", None);
+        let command = Run::command_service(pair, &["parking-slot-list"])?.with("REPLICA_DATABASE_URL", None);
         check_failed(command.end().await?, "command-service", 2, "a setting is missing")?;
         let consumer =
             Run::event_consumer(pair, &["migrate"])?.with("REPLICA_DATABASE_URL", Some("mysql://x"));

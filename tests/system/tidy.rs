@@ -36,9 +36,8 @@ const LAPIN_PLACES: [&str; 6] = [
     "event-consumer/src/projection/dead_letters/mod.rs",
 ];
 
-/// Where connections to PostgreSQL are opened: sessions, whose deadline is their own, and the pool of reads, which bounds
-/// each read.
-const CONNECTION_PLACES: [&str; 2] = ["shared/src/postgres/", "command-service/src/queries/replica.rs"];
+/// Where connections to PostgreSQL are opened: sessions, whose deadline is their own.
+const CONNECTION_PLACES: [&str; 1] = ["shared/src/postgres/"];
 
 const FILE_MAX_LINES: usize = 400;
 
@@ -191,7 +190,7 @@ fn the_rules_of_a_slot_and_the_commands_know_neither_http_nor_broker_nor_sql() -
     for place in pure {
         let own: Vec<&Source> = sources.iter().filter(|source| source.is_in(&[place])).collect();
         ensure!(!own.is_empty(), "there is nothing in {place}");
-        for stranger in ["actix", "lapin", "tokio_postgres", "deadpool"] {
+        for stranger in ["actix", "lapin", "tokio_postgres"] {
             let strays: Vec<String> =
                 own.iter().flat_map(|source| source.lines_with(|line| line.contains(stranger))).collect();
             assert!(strays.is_empty(), "{stranger}: {strays:?}");
@@ -211,9 +210,7 @@ fn no_handler_of_http_reaches_past_its_step() -> Result<()> {
         .iter()
         .flat_map(|source| {
             source.lines_with(|line| {
-                ["relay::", "write_model::", "tokio_postgres", "deadpool"]
-                    .iter()
-                    .any(|past| line.contains(past))
+                ["relay::", "write_model::", "tokio_postgres"].iter().any(|past| line.contains(past))
             })
         })
         .collect();

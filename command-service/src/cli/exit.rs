@@ -82,6 +82,7 @@ impl From<ReadError> for CliError {
     fn from(error: ReadError) -> Self {
         match error {
             ReadError::Down(_) => Self::down("the replica", &error),
+            ReadError::Overloaded => Self::Other(error.into()),
             ReadError::Sql(error) => Self::Other(error.into()),
         }
     }
@@ -92,7 +93,7 @@ impl From<Unmet> for CliError {
         match unmet {
             Unmet::Read(error @ ReadError::Down(_)) => error.into(),
             Unmet::DeadLettered | Unmet::ForeignReceipt => Self::BadInput(unmet.to_string()),
-            Unmet::Read(ReadError::Sql(_))
+            Unmet::Read(ReadError::Sql(_) | ReadError::Overloaded)
             | Unmet::PrimaryDown
             | Unmet::NoAccess
             | Unmet::BeyondLog

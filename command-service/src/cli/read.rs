@@ -24,7 +24,7 @@ use crate::{
     },
     queries::{
         cursor::Cursor,
-        list::{Filter, LIMIT_MAX},
+        list::{Filter, LIMIT_MAX, Page},
         replica::Replica,
         status::{HandedBack, ReplicaStatus},
     },
@@ -36,13 +36,13 @@ use crate::{
     startup::{GateReports, open_gate},
 };
 
-/// The replica, for the command `needed_by`.
-pub(super) fn replica(settings: &Settings, needed_by: &str) -> Result<Replica, CliError> {
-    open(settings.replica_url(needed_by)?)
+/// The replica, for the command `needed_by`. Its readers end with `tasks`.
+pub(super) fn replica(settings: &Settings, needed_by: &str, tasks: &mut Tasks) -> Result<Replica, CliError> {
+    Ok(open(settings.replica_url(needed_by)?, tasks))
 }
 
-fn open(replica: &DatabaseUrl) -> Result<Replica, CliError> {
-    Ok(Replica::new(replica, Dependency::new("replica")).map_err(anyhow::Error::from)?)
+fn open(replica: &DatabaseUrl, tasks: &mut Tasks) -> Replica {
+    Replica::open(replica, &Dependency::new("replica"), tasks, &CancellationToken::new())
 }
 
 /// The slots that pass a filter, in creation order, a page at a time: however many there are, only one page is in
@@ -59,11 +59,11 @@ impl<'r> Pages<'r> {
     }
 
     /// The next page, with at most `limit` slots; `None` when nothing follows.
-    pub(super) async fn next(&mut self, limit: u16) -> Result<Option<Vec<SlotRecord>>, CliError> {
+    pub(super) async fn next(&mut self, limit: u16) -> Result<Option<Page>, CliError> {
         let Some(from) = self.cursor else { return Ok(None) };
         let page = self.replica.list(self.filter, from, limit, &HandedBack::default()).await?.found;
-        self.cursor = page.next;
-        Ok(Some(page.items))
+        self.cursor = page.next();
+        Ok(Some(page))
     }
 }
 
@@ -73,15 +73,16 @@ pub(super) async fn list(
     name_contains: Option<String>,
     limit: Option<NonZeroUsize>,
 ) -> Result<(), CliError> {
-    let replica = replica(settings, "parking-slot-list")?;
+    let mut tasks = Tasks::default();
+    let replica = replica(settings, "parking-slot-list", &mut tasks)?;
     let filter = Filter { status, name_contains };
     let mut pages = Pages::of(&replica, &filter);
     let mut left = limit.map_or(usize::MAX, NonZeroUsize::get);
     while left > 0 {
         let page_limit = u16::try_from(left).unwrap_or(LIMIT_MAX).min(LIMIT_MAX);
-        let Some(records) = pages.next(page_limit).await? else { break };
-        records.iter().try_for_each(print_line)?;
-        left -= records.len();
+        let Some(page) = pages.next(page_limit).await? else { break };
+        page.items().iter().try_for_each(print_line)?;
+        left -= page.items().len();
     }
     Ok(())
 }
@@ -101,7 +102,8 @@ fn print_line(record: &SlotRecord) -> Result<(), CliError> {
 }
 
 pub(super) async fn details(settings: &Settings, uuid: Uuid, json: bool) -> Result<(), CliError> {
-    let replica = replica(settings, "parking-slot-details")?;
+    let mut tasks = Tasks::default();
+    let replica = replica(settings, "parking-slot-details", &mut tasks)?;
     let record = replica.slot(uuid, &HandedBack::default()).await?.found.ok_or(CliError::NotFound)?;
     print_versioned(&record, json)
 }
@@ -114,9 +116,9 @@ pub(super) async fn when_visible(
     uuid: Uuid,
     write: WriteReceipt,
 ) -> Result<SlotRecord, CliError> {
-    let replica = open(&access.replica)?;
-    let reports = GateReports { replica: Dependency::new("replica"), primary: None };
     let (mut tasks, stop_tasks) = (Tasks::default(), CancellationToken::new());
+    let replica = open(&access.replica, &mut tasks);
+    let reports = GateReports { replica: Dependency::new("replica"), primary: None };
     let gate = open_gate(
         access,
         reports,

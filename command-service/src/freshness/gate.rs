@@ -69,7 +69,11 @@ impl Gate {
     ) -> Result<Fresh<T>, Unmet> {
         let handed_back = HandedBack::of(&demand.receipts);
         if demand.is_eventual() {
-            let read = query(&handed_back).await?;
+            let read = tokio::select! {
+                read = query(&handed_back) => read?,
+                // Nobody needs the answer, and dropping the query ends it on the replica too.
+                () = given_up => return Err(ReadError::Overloaded.into()),
+            };
             return Ok(self.fresh(read, Freshness::Eventual, Duration::ZERO));
         }
         let need = self.need(demand, arrived).await?;

@@ -228,8 +228,11 @@ impl From<ReadError> for Problem {
     fn from(error: ReadError) -> Self {
         match error {
             ReadError::Down(cause) => {
-                tracing::warn!(cause = chain(&*cause), "the replica is down");
+                tracing::warn!(cause = chain(&cause), "the replica is down");
                 Self::new(ProblemType::ReplicaUnavailable, "please try again")
+            }
+            ReadError::Overloaded => {
+                Self::new(ProblemType::Overloaded, "too many reads are waiting, or the search takes too long")
             }
             ReadError::Sql(error) => {
                 tracing::error!(error = chain(&error), "read failed");

@@ -16,6 +16,7 @@ use crate::{
     freshness::{demand::Demand, gate::Gate, unmet::Unmet},
     queries::{
         cursor::Cursor,
+        list::Page,
         replica::{Read, ReadError, Replica},
         status::HandedBack,
     },
@@ -24,8 +25,8 @@ use crate::{
 };
 
 #[derive(Serialize)]
-struct PageBody {
-    items: Vec<SlotRecord>,
+struct PageBody<'p> {
+    items: &'p [SlotRecord],
     next_cursor: Option<String>,
 }
 
@@ -45,15 +46,17 @@ pub async fn list(
     parameters.finish()?;
     let query = async |handed_back: &HandedBack| replica.list(&filter, cursor, limit, handed_back).await;
     let page = read(&request, &gate, &demand, arrived, query).await?;
-    let next_cursor = page.next.map(Cursor::encode);
     let mut answer = HttpResponse::Ok();
-    if let Some(cursor) = &next_cursor {
-        answer.insert_header((
-            header::LINK,
-            format!("<{}>; rel=\"next\"", next_page(request.query_string(), limit, cursor)),
-        ));
+    if let Some(cursor) = page.next() {
+        let next = next_page(request.query_string(), limit, &cursor.encode());
+        answer.insert_header((header::LINK, format!("<{next}>; rel=\"next\"")));
     }
-    Ok(answer.json(PageBody { items: page.items, next_cursor }))
+    Ok(answer.content_type(header::ContentType::json()).body(page.encoded(page_body)))
+}
+
+fn page_body(page: &Page) -> Vec<u8> {
+    let body = PageBody { items: page.items(), next_cursor: page.next().map(Cursor::encode) };
+    serde_json::to_vec(&body).expect("slots and cursors are JSON")
 }
 
 /// The path of the next page: the same query, with the same freshness demand, from `cursor` on.

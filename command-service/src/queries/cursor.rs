@@ -11,7 +11,7 @@ const FORM: u8 = 1;
 
 /// A place in the order of creation (`created_at`, `uuid`), just behind a slot. It refers to no row, so it survives the
 /// slot's delete, a rebuild of the replica and a restart of the service. It works with any filter.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Cursor {
     /// The creation time of the slot before this place.
     pub created_at: Timestamp,

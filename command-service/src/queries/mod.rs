@@ -1,22 +1,47 @@
 //! Every query on the replica for users. The database role of these connections can only read.
 //!
+//! A handler asks [`replica::Replica`]. A reader takes all questions that wait, and answers them by one statement for each
+//! kind; pages with a filter have searchers of their own.
+//!
 //! | module | holds |
 //! |---|---|
-//! | [`replica`] | the connections, and one read on them |
+//! | [`status`] | how far the replica has come, in the snapshot of the query |
+//! | [`cursor`] | a place in the order of creation |
+//! | `read_error` | why a read failed |
+//! | `asked` | a read that waits for its answer |
+//! | `one` | one slot |
 //! | [`list`] | a page of slots in creation order |
-//! | [`cursor`] | a place in that order |
-//! | [`one`] | one slot |
+//! | `filtered` | a page of the slots that pass a filter |
 //! | [`summary`] | how many slots have each status |
 //! | [`settled`] | what the replica has done with a write |
-//! | [`status`] | how far the replica has come, in the snapshot of the query |
+//! | `question` | what readers answer, in groups |
+//! | `readers` | answers all that waits together |
+//! | `searches` | pages with a filter that wait |
+//! | `searchers` | answers pages with a filter |
+//! | [`replica`] | how handlers ask |
 
-pub mod replica;
+pub mod status;
 pub mod cursor;
+mod read_error;
+mod asked;
+mod one;
 pub mod list;
-pub mod one;
+mod filtered;
 pub mod summary;
 pub mod settled;
-pub mod status;
+mod question;
+mod readers;
+mod searches;
+mod searchers;
+pub mod replica;
 
 /// Every statement that reads the replica. A test prepares them against the schema.
-pub const STATEMENTS: [&str; 4] = [list::PAGE, one::BY_UUID, summary::BY_STATUS, settled::SETTLED];
+pub const STATEMENTS: [&str; 7] = [
+    list::PAGES,
+    filtered::PAGE_BY_STATUS,
+    filtered::PAGE_BY_NAME,
+    filtered::PAGE_BY_BOTH,
+    one::BY_UUID,
+    summary::BY_STATUS,
+    settled::SETTLED,
+];

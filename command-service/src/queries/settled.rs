@@ -1,17 +1,23 @@
 //! What the replica has done with a write.
 
-use super::{
-    replica::{Read, ReadError, Replica},
-    status::{HandedBack, ReplicaStatus, status_of_first, with_status},
-};
-use crate::register::receipt::{Receipt, WriteReceipt};
+use shared::postgres::Session;
+use tokio::time::Instant;
+use tokio_postgres::{Row, Statement};
 
-/// The write's highest unsettled position; null if all are settled.
+use super::{
+    asked::{Asked, Unanswered, handed_back_by, reply_all},
+    read_error::BadRow,
+    status::{ReplicaStatus, SharedStatus, with_status},
+};
+use crate::register::receipt::WriteReceipt;
+
+/// The status, then each write's highest unsettled position in the order of the writes; null if all are settled. `$3`
+/// and `$4` are the first and last positions of the writes.
 pub(super) const SETTLED: &str = with_status!(
-    "SELECT replica.*,
-            (SELECT upper(int8multirange(int8range($3, $4, '[]')) - applied) - 1 FROM replication_status)
-                AS last_unsettled
-     FROM replica"
+    "SELECT status AS replica_status, NULL::bigint AS last_unsettled FROM replica
+     UNION ALL
+     SELECT NULL, upper(int8multirange(int8range(write.first, write.last, '[]')) - replication_status.applied) - 1
+     FROM unnest($3::bigint[], $4::bigint[]) AS write (first, last) CROSS JOIN replication_status"
 );
 
 /// What the replica has done with the events of a write.
@@ -28,26 +34,30 @@ pub enum Settled {
     },
 }
 
-impl Replica {
-    /// Asks the replica what it has done with the events of a write.
-    ///
-    /// # Errors
-    /// [`ReadError`].
-    pub async fn settled(&self, write: &WriteReceipt) -> Result<Read<Settled>, ReadError> {
-        let HandedBack { firsts, lasts } = HandedBack::of(&[Receipt::Write(*write)]);
-        let (first, last) = (write.first.get(), write.last.get());
-        self.read(async |client| {
-            let settled = client.prepare_cached(SETTLED).await?;
-            let rows = client.query(&settled, &[&firsts, &lasts, &first, &last]).await?;
-            let status = status_of_first(&rows)?;
-            let last_unsettled: Option<i64> = match rows.first() {
-                Some(row) => row.try_get("last_unsettled")?,
-                None => Some(last),
-            };
-            Ok((judge(write, last_unsettled, &status), status))
-        })
-        .await
-    }
+/// Answers questions for writes by one statement.
+///
+/// # Errors
+/// The statement has no answer; the questions come back.
+pub(super) async fn answer(
+    session: &Session,
+    settled: &Statement,
+    asked: Vec<Asked<WriteReceipt, Settled>>,
+) -> Result<(), Unanswered<WriteReceipt, Settled>> {
+    let (handed_back, receipts) = handed_back_by(&asked);
+    let firsts: Vec<i64> = asked.iter().map(|asked| asked.query.first.get()).collect();
+    let lasts: Vec<i64> = asked.iter().map(|asked| asked.query.last.get()).collect();
+    let sent_at = Instant::now();
+    let rows = session.query(settled, &[&handed_back.firsts, &handed_back.lasts, &firsts, &lasts]).await;
+    let found = rows.map_err(BadRow::from).and_then(|rows| unsettled(&rows));
+    reply_all(asked, &receipts, sent_at, found, |unsettled, number, write, status| {
+        // A replica without a status row has settled nothing.
+        judge(write, unsettled.get(number).copied().unwrap_or(Some(write.last.get())), status)
+    })
+}
+
+fn unsettled(rows: &[Row]) -> Result<(SharedStatus, Vec<Option<i64>>), BadRow> {
+    let unsettled = rows.iter().skip(1).map(|row| row.try_get(1));
+    Ok((SharedStatus::of_first(rows)?, unsettled.collect::<Result<_, _>>()?))
 }
 
 /// Positions of another epoch say nothing of the write. While an earlier position is missing, the write does not count

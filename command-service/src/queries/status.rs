@@ -2,25 +2,40 @@
 //! selects its rows. So no change can come between the two.
 
 use jiff::Timestamp;
-use tokio_postgres::{Error, Row};
+use serde::Deserialize;
+use tokio_postgres::Row;
 use uuid::Uuid;
 
+use super::read_error::BadRow;
 use crate::register::receipt::{ReadReceipt, Receipt};
 
 /// Begins a query with a common table expression `replica` of one row. `$1` and `$2` are the first and last positions
-/// of the write receipts that the caller hands back.
+/// of the write receipts that callers hand back.
+///
+/// The status travels as one JSON document, as the replica pushes it: so the rows that follow have one column more, and
+/// not six. While a position is missing, `visible_until` hides slots created after `as_of`. Otherwise a missing slot
+/// could later appear on a page that the caller has already passed.
 macro_rules! with_status {
-    ($query:literal) => {
+    ($($query:literal),+ $(,)?) => {
         concat!(
             "WITH replica AS MATERIALIZED (
-                SELECT applied_through, upper(applied) - 1 AS reach, as_of, epoch,
-                       (SELECT count(*) FROM dead_letters WHERE position IS NOT NULL) AS missing,
-                       EXISTS (SELECT FROM dead_letters AS letter
-                               JOIN unnest($1::bigint[], $2::bigint[]) AS receipt (first, last)
-                                    ON letter.position BETWEEN receipt.first AND receipt.last) AS dead_lettered
+                SELECT json_build_object(
+                           'applied_through', applied_through,
+                           'reach', upper(applied) - 1,
+                           'as_of_micros', (extract(epoch FROM as_of) * 1000000)::bigint,
+                           'epoch', epoch,
+                           'missing', (SELECT count(*) FROM dead_letters WHERE position IS NOT NULL),
+                           'dead_lettered', ARRAY(
+                               SELECT receipt.number
+                               FROM unnest($1::bigint[], $2::bigint[]) WITH ORDINALITY AS receipt (first, last, number)
+                               WHERE EXISTS (SELECT FROM dead_letters AS letter
+                                             WHERE letter.position BETWEEN receipt.first AND receipt.last)
+                           ))::text AS status,
+                       CASE WHEN applied_through = upper(applied) - 1 THEN 'infinity'
+                            ELSE coalesce(as_of, '-infinity') END AS visible_until
                 FROM replication_status
             ) ",
-            $query
+            $($query),+
         )
     };
 }
@@ -44,27 +59,47 @@ pub struct ReplicaStatus {
 }
 
 impl ReplicaStatus {
-    /// The status of a replica without a status row: as if it had applied nothing.
-    const SILENT: Self =
-        Self { applied_through: 0, reach: 0, as_of: None, epoch: None, missing: 0, dead_lettered: false };
-
-    /// Reads the status from a row that has its columns.
-    fn of(row: &Row) -> Result<Self, Error> {
-        Ok(Self {
-            applied_through: row.try_get("applied_through")?,
-            reach: row.try_get("reach")?,
-            as_of: row.try_get("as_of")?,
-            epoch: row.try_get("epoch")?,
-            missing: row.try_get("missing")?,
-            dead_lettered: row.try_get("dead_lettered")?,
-        })
-    }
-
     /// The receipt of this read. It names the highest settled position, because a row may show a write beyond the first
     /// missing position.
     #[must_use]
     pub fn receipt(&self) -> ReadReceipt {
         ReadReceipt { epoch: self.epoch, reach: self.reach }
+    }
+}
+
+/// The status as a statement selects it for several callers.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+pub(super) struct SharedStatus {
+    applied_through: i64,
+    reach: i64,
+    as_of_micros: Option<i64>,
+    epoch: Option<Uuid>,
+    missing: i64,
+    /// The numbers, from 1, of the receipts that name a dead letter.
+    dead_lettered: Vec<usize>,
+}
+
+impl SharedStatus {
+    /// Reads the status from the first row, whose first column holds it. A replica without a status row counts as one
+    /// that has applied nothing.
+    pub(super) fn of_first(rows: &[Row]) -> Result<Self, BadRow> {
+        let Some(text) = rows.first().map(|row| row.try_get::<_, Option<&str>>(0)).transpose()?.flatten()
+        else {
+            return Ok(Self::default());
+        };
+        Ok(serde_json::from_str(text)?)
+    }
+
+    /// The status for the caller whose receipts have these numbers, counted from 0.
+    pub(super) fn of_caller(&self, receipts: &std::ops::Range<usize>) -> ReplicaStatus {
+        ReplicaStatus {
+            applied_through: self.applied_through,
+            reach: self.reach,
+            as_of: self.as_of_micros.and_then(|micros| Timestamp::from_microsecond(micros).ok()),
+            epoch: self.epoch,
+            missing: self.missing,
+            dead_lettered: self.dead_lettered.iter().any(|number| receipts.contains(&number.wrapping_sub(1))),
+        }
     }
 }
 
@@ -88,9 +123,12 @@ impl HandedBack {
         let (firsts, lasts) = writes.unzip();
         Self { firsts, lasts }
     }
-}
 
-/// Reads the status from the first row.
-pub(super) fn status_of_first(rows: &[Row]) -> Result<ReplicaStatus, Error> {
-    rows.first().map_or(Ok(ReplicaStatus::SILENT), ReplicaStatus::of)
+    /// Appends the receipts of another caller; returns the numbers that they have here.
+    pub(super) fn append(&mut self, other: &Self) -> std::ops::Range<usize> {
+        let first = self.firsts.len();
+        self.firsts.extend(&other.firsts);
+        self.lasts.extend(&other.lasts);
+        first..self.firsts.len()
+    }
 }

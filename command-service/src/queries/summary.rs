@@ -3,16 +3,22 @@
 use std::collections::BTreeMap;
 
 use serde::Serialize;
-use shared::slot::SlotStatus;
+use shared::{postgres::Session, slot::SlotStatus};
+use tokio::time::Instant;
+use tokio_postgres::{Row, Statement};
 
 use super::{
-    replica::{Read, ReadError, Replica},
-    status::{HandedBack, status_of_first, with_status},
+    asked::{Asked, Unanswered, handed_back_by, reply_all},
+    read_error::BadRow,
+    status::{SharedStatus, with_status},
 };
 
+/// The status, then the summary. The replica keeps the summary with the slots, so reading it takes the same time for
+/// any number of slots.
 pub(super) const BY_STATUS: &str = with_status!(
-    "SELECT replica.*, summary.status, summary.slots
-     FROM replica LEFT JOIN parking_slot_summary AS summary ON true"
+    "SELECT status AS replica_status, NULL::text AS status, NULL::bigint AS slots FROM replica
+     UNION ALL
+     SELECT NULL, status, slots FROM parking_slot_summary"
 );
 
 /// The number of slots, in all and by status.
@@ -24,31 +30,33 @@ pub struct Summary {
     pub by_status: BTreeMap<&'static str, i64>,
 }
 
-impl Replica {
-    /// Reads the summary. The replica keeps it with the slots, so reading takes the same time for any number of slots.
-    /// `handed_back` are the writes that the summary must count.
-    ///
-    /// # Errors
-    /// [`ReadError`].
-    pub async fn summary(&self, handed_back: &HandedBack) -> Result<Read<Summary>, ReadError> {
-        self.read(async |client| {
-            let by_status = client.prepare_cached(BY_STATUS).await?;
-            let rows = client.query(&by_status, &[&handed_back.firsts, &handed_back.lasts]).await?;
-            let mut summary = Summary::empty();
-            for row in &rows {
-                if let Some(status) = row.try_get::<_, Option<SlotStatus>>("status")? {
-                    summary.count(status, row.try_get("slots")?);
-                }
-            }
-            Ok((summary, status_of_first(&rows)?))
-        })
-        .await
-    }
+/// Answers all questions for the summary by one statement.
+///
+/// # Errors
+/// The statement has no answer; the questions come back.
+pub(super) async fn answer(
+    session: &Session,
+    by_status: &Statement,
+    asked: Vec<Asked<(), Summary>>,
+) -> Result<(), Unanswered<(), Summary>> {
+    let (handed_back, receipts) = handed_back_by(&asked);
+    let sent_at = Instant::now();
+    let rows = session.query(by_status, &[&handed_back.firsts, &handed_back.lasts]).await;
+    let found = rows.map_err(BadRow::from).and_then(|rows| Summary::of(&rows));
+    reply_all(asked, &receipts, sent_at, found, |summary, _, (), _| summary.clone())
 }
 
 impl Summary {
     fn empty() -> Self {
         Self { total: 0, by_status: SlotStatus::ALL.iter().map(|status| (status.as_str(), 0)).collect() }
+    }
+
+    fn of(rows: &[Row]) -> Result<(SharedStatus, Self), BadRow> {
+        let mut summary = Self::empty();
+        for row in rows.iter().skip(1) {
+            summary.count(row.try_get(1)?, row.try_get(2)?);
+        }
+        Ok((SharedStatus::of_first(rows)?, summary))
     }
 
     fn count(&mut self, status: SlotStatus, slots: i64) {

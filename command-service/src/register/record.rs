@@ -22,8 +22,8 @@ impl Serialize for SlotRecord {
         object.serialize_field("name", self.slot.name.as_str())?;
         object.serialize_field("status", self.slot.status.as_str())?;
         object.serialize_field("version", &self.slot.version.get())?;
-        object.serialize_field("created_at", &time::format(self.created_at))?;
-        object.serialize_field("updated_at", &time::format(self.updated_at))?;
+        object.serialize_field("created_at", &time::AsText(self.created_at))?;
+        object.serialize_field("updated_at", &time::AsText(self.updated_at))?;
         object.end()
     }
 }

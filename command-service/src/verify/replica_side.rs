@@ -33,7 +33,8 @@ macro_rules! finite {
 pub(super) const LEVEL: &str = "
     SELECT status.epoch, status.applied_through, upper(status.applied) - 1 AS reach,
            -- An edit by hand may have made it infinite.
-           greatest(least(status.as_of, '9999-01-01 UTC'), '0001-01-01 UTC') AS as_of,
+           CASE WHEN status.as_of IS NOT NULL
+                THEN greatest(least(status.as_of, '9999-01-01 UTC'), '0001-01-01 UTC') END AS as_of,
            (SELECT coalesce(sum(upper(hole) - lower(hole)), 0)::bigint
             FROM unnest(int8multirange(int8range(0, $1::bigint + 1)) - status.applied) AS hole) AS missing
     FROM replication_status AS status";

@@ -86,13 +86,10 @@ fn ensure_a_test_matches(home: &Home, release: Option<&str>, filter: &[OsString]
     Ok(())
 }
 
-pub(crate) fn bench(home: &Home, only: Option<String>, no_install: bool) -> Result<ExitCode> {
-    install::find_or_install(permission(no_install), Wanted::Servers)?;
+pub(crate) fn bench(home: &Home, no_install: bool, arguments: Vec<OsString>) -> Result<ExitCode> {
+    install::find_or_install(permission(no_install), Wanted::ServersAndLoad)?;
     let mut command = stack::build::cargo();
-    command.args(["bench", "--package", "system-tests", "--bench", "bench", "--"]);
-    if let Some(row) = only {
-        command.arg("--only").arg(row);
-    }
+    command.args(["bench", "--package", "system-tests", "--bench", "bench", "--"]).args(arguments);
     become_program(without_settings(command, home))
 }
 

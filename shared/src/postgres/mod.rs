@@ -24,7 +24,7 @@ pub use self::{
     fault::Fault,
     session::{Session, SessionKind},
     tls::DatabaseUrlError,
-    transaction::Transaction,
+    transaction::{Param, Transaction},
     url::{CONNECT_DEADLINE, ConnectError, DatabaseUrl},
 };
 

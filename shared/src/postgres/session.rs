@@ -14,7 +14,7 @@ use tokio::{
     time::{error::Elapsed, timeout},
 };
 use tokio_postgres::{
-    AsyncMessage, Client, Connection, Error, Row, Socket, Statement, ToStatement, tls::NoTlsStream,
+    AsyncMessage, Client, Connection, Error, NoTls, Row, Socket, Statement, ToStatement, tls::NoTlsStream,
 };
 use tokio_util::sync::CancellationToken;
 
@@ -23,6 +23,9 @@ use super::{
     fault::Fault,
     transaction::{Param, Transaction},
 };
+
+/// How long the request to end a statement may take: as long as a connection may.
+const CANCEL_DEADLINE: Duration = Duration::from_millis(800);
 
 /// How a step uses its connection.
 #[derive(Clone, Copy, Debug)]
@@ -158,6 +161,14 @@ impl Session {
     pub async fn writing_transaction(&mut self) -> Result<Transaction<'_>, Error> {
         let open = self.deadline.bound(self.client.build_transaction().read_only(false).start()).await?;
         Ok(Transaction::new(open, &self.deadline))
+    }
+
+    /// Asks the server to end the statement in progress, which then fails; the caller still awaits that failure. A server
+    /// that cannot be reached within 0.8 s is not asked.
+    pub async fn cancel(&self) {
+        let cancelling = self.client.cancel_token();
+        // A failure leaves the statement to its own time limit.
+        let _ = timeout(CANCEL_DEADLINE, cancelling.cancel_query(NoTls)).await;
     }
 
     /// What an error of this session says about the next step.

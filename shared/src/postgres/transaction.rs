@@ -5,7 +5,7 @@ use tokio_postgres::{Error, Row, ToStatement, types::ToSql};
 use super::deadline::AnswerDeadline;
 
 /// A parameter of a statement.
-pub(super) type Param<'p> = &'p (dyn ToSql + Sync);
+pub type Param<'p> = &'p (dyn ToSql + Sync);
 
 /// A transaction or savepoint with the deadline of its session. Dropping it rolls it back.
 pub struct Transaction<'s> {

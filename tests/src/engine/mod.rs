@@ -8,7 +8,9 @@
 //! | `traces` | what an engine leaves when it is killed |
 //! | [`daemon`] | the private engine: started, killed, stopped |
 //! | [`stand_ins`] | images made here under the names of public ones |
+//! | [`profile`] | what its profile `scaled` adds to the project |
 //! | [`project`] | `compose/cqrs.yml` on that engine |
+//! | `databases` | what its databases hold |
 //!
 //! The engine has its own data, socket, bridges and addresses. It changes no rule of the machine's firewall.
 
@@ -18,7 +20,9 @@ mod addresses;
 mod traces;
 pub mod daemon;
 pub mod stand_ins;
+pub mod profile;
 pub mod project;
+mod databases;
 
 use std::{
     path::{Path, PathBuf},

@@ -11,24 +11,31 @@ use std::{
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 use stack::{Part, Port, Shape, ports, process::Process, wait};
-use tokio_postgres::NoTls;
 
-use super::{Engine, checkout, printed};
-use crate::{level::Everything, service::Address};
+use super::{Engine, checkout, printed, profile};
+use crate::service::Address;
 
 /// How soon a container that died is healthy again.
 pub const HEALTHY_AGAIN: Duration = Duration::from_secs(30);
 
 const POLL: Duration = Duration::from_millis(100);
 
-/// What the file's passwords are where nobody sets another.
-const PASSWORD: &str = "parking";
-
 /// The project's name in this run, so that it is told from one that a person has started.
 const NAME: &str = "parking-cqrs-test";
 
 /// Services that Compose builds. The engine of the tests forwards nothing, so they are built in the machine's network.
-const BUILT: [&str; 4] = ["command-service", "event-consumer", "migrate-primary", "migrate-replica"];
+const BUILT: [&str; 10] = [
+    "command-service",
+    "event-consumer",
+    "migrate-primary",
+    "migrate-replica",
+    "migrate-replica-2",
+    "event-consumer-2",
+    "command-2",
+    "relay",
+    "query-1",
+    "query-2",
+];
 
 /// The project, with ports of its own.
 #[derive(Debug)]
@@ -98,6 +105,14 @@ impl Project {
         Ok(self.compose_in(&self.root, &["up", "--build", "--detach"]).output()?)
     }
 
+    /// Starts the profile `scaled` beside what runs already; how that ended and what it printed.
+    ///
+    /// # Errors
+    /// The client cannot be run.
+    pub fn start_profile(&self) -> Result<Output> {
+        Ok(self.compose_in(&self.root, &["--profile", profile::PROFILE, "up", "--detach"]).output()?)
+    }
+
     /// What a shell needs so that `docker compose -f compose/cqrs.yml` means this project.
     #[must_use]
     pub fn shell(&self, command: &str) -> Command {
@@ -123,12 +138,14 @@ impl Project {
         self.ports.iter().map(|(port, value)| (variable(*port), value.to_string()))
     }
 
-    /// Removes the project's containers, networks and volumes.
+    /// Removes the project's containers, networks and volumes, those of the profile too.
     ///
     /// # Errors
     /// Compose fails.
     pub fn down(&self) -> Result<()> {
-        self.compose(&["down", "--volumes", "--remove-orphans", "--timeout", "20"]).map(drop)
+        let down =
+            ["--profile", profile::PROFILE, "down", "--volumes", "--remove-orphans", "--timeout", "20"];
+        self.compose(&down).map(drop)
     }
 
     /// Its containers, networks and volumes, by name.
@@ -158,7 +175,13 @@ impl Project {
     /// Where command-service listens on this machine.
     #[must_use]
     pub fn address(&self) -> Address {
-        Address::of(format!("http://127.0.0.1:{}", self.port(Port::Http)))
+        self.address_at(Port::Http)
+    }
+
+    /// Where HTTP is published as this port.
+    #[must_use]
+    pub fn address_at(&self, port: Port) -> Address {
+        Address::of(format!("http://127.0.0.1:{}", self.port(port)))
     }
 
     /// What `docker inspect` says of a service's container, also of one that has ended.
@@ -185,38 +208,28 @@ impl Project {
     /// # Errors
     /// One is not within `limit`.
     pub fn healthy(&self, limit: Duration) -> Result<()> {
+        let parts: Vec<String> = Shape::default().parts().into_iter().map(Part::name).collect();
+        self.healthy_services(&parts, limit)
+    }
+
+    /// The same of these services.
+    ///
+    /// # Errors
+    /// One is not within `limit`.
+    pub fn healthy_services(&self, services: &[String], limit: Duration) -> Result<()> {
         let mut last = String::new();
         let healthy = wait::until(limit, POLL, || {
-            for part in Shape::default().parts() {
-                let state = self.inspect(&part.name())?["State"].clone();
+            for service in services {
+                let state = self.inspect(service)?["State"].clone();
                 let is_healthy = state["Running"] == true && state["Health"]["Status"] == "healthy";
                 if !is_healthy {
-                    last = format!("{part}: {} {}", state["Status"], state["Health"]["Status"]);
+                    last = format!("{service}: {} {}", state["Status"], state["Health"]["Status"]);
                     return Ok(None);
                 }
             }
             Ok(Some(()))
         })?;
         healthy.with_context(|| format!("not healthy within {limit:?}: {last}"))
-    }
-
-    /// Everything that both databases hold, read through their published ports.
-    ///
-    /// # Errors
-    /// One of them is down.
-    pub async fn everything(&self) -> Result<Everything> {
-        let primary = self.superuser(Part::Primary, Port::Primary).await?;
-        let replica = self.superuser(Part::REPLICA, Port::Replica).await?;
-        Everything::read_from(&primary, &replica).await
-    }
-
-    async fn superuser(&self, part: Part, port: Port) -> Result<tokio_postgres::Client> {
-        let (_, database) = part.database().context("no database")?;
-        let url = format!("postgres://postgres:{PASSWORD}@127.0.0.1:{}/{database}", self.port(port));
-        let (client, connection) = tokio_postgres::connect(&url, NoTls).await?;
-        // It ends with the client.
-        tokio::spawn(connection);
-        Ok(client)
     }
 
     /// A copy of what a build sends to the engine, with the times of its files, to be changed.

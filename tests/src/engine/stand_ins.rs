@@ -39,24 +39,39 @@ const SOURCES: [&str; 4] = ["Dockerfile", "images.yml", "postgres.sh", "rabbitmq
 /// # Errors
 /// Debian or the toolchain cannot be had, or a build fails.
 pub fn make(engine: &Engine, cache: &Path) -> Result<()> {
-    let images = public_images()?;
-    let (toolchain, stamp) = (toolchain()?, cache.join("data/stand-ins"));
-    let made_of = fingerprint(&images, &toolchain)?;
-    let is_there = |image: &str| engine.run(&["image", "inspect", image]).is_ok();
-    let needed = images.values().map(String::as_str).chain([DEBIAN, TOOLCHAIN]);
-    if fs::read_to_string(&stamp).is_ok_and(|stamp| stamp == made_of) && needed.clone().all(is_there) {
+    let (images, toolchain) = (public_images()?, toolchain()?);
+    // Debian and the toolchain take most of the time, and a change of the other files concerns neither.
+    let bases = bases_fingerprint(&toolchain)?;
+    let made_of = fingerprint(&images, &bases)?;
+    remake(engine, &cache.join("data/stand-in-bases"), &bases, &[DEBIAN, TOOLCHAIN], || {
+        import_debian(engine, cache)?;
+        import_toolchain(engine, cache, &toolchain)
+    })?;
+    let names: Vec<&str> = images.values().map(String::as_str).collect();
+    remake(engine, &cache.join("data/stand-ins"), &made_of, &names, || {
+        let mut build = engine.docker(&["compose", "--file"]);
+        build.arg(folder().join("images.yml")).args(["--progress", "plain", "build"]);
+        for (stand_in, image) in &images {
+            build.env(format!("{}_IMAGE", stand_in.to_uppercase().replace('-', "_")), image);
+        }
+        printed(&mut build).map(drop).context("cannot build the stand-ins")
+    })
+}
+
+/// Makes these images, unless they are there and the file `stamp` says that they are made of the same.
+fn remake(
+    engine: &Engine,
+    stamp: &Path,
+    made_of: &str,
+    images: &[&str],
+    make: impl FnOnce() -> Result<()>,
+) -> Result<()> {
+    let are_there = images.iter().all(|image| engine.run(&["image", "inspect", image]).is_ok());
+    if are_there && fs::read_to_string(stamp).is_ok_and(|stamp| stamp == made_of) {
         return Ok(());
     }
-    import_debian(engine, cache)?;
-    import_toolchain(engine, cache, &toolchain)?;
-    let mut build = engine.docker(&["compose", "--file"]);
-    build.arg(folder().join("images.yml")).args(["--progress", "plain", "build"]);
-    for (stand_in, image) in &images {
-        build.env(format!("{}_IMAGE", stand_in.to_uppercase().replace('-', "_")), image);
-    }
-    printed(&mut build).context("cannot build the stand-ins")?;
-    fs::write(stamp, made_of)?;
-    Ok(())
+    make()?;
+    fs::write(stamp, made_of).with_context(|| format!("cannot write {}", stamp.display()))
 }
 
 fn folder() -> PathBuf {
@@ -91,12 +106,20 @@ fn toolchain() -> Result<PathBuf> {
 }
 
 /// Changes when anything changes that the stand-ins are made of.
-fn fingerprint(images: &BTreeMap<String, String>, toolchain: &Path) -> Result<String> {
+fn fingerprint(images: &BTreeMap<String, String>, bases: &str) -> Result<String> {
     let mut hasher = DefaultHasher::new();
     images.hash(&mut hasher);
     for source in SOURCES {
         fs::read(folder().join(source)).context(source)?.hash(&mut hasher);
     }
+    bases.hash(&mut hasher);
+    Ok(format!("{:016x}", hasher.finish()))
+}
+
+/// Changes when Debian or the toolchain is another one.
+fn bases_fingerprint(toolchain: &Path) -> Result<String> {
+    let mut hasher = DefaultHasher::new();
+    SUITE.hash(&mut hasher);
     printed(Command::new(toolchain.join("bin/rustc")).arg("-vV"))?.hash(&mut hasher);
     fs::read(CERTIFICATES).unwrap_or_default().hash(&mut hasher);
     cargo_settings().map(fs::read).transpose()?.hash(&mut hasher);

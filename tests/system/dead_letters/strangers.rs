@@ -37,6 +37,16 @@ async fn publish_watermark(channel: &Channel) -> Result<()> {
     publish(channel, "parking.events", "parking.watermark", &message).await
 }
 
+/// The stranger's one letter is the only trace of it, and nobody was sent to a rebuild, which would not help.
+async fn is_settled_without_a_rebuild(pair: &Pair) -> Result<()> {
+    letters_are(pair, 1).await?;
+    discard_letters_of_strangers(pair).await?;
+    assert_level(pair).await?;
+    pair.ready().await?;
+    ensure!(!was_told_to_rebuild(pair)?, "a rebuild would not help");
+    Ok(())
+}
+
 /// The letters are those of strangers, and settle nothing; they are discarded.
 async fn discard_letters_of_strangers(pair: &Pair) -> Result<()> {
     for letter in listed(pair).await? {
@@ -65,12 +75,7 @@ fn a_message_of_another_installation_is_a_dead_letter_and_stops_nothing() -> Res
         // Nobody waits for the judgement.
         eventually(RECOVERY, "what comes after is applied", async || client.get(after.uuid).await?.slot(200))
             .await?;
-        letters_are(pair, 1).await?;
-        discard_letters_of_strangers(pair).await?;
-        assert_level(pair).await?;
-        pair.ready().await?;
-        ensure!(!was_told_to_rebuild(pair)?, "a rebuild would not help");
-        Ok(())
+        is_settled_without_a_rebuild(pair).await
     })
 }
 
@@ -118,12 +123,7 @@ fn a_message_of_another_installation_waits_while_no_relay_is_heard() -> Result<(
         .await?;
         // What is advised helps.
         pair.command_service().start().await?;
-        letters_are(pair, 1).await?;
-        discard_letters_of_strangers(pair).await?;
-        assert_level(pair).await?;
-        pair.ready().await?;
-        ensure!(!was_told_to_rebuild(pair)?, "a rebuild would not help");
-        Ok(())
+        is_settled_without_a_rebuild(pair).await
     })
 }
 

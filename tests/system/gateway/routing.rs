@@ -83,6 +83,7 @@ fn the_shipped_files_are_a_configuration_that_nginx_accepts() -> Result<()> {
             text.replace("query-1", "127.0.0.1")
                 .replace("query-2", "127.0.0.2")
                 .replace("command-service", "127.0.0.3")
+                .replace("command-2", "127.0.0.4")
         } else {
             text
         };

@@ -21,11 +21,7 @@ const IN_COMPOSE: [(&str, &str, &str); 36] = [
         "no port of event-consumer",
     ),
     ("PARKING__HTTP__PORT: '8000'", "PARKING__HTTP__PORT: '8080'", "a service listens elsewhere"),
-    (
-        "    DATABASE_URL: postgres://command_service:",
-        "    DATABASE_URL: postgres://postgres:",
-        "another role",
-    ),
+    ("  DATABASE_URL: postgres://command_service:", "  DATABASE_URL: postgres://postgres:", "another role"),
     ("//command_service_reader:", "//event_consumer:", "command-service may write to the replica"),
     (
         "@replica:5432/parking_replica\n    RABBITMQ",
@@ -37,7 +33,7 @@ const IN_COMPOSE: [(&str, &str, &str); 36] = [
     ("RABBITMQ_DEFAULT_USER: parking", "RABBITMQ_DEFAULT_USER: guest", "another user of the broker"),
     ("RABBITMQ_DEFAULT_PASS: *password", "RABBITMQ_DEFAULT_PASS: other", "another password"),
     ("PARKING__CONSUMER__HTTP_PORT: '8001'\n", "PARKING__HTTP__PORT: '8001'\n", "another variable"),
-    ("    PARKING__LOG__FORMAT: json\n\nx-event", "\nx-event", "a variable less"),
+    ("    PARKING__LOG__FORMAT: json\n\nx-postgres", "\nx-postgres", "a variable less"),
     ("SIDE: primary", "SIDE: replica", "the other side's SQL"),
     ("DATABASE: parking\n", "DATABASE: parking_replica\n", "the other side's database"),
     ("      EVENT_CONSUMER_PASSWORD: *password\n", "", "a role without a password"),
@@ -66,6 +62,48 @@ const IN_COMPOSE: [(&str, &str, &str); 36] = [
     ("no-new-privileges:true", "no-new-privileges:false", "privileges that can be gained"),
     ("  mem_limit: 512m\n", "", "memory without a limit"),
     ("  restart: always\n", "  restart: unless-stopped\n", "no start after a crash of the engine"),
+];
+
+/// The same of the profile `scaled`.
+const IN_PROFILE: [(&str, &str, &str); 22] = [
+    ("  query-2:\n", "  query-3:\n", "a process has another name"),
+    (
+        "  relay:\n    <<: [*command-service, *hardened]\n    profiles: [scaled]\n",
+        "  relay:\n    <<: [*command-service, *hardened]\n",
+        "a process that starts without the profile",
+    ),
+    ("profiles: [scaled]", "profiles: [more]", "another profile"),
+    ("[serve, --roles, command]", "[serve]", "a process for commands that does more"),
+    ("[serve, --roles, relay]", "[serve, --roles, 'command,relay']", "a relay that takes commands"),
+    ("[serve, --roles, query]", "[serve, --roles, command]", "a process for reads that takes commands"),
+    ("    environment: *any-role\n", "", "a process for commands that knows a replica"),
+    (
+        "@replica-2:5432/parking_replica\n    depends_on",
+        "@replica:5432/parking_replica\n    depends_on",
+        "both read one replica",
+    ),
+    ("PARKING__REPLICA__NAME: replica-2", "PARKING__REPLICA__NAME: replica", "a replica has another name"),
+    ("      PARKING__REPLICA__NAME: replica-2\n", "", "two consumers of one name"),
+    (
+        "environment: *event-consumer-2-settings",
+        "environment: *event-consumer-settings",
+        "two consumers of one replica",
+    ),
+    ("    ports: []\n", "", "the second replica has the first one's port"),
+    (
+        "      replica-2: { condition: service_healthy }",
+        "      replica: { condition: service_healthy }",
+        "a migration before its database is up",
+    ),
+    ("      migrate-replica-2: {", "      migrate-replica: {", "a start before the migration"),
+    ("nginx:1.30.5", "nginx:1.30", "an image that changes under one name"),
+    ("    user: nginx\n", "", "a gateway that starts as root"),
+    ("GATEWAY_PORT:-8080}:8080'", "GATEWAY_PORT:-8080}:80'", "another port of the gateway"),
+    ("'127.0.0.1:${PARKING_GATEWAY_PORT", "'${PARKING_GATEWAY_PORT", "a gateway that is open to the world"),
+    ("8080/livez", "8081/livez", "a health check of nothing"),
+    ("./gateway:/etc/parking-gateway:ro", "./gateway:/etc/nginx:ro", "the configuration is elsewhere"),
+    ("      command-2: *serving\n", "", "the gateway starts before a process whose name it looks up"),
+    (", restart: true }", " }", "the gateway keeps the address of a process that was replaced"),
 ];
 
 /// The same of the Dockerfile.
@@ -98,7 +136,7 @@ fn every_difference_between_the_images_and_cargo_stack_is_noticed() -> Result<()
     let (compose, dockerfile) = (read("compose/cqrs.yml")?, read("compose/Dockerfile")?);
     let toolchain = read("rust-toolchain.toml")?;
 
-    for (own, other, reason) in IN_COMPOSE {
+    for (own, other, reason) in IN_COMPOSE.into_iter().chain(IN_PROFILE) {
         ensure!(compose.contains(own), "{reason}: there is no {own:?}");
         let compose = Compose::parse(&compose.replacen(own, other, 1))?;
         assert!(compose.check().is_err(), "not noticed: {reason}");

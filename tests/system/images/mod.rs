@@ -2,6 +2,7 @@
 //! would read is read here without one; `tests/containers/` runs the project on an engine.
 
 mod compose_file;
+mod gateway;
 mod dockerfile;
 mod provision;
 mod differences;
@@ -11,9 +12,15 @@ use std::{collections::BTreeMap, fs, path::PathBuf, process::Command};
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 use stack::Part;
-use system_tests::servers::servers;
+use system_tests::{
+    engine::profile::{FURTHER, SCALED},
+    servers::servers,
+};
 
-use self::{compose_file::Compose, dockerfile::Dockerfile};
+use self::{
+    compose_file::{Compose, target},
+    dockerfile::Dockerfile,
+};
 
 fn root() -> PathBuf {
     PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
@@ -43,11 +50,13 @@ fn the_services_accept_what_their_images_tell_them() -> Result<()> {
     let compose = Compose::parse(&read("compose/cqrs.yml")?)?;
     let dockerfile = Dockerfile::parse(&read("compose/Dockerfile")?)?;
     let binaries = &servers()?.binaries;
-    for (part, program) in
-        [(Part::CommandService, &binaries.command_service), (Part::EVENT_CONSUMER, &binaries.event_consumer)]
-    {
-        let mut told = dockerfile.environment(&part.name())?;
-        told.extend(compose.environment(&part.name())?);
+    let services = SCALED.services().into_iter().map(|part| (part.name(), target(part)));
+    let further = FURTHER.map(|name| (name.to_owned(), target(Part::CommandService)));
+    for (part, target) in services.chain(further) {
+        let is_consumer = target == Part::EVENT_CONSUMER.name();
+        let program = if is_consumer { &binaries.event_consumer } else { &binaries.command_service };
+        let mut told = dockerfile.environment(&target)?;
+        told.extend(compose.environment(&part)?);
 
         let settings = Command::new(program).args(["settings", "--json"]).env_clear().envs(&told).output()?;
 

@@ -67,7 +67,7 @@ fn the_image_of_a_database_finds_what_it_provisions_with() -> Result<()> {
         "./provision:/provision:ro",
         "./provision/in-container.sh:/docker-entrypoint-initdb.d/provision.sh:ro",
     ] {
-        assert_eq!(text.matches(&format!("- {mount}\n")).count(), 2, "{mount}");
+        assert_eq!(text.matches(&format!("- {mount}\n")).count(), 3, "{mount}");
         let source = mount.split(':').next().context("no source")?.trim_start_matches("./");
         assert!(fs::exists(root().join("compose").join(source))?, "{source}");
     }

@@ -4,7 +4,8 @@
 use anyhow::Result;
 use command_service::queries::{cursor::Cursor, list::Filter, replica::Replica, status::HandedBack};
 use proptest::{collection::vec, prelude::Strategy, prop_assert_eq, sample};
-use shared::process::dependency_state::Dependency;
+use shared::process::{dependency_state::Dependency, tasks::Tasks};
+use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::{Stand, Step, fail, log_of};
@@ -30,9 +31,10 @@ fn the_list_is_a_growing_prefix_of_the_order_of_creation() -> Result<()> {
     let stand = Stand::new()?;
     let log = log_of(&(0..20).map(|number| (number, Step::Create)).collect::<Vec<_>>());
     let created: Vec<Uuid> = log.iter().map(|event| event.event.uuid()).collect();
+    let (reader, mut tasks) = (stand.reader_url()?, Tasks::default());
     let queries = stand.runtime.block_on(async {
-        Replica::new(&stand.reader_url()?, Dependency::new("replica")).map_err(anyhow::Error::from)
-    })?;
+        Replica::open(&reader, &Dependency::new("replica"), &mut tasks, &CancellationToken::new())
+    });
 
     stand.for_each(CASES, &batches(log.len()), async |batches| {
         for batch in batches {
@@ -41,8 +43,8 @@ fn the_list_is_a_growing_prefix_of_the_order_of_creation() -> Result<()> {
 
             let page = queries.list(&Filter::default(), Cursor::START, 100, &HandedBack::default()).await;
 
-            let listed = page.map_err(|error| fail(error.into()))?.found.items;
-            let listed: Vec<Uuid> = listed.iter().map(|record| record.slot.uuid).collect();
+            let page = page.map_err(|error| fail(error.into()))?.found;
+            let listed: Vec<Uuid> = page.items().iter().map(|record| record.slot.uuid).collect();
             let through = usize::try_from(through).unwrap_or(0);
             prop_assert_eq!(
                 &listed,

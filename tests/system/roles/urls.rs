@@ -1,4 +1,4 @@
-//! Which URL is needed when: the table of docs/configuration.md, held against the program.
+//! docs/configuration.md says which role and which command needs which URL; these tests compare it with the programs.
 
 use std::{collections::BTreeMap, fs, io::ErrorKind, net::TcpListener, path::Path};
 

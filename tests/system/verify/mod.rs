@@ -72,6 +72,19 @@ pub(crate) async fn fill(client: &Client) -> Result<Vec<Uuid>> {
 }
 
 #[test]
+fn a_replica_that_does_not_say_how_old_it_is_claims_nothing_false() -> Result<()> {
+    with_pair(async |pair| {
+        fill(&pair.client()).await?;
+        assert_level(pair).await?;
+        pair.event_consumer().stop().await?;
+        pair.replica.sql().await?.batch_execute("UPDATE replication_status SET as_of = NULL").await?;
+
+        assert_right(pair).await?;
+        Ok(())
+    })
+}
+
+#[test]
 fn nothing_is_found_where_nothing_is_wrong() -> Result<()> {
     with_pair(async |pair| {
         let empty = assert_right(pair).await?;

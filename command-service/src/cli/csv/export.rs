@@ -9,6 +9,7 @@ use std::{
 
 use anyhow::Context;
 use serde_json::json;
+use shared::process::tasks::Tasks;
 
 use super::rows::HEADER;
 use crate::{
@@ -26,7 +27,8 @@ type Rows = csv::Writer<BufWriter<Box<dyn Write>>>;
 
 /// Writes all slots to a file; `-` is standard output. Lines end with LF; quotes stand only where a value needs them.
 pub(crate) async fn export(settings: &Settings, file: &Path, json: bool) -> Result<(), CliError> {
-    let replica = replica(settings, "export-parking-slots")?;
+    let mut tasks = Tasks::default();
+    let replica = replica(settings, "export-parking-slots", &mut tasks)?;
     let to_stdout = file == Path::new("-");
     if json && to_stdout {
         return Err(CliError::Usage("--json needs a FILE: the rows themselves go to standard output"));
@@ -37,9 +39,9 @@ pub(crate) async fn export(settings: &Settings, file: &Path, json: bool) -> Resu
     let mut page = pages.next(LIMIT_MAX).await?;
     let mut rows = create(file)?;
     let mut exported = 0;
-    while let Some(records) = page {
-        records.iter().try_for_each(|record| write_row(&mut rows, record))?;
-        exported += records.len();
+    while let Some(written) = page {
+        written.items().iter().try_for_each(|record| write_row(&mut rows, record))?;
+        exported += written.items().len();
         page = pages.next(LIMIT_MAX).await?;
     }
     rows.flush()?;

@@ -11,7 +11,8 @@ pub(super) const LOOK: &str = "
            (SELECT sum(upper(range) - lower(range))::bigint - 1 FROM unnest(copy.applied) AS range) AS settled,
            held.epoch AS held_epoch, lower(held.applied - copy.applied) AS lacks,
            -- An edit by hand may have made it infinite.
-           greatest(least(held.as_of, '9999-01-01 UTC'), '0001-01-01 UTC') AS held_as_of, copy.as_of
+           CASE WHEN held.as_of IS NOT NULL
+                THEN greatest(least(held.as_of, '9999-01-01 UTC'), '0001-01-01 UTC') END AS held_as_of, copy.as_of
     FROM rebuild.replication_status AS copy
     LEFT JOIN public.replication_status AS held ON true";
 

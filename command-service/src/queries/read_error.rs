@@ -1,0 +1,50 @@
+//! Why a read failed.
+
+use std::{error::Error, fmt, sync::Arc};
+
+/// Why a read failed. Reads that share a statement share its error.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum ReadError {
+    /// The replica is down, or did not answer in time.
+    #[error("the replica database is down")]
+    Down(#[source] SharedCause),
+    /// Too many reads wait, or the search takes too long.
+    #[error("too many reads are waiting, or the search takes too long")]
+    Overloaded,
+    /// The replica refused the query: a fault of this service.
+    #[error("the replica refused a query")]
+    Sql(#[source] SharedCause),
+}
+
+/// A cause that several errors have.
+#[derive(Clone, Debug)]
+pub struct SharedCause(Arc<dyn Error + Send + Sync>);
+
+impl SharedCause {
+    pub(super) fn of(cause: impl Error + Send + Sync + 'static) -> Self {
+        Self(Arc::new(cause))
+    }
+}
+
+impl fmt::Display for SharedCause {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(formatter)
+    }
+}
+
+impl Error for SharedCause {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.0.source()
+    }
+}
+
+/// A statement has no answer, or one with a value that breaks the rules of its type.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum BadRow {
+    /// The replica refused the statement, or a column holds something else.
+    #[error(transparent)]
+    Sql(#[from] tokio_postgres::Error),
+    /// The status is not the document that it must be.
+    #[error("the replica's status cannot be read")]
+    Status(#[from] serde_json::Error),
+}

@@ -8,6 +8,7 @@
 //! | [`status`] | how far the replica has come, in the snapshot of the query |
 //! | [`cursor`] | a place in the order of creation |
 //! | `read_error` | why a read failed |
+//! | [`silence`] | whether the replica is silent, so that reads are refused at once |
 //! | `asked` | a read that waits for its answer |
 //! | `one` | one slot |
 //! | [`list`] | a page of slots in creation order |
@@ -23,6 +24,7 @@
 pub mod status;
 pub mod cursor;
 mod read_error;
+pub mod silence;
 mod asked;
 mod one;
 pub mod list;

@@ -18,6 +18,7 @@ use super::{
     question::{Group, ReadQuestion},
     read_error::{BadRow, ReadError, SharedCause},
     settled::{self, SETTLED},
+    silence::Silence,
     summary::{self, BY_STATUS},
 };
 
@@ -68,6 +69,7 @@ impl ReadSession {
 pub(super) struct Reader {
     replica: DatabaseUrl,
     dependency: Dependency,
+    silence: Silence,
     questions: Arc<Mutex<mpsc::Receiver<ReadQuestion>>>,
 }
 
@@ -75,9 +77,10 @@ impl Reader {
     pub(super) fn new(
         replica: DatabaseUrl,
         dependency: Dependency,
+        silence: Silence,
         questions: Arc<Mutex<mpsc::Receiver<ReadQuestion>>>,
     ) -> Self {
-        Self { replica, dependency, questions }
+        Self { replica, dependency, silence, questions }
     }
 
     /// Answers until `shutdown` is cancelled or nobody can ask any more.
@@ -85,7 +88,8 @@ impl Reader {
         let answering = async {
             let mut session = None;
             while let Some(group) = self.next_group().await {
-                session = self.answer(group, session).await;
+                // A silent replica: the group is dropped with its connection, and so refused.
+                session = self.silence.unless(self.answer(group, session)).await.flatten();
             }
         };
         shutdown.run_until_cancelled(answering).await;

@@ -65,16 +65,16 @@ impl Crowd {
         self.notes.next_phase();
     }
 
-    /// How many reads of this phase were answered and not refused.
+    /// How many reads of this phase gave a receipt back and were answered, not refused.
     ///
     /// # Errors
     /// A client had an answer that no call may get here, or none.
-    pub fn answered(&mut self) -> Result<usize> {
+    pub fn receipts_held(&mut self) -> Result<usize> {
         if let Some(ended) = self.tasks.try_join_next() {
             ended.context("a client panicked")?.context("a client failed")?;
             bail!("a client ended by itself");
         }
-        Ok(self.notes.answered())
+        Ok(self.notes.receipts_held())
     }
 
     /// The reads since the last call.
@@ -86,7 +86,7 @@ impl Crowd {
     /// Waits until each client has its last answer.
     ///
     /// # Errors
-    /// As [`Crowd::answered`].
+    /// As [`Crowd::receipts_held`].
     pub fn stop(&mut self) -> Result<()> {
         self.stop.cancel();
         self.runtime.block_on(async {

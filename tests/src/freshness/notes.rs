@@ -22,7 +22,7 @@ pub(super) struct Notes(Mutex<Page>);
 #[derive(Debug, Default)]
 struct Page {
     phase: usize,
-    answered: usize,
+    receipts_held: usize,
     reads: Vec<Noted>,
 }
 
@@ -35,19 +35,20 @@ impl Notes {
     pub(super) fn note(&self, sent_in: usize, sample: Sample) {
         let mut page = self.page();
         let answered_in = page.phase;
-        page.answered += usize::from(sent_in == answered_in && sample.outcome.is_ok());
+        let is_counted = sent_in == answered_in && sample.outcome.is_ok() && sample.demand.has_receipt();
+        page.receipts_held += usize::from(is_counted);
         page.reads.push(Noted { sent_in, answered_in, sample });
     }
 
     pub(super) fn next_phase(&self) {
         let mut page = self.page();
         page.phase += 1;
-        page.answered = 0;
+        page.receipts_held = 0;
     }
 
-    /// How many reads were sent and answered in this phase, and not refused.
-    pub(super) fn answered(&self) -> usize {
-        self.page().answered
+    /// How many reads with a receipt were sent and answered in this phase, and not refused.
+    pub(super) fn receipts_held(&self) -> usize {
+        self.page().receipts_held
     }
 
     pub(super) fn take(&self) -> Vec<Noted> {

@@ -140,6 +140,12 @@ impl Demand {
         !self.writes.is_empty() || self.read_receipt.is_some() || self.strong || self.staleness.is_some()
     }
 
+    /// Whether the read gives a receipt back.
+    #[must_use]
+    pub fn has_receipt(&self) -> bool {
+        !self.writes.is_empty() || self.read_receipt.is_some()
+    }
+
     fn parameters(&self) -> Vec<String> {
         let mut query: Vec<String> =
             self.writes.iter().map(|write| format!("receipt={}", write.receipt)).collect();
@@ -171,6 +177,12 @@ impl Sample {
         let (answered, answered_at) = (Instant::now(), Timestamp::now());
         let outcome = read_reply(&reply, &scope, &demand).with_context(|| format!("GET {path}"))?;
         Ok(Self { scope, demand, sequence, sent, answered, answered_at, outcome })
+    }
+
+    /// From the request to the last byte of its answer.
+    #[must_use]
+    pub fn took(&self) -> Duration {
+        self.answered - self.sent
     }
 
     /// The slot, of a read of one.

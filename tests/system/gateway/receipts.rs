@@ -31,17 +31,13 @@ use tokio_postgres::NoTls;
 
 use super::scaled::Scaled;
 
-/// How many reads are answered in each phase, times the scale. A fault lasts for the first half of them.
+/// How many reads with a receipt are answered in each phase, times the scale. A fault lasts for the first half of them.
 const READS: usize = 2_000;
 
 const FOLLOWERS: usize = 32;
 
-/// A pause lasts until so many reads are answered, whatever the scale: half of the reads with a demand meet the paused
-/// replica and take 5 s, so few are answered.
-const READS_PAUSED: usize = READS / 20;
-
-/// A pause is at least so long: some of the services' deadlines pass in it.
-const PAUSED_FOR: Duration = Duration::from_secs(4);
+/// A pause is at least so long: the deadlines of reads pass in it.
+const PAUSED_FOR: Duration = Duration::from_secs(8);
 
 const POLL: Duration = Duration::from_millis(20);
 
@@ -70,6 +66,9 @@ struct Phase {
     /// The problems that the contract names for it.
     allowed: &'static [&'static str],
     answered: usize,
+    /// How many of them gave a receipt back.
+    with_receipt: usize,
+    slowest: Duration,
     refused: BTreeMap<String, usize>,
 }
 
@@ -96,7 +95,12 @@ impl Drop for Paused<'_> {
 
 impl fmt::Display for Phase {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {} reads answered, refused {:?}", self.name, self.answered, self.refused)
+        let Self { name, answered, with_receipt, slowest, refused, .. } = self;
+        write!(
+            f,
+            "{name}: {answered} reads answered, {with_receipt} of them with a receipt, the slowest in {slowest:?}; \
+             refused {refused:?}"
+        )
     }
 }
 
@@ -142,7 +146,14 @@ impl Course {
         if !self.phases.is_empty() {
             self.crowd.next_phase();
         }
-        self.phases.push(Phase { name, allowed, answered: 0, refused: BTreeMap::new() });
+        self.phases.push(Phase {
+            name,
+            allowed,
+            answered: 0,
+            with_receipt: 0,
+            slowest: Duration::ZERO,
+            refused: BTreeMap::new(),
+        });
         fault(self).with_context(|| format!("while {name}"))?;
         self.wait_for_reads(READS * scale(), Duration::ZERO).with_context(|| format!("after {name}"))?;
         self.judge_reads()
@@ -157,10 +168,10 @@ impl Course {
         let begun = Instant::now();
         let crowd = &mut self.crowd;
         let enough = wait::until(scaled(4 * RECOVERY, RECOVERY), POLL, || {
-            let answered = crowd.answered()?;
-            Ok((answered >= reads && begun.elapsed() >= least).then_some(()))
+            let held = crowd.receipts_held()?;
+            Ok((held >= reads && begun.elapsed() >= least).then_some(()))
         })?;
-        enough.with_context(|| format!("{:?} of {reads} reads are answered", self.crowd.answered()))
+        enough.with_context(|| format!("{:?} of {reads} reads are answered", self.crowd.receipts_held()))
     }
 
     /// Until it is ready again, whatever it waits for.
@@ -196,8 +207,13 @@ impl Course {
 
     /// A read that a fault meets may have been sent before.
     fn count(&mut self, read: &Noted) -> Result<()> {
+        let phase = &mut self.phases[read.sent_in];
+        phase.slowest = phase.slowest.max(read.sample.took());
         match &read.sample.outcome {
-            Ok(_) => self.phases[read.sent_in].answered += 1,
+            Ok(_) => {
+                phase.answered += 1;
+                phase.with_receipt += usize::from(read.sample.demand.has_receipt());
+            }
             Err(refusal) => {
                 let mut phases = self.phases[read.sent_in..=read.answered_in].iter();
                 if !phases.any(|phase| phase.check_refusal(refusal).is_ok()) {
@@ -241,7 +257,7 @@ impl Course {
         let lagged = self.phases[LAGGING].refused.get("replica-behind");
         ensure!(lagged.is_some(), "no read met the replica whose consumer was stopped");
         for phase in &self.phases {
-            ensure!(phase.answered >= READS * scale(), "too few reads: {phase}");
+            ensure!(phase.with_receipt >= READS * scale(), "too few reads: {phase}");
         }
         let least = READS * scale() / 5;
         for (name, count) in [
@@ -323,7 +339,7 @@ fn pause_a_replica(course: &mut Course) -> Result<()> {
     let replica = course.replicas[1].clone();
     let paused = Paused(&replica);
     replica.pause()?;
-    course.wait_for_reads(READS_PAUSED, PAUSED_FOR)?;
+    course.wait_for_reads(READS * scale() / 2, PAUSED_FOR)?;
     drop(paused);
     course.wait_until_ready(&["query-2", "event-consumer-2"])
 }
@@ -340,7 +356,7 @@ fn kill_a_query_process(course: &mut Course) -> Result<()> {
 /// Again and again, for half of the phase.
 fn rebuild_a_replica(course: &mut Course) -> Result<()> {
     let end = Instant::now() + scaled(4 * RECOVERY, RECOVERY);
-    while course.crowd.answered()? < READS * scale() / 2 {
+    while course.crowd.receipts_held()? < READS * scale() / 2 {
         ensure!(Instant::now() < end, "too few reads are answered");
         course.scaled.stack.run(&["exec", "event-consumer-2", "rebuild"])?;
     }

@@ -4,13 +4,11 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::sample::Sample;
 
-/// A read, with the phases in which it was sent and answered.
+/// A read, with the phase in which it was sent.
 #[derive(Debug)]
 pub struct Noted {
     /// The phase in which it was sent.
     pub sent_in: usize,
-    /// The phase in which it was answered.
-    pub answered_in: usize,
     /// The read.
     pub sample: Sample,
 }
@@ -34,10 +32,9 @@ impl Notes {
 
     pub(super) fn note(&self, sent_in: usize, sample: Sample) {
         let mut page = self.page();
-        let answered_in = page.phase;
-        let is_counted = sent_in == answered_in && sample.outcome.is_ok() && sample.demand.has_receipt();
+        let is_counted = sent_in == page.phase && sample.outcome.is_ok() && sample.demand.has_receipt();
         page.receipts_held += usize::from(is_counted);
-        page.reads.push(Noted { sent_in, answered_in, sample });
+        page.reads.push(Noted { sent_in, sample });
     }
 
     pub(super) fn next_phase(&self) {

@@ -17,7 +17,7 @@ use crate::{
     },
     http::{envelope, handler_state::HandlerState, probes::Dependencies, server},
     primary::{connection::Primary, log_end::LogEndHandle},
-    queries::replica::Replica,
+    queries::{replica::Replica, silence::Silence},
     relay::{Relay, replay::Replay},
     settings::Settings,
     write_model::{committer::Committer, forget, wake::CommitSignal},
@@ -62,7 +62,8 @@ impl Application {
                 let replica = Replica::open(&query.replica, &dependencies.replica, &mut tasks, &stop_tasks);
                 // In a process that also takes commands, the committer reports how the primary is.
                 let primary = access.command.is_none().then(|| dependencies.primary.clone());
-                let reports = GateReports { replica: dependencies.replica.clone(), primary };
+                let silence = replica.silence();
+                let reports = GateReports { replica: dependencies.replica.clone(), silence, primary };
                 let waiters_max = settings.freshness_max_waiters;
                 let gate = open_gate(query, reports, waiters_max, &mut tasks, &stop_tasks, shutdown.clone());
                 (Some(replica), Some(gate))
@@ -141,6 +142,8 @@ fn write_side(
 pub(crate) struct GateReports {
     /// The replica.
     pub(crate) replica: Dependency,
+    /// Whether the replica is silent.
+    pub(crate) silence: Silence,
     /// The primary; `None` if another task of the process reports it.
     pub(crate) primary: Option<Dependency>,
 }
@@ -164,7 +167,8 @@ pub(crate) fn open_gate(
         }
         None => LogEndHandle::without_primary(),
     };
-    let listeners = Listeners { waiting: waiting.clone(), primary: access.primary.clone() };
+    let listeners =
+        Listeners { waiting: waiting.clone(), silence: reports.silence, primary: access.primary.clone() };
     let watching = watch::run(access.replica.clone(), reports.replica, listeners, stop_tasks.clone());
     tasks.spawn("replica watch", watching);
     Gate::new(log_end, waiting, waiters_max, shutdown)

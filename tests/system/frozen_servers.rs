@@ -12,7 +12,7 @@ use std::{
 use anyhow::{Context, Result, ensure};
 use reqwest::Method;
 use system_tests::{
-    Client, Pair, RECOVERY, Shape, blocking, eventually,
+    Client, Pair, RECOVERY, Reply, Shape, answered_within, blocking, eventually,
     level::assert_level_with,
     load::{History, Load, MIXED},
     random::seed,
@@ -36,6 +36,12 @@ const COMMAND_MAX: Duration = Duration::from_secs(11);
 
 /// The same for a read, without the time that it asks to wait.
 const READ_MAX: Duration = Duration::from_secs(6);
+
+/// How soon the reads that meet a frozen replica are refused: it may be silent for 2 s, and the machine may be busy.
+const SILENCE_NOTICED: Duration = Duration::from_secs(4);
+
+/// How soon reads are refused after that: nobody asks the replica, not even for a connection, which takes 0.8 s.
+const REFUSED_AT_ONCE: Duration = Duration::from_millis(500);
 
 /// How long the relay waits for an answer, how often it asks, and a little for a busy machine.
 const RELAY_NOTICES: Duration = Duration::from_secs(10);
@@ -204,6 +210,61 @@ fn a_frozen_replica_holds_up_no_command_and_no_read_beyond_its_deadline() -> Res
         ensure!(refused > 0, "no read met the freeze, so nothing was tried");
         Ok(())
     })
+}
+
+#[test]
+fn a_frozen_replica_is_noticed_in_seconds_and_no_read_waits_for_it_any_longer() -> Result<()> {
+    let own = Shape { own_replica: true, ..Shape::default() };
+    own.run(async |pair| {
+        let (to_pause, to_resume) = (pair.replica.server.clone(), pair.replica.server.clone());
+        let client = pair.client();
+        client.created("Slot 1").await?;
+        pair.ready().await?;
+
+        blocking(move || to_pause.pause()).await?;
+        let met = reads_are_refused_soon(&client).await;
+        blocking(move || to_resume.resume()).await?;
+
+        for path in &met? {
+            eventually(RECOVERY, "reads are answered again", async || {
+                client.get_path(path).await?.expect(200)
+            })
+            .await?;
+        }
+        pair.ready().await
+    })
+}
+
+/// Returns the paths of the reads.
+async fn reads_are_refused_soon(client: &Client) -> Result<Vec<String>> {
+    // The replica does not get this write while it is frozen.
+    let created = client.create("Slot 2").await?.expect(201)?;
+    let receipt = created.header("write-receipt").context("no receipt")?;
+    let paths = vec![
+        "/parking-slots".to_owned(),
+        "/parking-slots?name=slot".to_owned(),
+        "/parking-slots/summary?consistency=strong".to_owned(),
+        format!("/parking-slots?wait_ms=30000&receipt={receipt}"),
+        format!("/receipts/{receipt}"),
+    ];
+    let refused = |reply: &Reply, path: &str| {
+        let (status, problem) = (reply.status.as_u16(), reply.problem());
+        ensure!((status, problem) == (503, "replica-unavailable"), "{path}: {status}: {}", reply.body);
+        ensure!(reply.header("retry-after").is_some(), "{path} says when to try again");
+        Ok(())
+    };
+    let first = paths.iter().map(async |path| client.get_path(path).await);
+    for (reply, path) in futures_util::future::try_join_all(first).await?.iter().zip(&paths) {
+        refused(reply, path)?;
+        ensure!(reply.took < SILENCE_NOTICED, "{path} took {:?}", reply.took);
+    }
+    let ready = client.readyz().await?.body;
+    ensure!(ready["dependencies"]["replica"]["state"] == "down", "right after the first refusals: {ready}");
+    for path in &paths {
+        let reply = answered_within(REFUSED_AT_ONCE, async || client.get_path(path).await).await;
+        refused(&reply.with_context(|| path.clone())?, path)?;
+    }
+    Ok(paths)
 }
 
 #[test]

@@ -119,7 +119,8 @@ pub(super) async fn when_visible(
 ) -> Result<SlotRecord, CliError> {
     let (mut tasks, stop_tasks) = (Tasks::default(), CancellationToken::new());
     let replica = open(&access.replica, &mut tasks);
-    let reports = GateReports { replica: Dependency::new("replica"), primary: None };
+    let reports =
+        GateReports { replica: Dependency::new("replica"), silence: replica.silence(), primary: None };
     let gate = open_gate(
         access,
         reports,

@@ -8,6 +8,7 @@
 //! | [`status`] | how far the replica has come, in the snapshot of the query |
 //! | [`cursor`] | a place in the order of creation |
 //! | `read_error` | why a read failed |
+//! | [`silence`] | whether the replica is silent, so that reads are refused at once |
 //! | `asked` | a read that waits for its answer |
 //! | `last_answers` | answers that hold while nothing changes |
 //! | [`one`] | one slot |
@@ -25,6 +26,7 @@
 pub mod status;
 pub mod cursor;
 mod read_error;
+pub mod silence;
 mod asked;
 mod last_answers;
 pub mod one;

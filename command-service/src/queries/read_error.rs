@@ -28,6 +28,11 @@ impl SharedCause {
     }
 }
 
+/// The question was dropped: the replica is silent, or the service ends.
+#[derive(Debug, thiserror::Error)]
+#[error("the database did not answer in time")]
+pub(super) struct QuestionDropped;
+
 impl fmt::Display for SharedCause {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(formatter)

@@ -19,6 +19,7 @@ use super::{
     question::{Group, ReadQuestion},
     read_error::{ReadError, SharedCause, is_lost, refusal},
     settled::{self, SETTLED},
+    silence::Silence,
     summary::{self, BY_STATUS, Summary},
 };
 
@@ -80,6 +81,7 @@ impl ReadSession {
 pub(super) struct Reader {
     replica: DatabaseUrl,
     dependency: Dependency,
+    silence: Silence,
     questions: Arc<Mutex<mpsc::Receiver<ReadQuestion>>>,
 }
 
@@ -87,9 +89,10 @@ impl Reader {
     pub(super) fn new(
         replica: DatabaseUrl,
         dependency: Dependency,
+        silence: Silence,
         questions: Arc<Mutex<mpsc::Receiver<ReadQuestion>>>,
     ) -> Self {
-        Self { replica, dependency, questions }
+        Self { replica, dependency, silence, questions }
     }
 
     /// Answers until `shutdown` is cancelled or nobody can ask any more.
@@ -97,7 +100,8 @@ impl Reader {
         let answering = async {
             let mut session = None;
             while let Some(group) = self.next_group().await {
-                session = self.answer(group, session).await;
+                // A silent replica: the group is dropped with its connection, and so refused.
+                session = self.silence.unless(self.answer(group, session)).await.flatten();
             }
         };
         shutdown.run_until_cancelled(answering).await;

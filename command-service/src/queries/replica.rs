@@ -21,11 +21,12 @@ use super::{
     one::ShownSlot,
     page::Page,
     question::ReadQuestion,
-    read_error::SharedCause,
+    read_error::{QuestionDropped, SharedCause},
     readers::Reader,
     searchers::Searcher,
     searches::Searches,
     settled::Settled,
+    silence::Silence,
     status::HandedBack,
     summary::Summary,
 };
@@ -46,6 +47,7 @@ const WAITING_MAX: usize = 4_096;
 pub struct Replica {
     questions: mpsc::Sender<ReadQuestion>,
     searches: Arc<Searches>,
+    silence: Silence,
 }
 
 impl Replica {
@@ -58,16 +60,25 @@ impl Replica {
     ) -> Self {
         let (questions, asked) = mpsc::channel(WAITING_MAX);
         let asked = Arc::new(Mutex::new(asked));
+        let silence = Silence::default();
         for _ in 0..READERS {
-            let reader = Reader::new(replica.clone(), dependency.clone(), Arc::clone(&asked));
+            let reader =
+                Reader::new(replica.clone(), dependency.clone(), silence.clone(), Arc::clone(&asked));
             tasks.spawn("reader", reader.run(stop_tasks.clone()));
         }
         let searches = Arc::new(Searches::default());
         for _ in 0..SEARCHERS {
-            let searcher = Searcher::new(replica.clone(), dependency.clone(), Arc::clone(&searches));
+            let (replica, dependency) = (replica.clone(), dependency.clone());
+            let searcher = Searcher::new(replica, dependency, silence.clone(), Arc::clone(&searches));
             tasks.spawn("searcher", searcher.run(stop_tasks.clone()));
         }
-        Self { questions, searches }
+        Self { questions, searches, silence }
+    }
+
+    /// Where a watch of the replica reports its silence. Without a report, every read waits for its deadline.
+    #[must_use]
+    pub fn silence(&self) -> Silence {
+        self.silence.clone()
     }
 
     /// Reads the first `limit` slots behind `cursor` that pass the filter. `handed_back` are the writes that the caller
@@ -139,8 +150,7 @@ async fn in_time<T>(
 ) -> Result<Read<T>, ReadError> {
     match timeout(READ_DEADLINE, answer).await {
         Ok(Ok(answer)) => answer,
-        // The readers have ended with the service.
-        Ok(Err(ended)) => Err(ReadError::Down(SharedCause::of(ended))),
+        Ok(Err(_)) => Err(ReadError::Down(SharedCause::of(QuestionDropped))),
         Err(late) => Err(too_late(late)),
     }
 }

@@ -18,6 +18,7 @@ use super::{
     page::Page,
     read_error::{BadRow, ReadError, SharedCause, is_lost, refusal},
     searches::{Search, Searches},
+    silence::Silence,
 };
 
 /// A search may take 4 s. A replica that answers nothing for 5 s is down.
@@ -58,12 +59,18 @@ impl SearchSession {
 pub(super) struct Searcher {
     replica: DatabaseUrl,
     dependency: Dependency,
+    silence: Silence,
     searches: Arc<Searches>,
 }
 
 impl Searcher {
-    pub(super) fn new(replica: DatabaseUrl, dependency: Dependency, searches: Arc<Searches>) -> Self {
-        Self { replica, dependency, searches }
+    pub(super) fn new(
+        replica: DatabaseUrl,
+        dependency: Dependency,
+        silence: Silence,
+        searches: Arc<Searches>,
+    ) -> Self {
+        Self { replica, dependency, silence, searches }
     }
 
     /// Searches until `shutdown` is cancelled.
@@ -71,7 +78,9 @@ impl Searcher {
         let searching = async {
             let mut session = None;
             loop {
-                session = self.answer(self.searches.next().await, session).await;
+                let asked = self.searches.next().await;
+                // A silent replica: they are dropped with the connection, and so refused.
+                session = self.silence.unless(self.answer(asked, session)).await.flatten();
             }
         };
         shutdown.run_until_cancelled(searching).await;

@@ -106,6 +106,13 @@ impl Book {
         pages.writes.iter().rev().nth(back).or(pages.writes.first()).cloned()
     }
 
+    /// The last write that said something about a slot.
+    #[must_use]
+    pub fn newest(&self, uuid: Uuid) -> Option<Arc<Write>> {
+        let pages = self.pages();
+        pages.writes.iter().rev().find(|write| write.slots.iter().any(|(slot, _)| *slot == uuid)).cloned()
+    }
+
     /// How many slots there are, as far as anybody was told.
     #[must_use]
     pub fn slot_count(&self) -> usize {

@@ -35,7 +35,8 @@ pub struct Judge {
     events: usize,
 }
 
-/// What a sample is judged against: the log and the acknowledgements, both read after its answer.
+/// What a sample is judged against: the log and the acknowledgements, both read after its answer. For a read of one slot,
+/// those of this slot are enough.
 #[derive(Clone, Copy, Debug)]
 pub struct Evidence<'e> {
     /// The log.
@@ -52,7 +53,7 @@ impl Judge {
     pub fn judge(&mut self, sample: &Sample, evidence: Evidence<'_>) -> Result<()> {
         let answer = match &sample.outcome {
             Ok(answer) => answer,
-            Err(504) => return count(&mut self.checks.behind),
+            Err(refusal) if refusal.status == 504 => return count(&mut self.checks.behind),
             Err(_) => return count(&mut self.checks.unavailable),
         };
         let seen = Seen { sample, answer, register: evidence.register };
@@ -79,6 +80,11 @@ impl Judge {
     fn check_as_of(&mut self, seen: &Seen<'_>) -> Result<()> {
         let Some(as_of) = seen.answer.as_of else { return Ok(()) };
         ensure!(as_of <= seen.latest_commit_time(), "Freshness-As-Of is {as_of}, which is yet to come");
+        if let Scope::One(uuid) = seen.sample.scope {
+            let floor = seen.register.floor_of_slot_at(uuid, as_of);
+            seen.shows(&floor).with_context(|| format!("Freshness-As-Of is {as_of}"))?;
+            return count(&mut self.checks.as_of);
+        }
         if self.events != seen.register.events.len() {
             self.events = seen.register.events.len();
             self.floors.clear();

@@ -13,6 +13,10 @@
 //! | `writer` | who writes |
 //! | `reader` | who reads |
 //! | [`trial`] | all of them at once |
+//! | `notes` | what followers have read, and in which phase |
+//! | `follower` | a client that reads one slot at a time, with the receipts that it has |
+//! | [`crowd`] | writers and followers at one address, while a test disturbs what answers there |
+//! | [`ledger`] | the log and the acknowledgements by slot |
 
 pub mod register;
 pub mod book;
@@ -23,8 +27,15 @@ mod verdict;
 mod writer;
 mod reader;
 pub mod trial;
+mod notes;
+mod follower;
+pub mod crowd;
+pub mod ledger;
 
 pub use self::{
+    crowd::Crowd,
+    ledger::Ledger,
+    notes::Noted,
     trial::{Trial, Writing},
     verdict::{Checks, Verdict},
 };

@@ -65,6 +65,16 @@ impl Register {
         floor
     }
 
+    /// The same of one slot.
+    #[must_use]
+    pub fn floor_of_slot_at(&self, uuid: Uuid, as_of: Timestamp) -> Floor {
+        let mut floor = Floor::new();
+        for event in self.history(uuid).filter(|event| event.committed_at <= as_of) {
+            raise(&mut floor, uuid, event.version);
+        }
+        floor
+    }
+
     /// Every slot that the log knows.
     pub fn slots(&self) -> impl Iterator<Item = Uuid> {
         self.slots.keys().copied()

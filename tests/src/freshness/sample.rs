@@ -102,8 +102,19 @@ pub struct Sample {
     pub answered: Instant,
     /// The same by the clock of commit times.
     pub answered_at: Timestamp,
-    /// The answer; or the status with which it was refused: 503 or 504.
-    pub outcome: Result<Answer, u16>,
+    /// The answer; or how it was refused.
+    pub outcome: Result<Answer, Refusal>,
+}
+
+/// A refusal of a read that states of the system explain: 503 or 504.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// The status.
+    pub status: u16,
+    /// The name of the problem, without `/problems/`; empty when it is none.
+    pub problem: String,
+    /// `Retry-After`, in seconds.
+    pub retry_after: Option<u64>,
 }
 
 impl Scope {
@@ -127,6 +138,12 @@ impl Demand {
     #[must_use]
     pub fn is_some(&self) -> bool {
         !self.writes.is_empty() || self.read_receipt.is_some() || self.strong || self.staleness.is_some()
+    }
+
+    /// Whether the read gives a receipt back.
+    #[must_use]
+    pub fn has_receipt(&self) -> bool {
+        !self.writes.is_empty() || self.read_receipt.is_some()
     }
 
     fn parameters(&self) -> Vec<String> {
@@ -161,18 +178,40 @@ impl Sample {
         let outcome = read_reply(&reply, &scope, &demand).with_context(|| format!("GET {path}"))?;
         Ok(Self { scope, demand, sequence, sent, answered, answered_at, outcome })
     }
+
+    /// From the request to the last byte of its answer.
+    #[must_use]
+    pub fn took(&self) -> Duration {
+        self.answered - self.sent
+    }
+
+    /// The slot, of a read of one.
+    #[must_use]
+    pub fn slot(&self) -> Option<Uuid> {
+        match self.scope {
+            Scope::One(uuid) => Some(uuid),
+            Scope::Page { .. } | Scope::Summary => None,
+        }
+    }
 }
 
-fn read_reply(reply: &Reply, scope: &Scope, demand: &Demand) -> Result<Result<Answer, u16>> {
+impl Refusal {
+    fn of(reply: &Reply) -> Self {
+        let retry_after = reply.header("retry-after").and_then(|seconds| seconds.parse().ok());
+        Self { status: reply.status.as_u16(), problem: reply.problem().to_owned(), retry_after }
+    }
+}
+
+fn read_reply(reply: &Reply, scope: &Scope, demand: &Demand) -> Result<Result<Answer, Refusal>> {
     match reply.status.as_u16() {
         200 => {}
         404 if matches!(scope, Scope::One(_)) && reply.problem() == "not-found" => {}
         504 => {
             ensure!(demand.is_some() && !demand.or_stale, "504 to who can do with less");
             ensure!(reply.problem() == "replica-behind", "504 is {}", reply.body);
-            return Ok(Err(504));
+            return Ok(Err(Refusal::of(reply)));
         }
-        503 => return Ok(Err(503)),
+        503 => return Ok(Err(Refusal::of(reply))),
         status => bail!("{status}: {}", reply.body),
     }
     let claim = match reply.header("freshness-result") {

@@ -8,3 +8,4 @@ mod reads;
 mod commands;
 mod refusals;
 mod scaled;
+mod receipts;

@@ -18,13 +18,13 @@ const POLL: std::time::Duration = std::time::Duration::from_millis(50);
 const SHAPE: Shape = Shape { query: 2, replicas: 2, gateway: true };
 
 /// The stack, and what its clients need.
-struct Scaled {
-    stack: OwnStack,
-    gateway: u16,
+pub(super) struct Scaled {
+    pub(super) stack: OwnStack,
+    pub(super) gateway: u16,
 }
 
 impl Scaled {
-    fn up() -> Result<Self> {
+    pub(super) fn up() -> Result<Self> {
         let stack = OwnStack::new()?;
         let mut up = OwnStack::up_on_free_ports()?;
         up.extend(["--query", "2", "--replicas", "2", "--gateway"].map(str::to_owned));
@@ -33,7 +33,7 @@ impl Scaled {
         Ok(Self { stack, gateway })
     }
 
-    fn status_of(&self, name: &str) -> Result<Value> {
+    pub(super) fn status_of(&self, name: &str) -> Result<Value> {
         let parts = self.stack.parts()?;
         parts.into_iter().find(|part| part["name"] == name).with_context(|| format!("no {name}"))
     }
@@ -79,11 +79,11 @@ impl Scaled {
         Ok(slot["name"].as_str().unwrap_or_default().to_owned())
     }
 
-    fn start(&self, names: &[&str]) -> Result<()> {
+    pub(super) fn start(&self, names: &[&str]) -> Result<()> {
         names.iter().try_for_each(|name| self.stack.run(&["start", name]).map(|_| ()))
     }
 
-    fn stop(&self, names: &[&str]) -> Result<()> {
+    pub(super) fn stop(&self, names: &[&str]) -> Result<()> {
         names.iter().try_for_each(|name| self.stack.run(&["stop", name]).map(|_| ()))
     }
 

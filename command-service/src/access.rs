@@ -1,6 +1,6 @@
 //! What each role may connect to. A role gets its own member of [`Access`] and nothing else.
 
-use shared::{broker::BrokerUrl, postgres::DatabaseUrl, process::settings::SettingError};
+use shared::{broker::Broker, postgres::DatabaseUrl, process::settings::SettingError};
 
 use crate::{
     primary::connection::Primary,
@@ -46,7 +46,7 @@ impl Access {
             false => None,
         };
         let broker = match roles.has(Role::Relay) {
-            true => Some(settings.broker_url(&relaying.in_words())?.clone()),
+            true => Some(settings.broker(&relaying.in_words())?),
             false => None,
         };
         let relay = primary.clone().zip(broker).map(|(primary, broker)| RelayAccess { primary, broker });
@@ -86,7 +86,7 @@ pub struct RelayAccess {
     /// Where the log is.
     pub primary: Primary,
     /// The broker that gets the events.
-    pub broker: BrokerUrl,
+    pub broker: Broker,
 }
 
 #[cfg(test)]

@@ -4,7 +4,10 @@ use std::net::IpAddr;
 
 use serde::Deserialize;
 use shared::{
-    broker::BrokerUrl,
+    broker::{
+        Broker, BrokerUrl,
+        signing::{SigningKey, SigningKeys},
+    },
     postgres::DatabaseUrl,
     process::settings::{LevelFilter, LogFormat, SettingError, parsed, parsed_if_set},
 };
@@ -14,6 +17,7 @@ use crate::{commands::queue::RESERVED_FOR_COMMIT, primary::connection::Primary};
 pub(crate) const PRIMARY: &str = "DATABASE_URL";
 pub(crate) const REPLICA: &str = "REPLICA_DATABASE_URL";
 pub(crate) const BROKER: &str = "RABBITMQ_BROKER_URL";
+const OTHER_SIGNING_KEY: &str = "PARKING__BROKER__OTHER_SIGNING_KEY";
 
 /// All settings.
 #[derive(Clone, Debug, Deserialize)]
@@ -27,7 +31,13 @@ pub struct Settings {
     pub replica: Option<DatabaseUrl>,
     /// The broker that gets the events.
     #[serde(rename = "RABBITMQ_BROKER_URL", deserialize_with = "parsed_if_set")]
-    pub broker: Option<BrokerUrl>,
+    pub broker_url: Option<BrokerUrl>,
+    /// The key with which messages are signed. Without one the broker is trusted.
+    #[serde(rename = "PARKING__BROKER__SIGNING_KEY", default, deserialize_with = "parsed_if_set")]
+    pub signing_key: Option<SigningKey>,
+    /// Another key that is accepted, while keys are changed.
+    #[serde(rename = "PARKING__BROKER__OTHER_SIGNING_KEY", default, deserialize_with = "parsed_if_set")]
+    pub other_signing_key: Option<SigningKey>,
     /// The address to listen on.
     #[serde(rename = "PARKING__HTTP__BIND")]
     pub bind: IpAddr,
@@ -77,12 +87,15 @@ impl Settings {
         self.replica.as_ref().ok_or_else(|| SettingError::not_set(REPLICA, needed_by))
     }
 
-    /// The URL of the broker, which `needed_by` cannot do without.
+    /// The broker, which `needed_by` cannot do without.
     ///
     /// # Errors
-    /// It is not set.
-    pub fn broker_url(&self, needed_by: &str) -> Result<&BrokerUrl, SettingError> {
-        self.broker.as_ref().ok_or_else(|| SettingError::not_set(BROKER, needed_by))
+    /// Its URL is not set, or a second key is set without a first.
+    pub fn broker(&self, needed_by: &str) -> Result<Broker, SettingError> {
+        let url = self.broker_url.clone().ok_or_else(|| SettingError::not_set(BROKER, needed_by))?;
+        let keys = SigningKeys::new(self.signing_key.clone(), self.other_signing_key.clone());
+        let keys = keys.map_err(|problem| SettingError::new(OTHER_SIGNING_KEY, problem.to_string()))?;
+        Ok(Broker { url, keys })
     }
 
     /// The way to the primary for the command `needed_by`. It asks the replica, if one is set, whether the log is

@@ -4,7 +4,10 @@ use std::{net::SocketAddr, time::Duration};
 
 use actix_web::{App, dev::Server, middleware::from_fn};
 use anyhow::Context;
-use shared::process::{dependency_state::Dependency, tasks::Tasks};
+use shared::{
+    broker::signing::{DroppedMessages, UNSIGNED_MESSAGES},
+    process::{dependency_state::Dependency, tasks::Tasks},
+};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -39,6 +42,7 @@ pub struct Application {
     tasks: Tasks,
     stop_tasks: CancellationToken,
     shutdown: CancellationToken,
+    warnings: Vec<&'static str>,
 }
 
 impl Application {
@@ -49,7 +53,12 @@ impl Application {
     /// The service cannot listen on the address.
     pub fn build(settings: &Settings, access: Access, shutdown: &CancellationToken) -> anyhow::Result<Self> {
         let roles = access.roles();
-        let dependencies = Dependencies::new(roles, access.has_primary(), shutdown.clone());
+        let relays_unsigned = access.relay.as_ref().is_some_and(|relay| !relay.broker.keys.are_set());
+        let warnings: Vec<_> = relays_unsigned.then_some(UNSIGNED_MESSAGES).into_iter().collect();
+        let dependencies = Dependencies {
+            warnings: warnings.clone(),
+            ..Dependencies::new(roles, access.has_primary(), shutdown.clone())
+        };
         let (mut tasks, stop_tasks) = (Tasks::default(), CancellationToken::new());
         let committed = CommitSignal::default();
         let (commands, committer) = access
@@ -87,16 +96,24 @@ impl Application {
                 broker_dependency: dependencies.broker,
                 relay_dependency: dependencies.relay,
             };
+            let replay =
+                Replay { primary, broker, unsigned_requests: DroppedMessages::new("request for a replay") };
             tasks.spawn("relay", relay.run(stop_tasks.clone()));
-            tasks.spawn("replay", Replay { primary, broker }.run(stop_tasks.clone()));
+            tasks.spawn("replay", replay.run(stop_tasks.clone()));
         }
-        Ok(Self { server, address, tasks, stop_tasks, shutdown: shutdown.clone() })
+        Ok(Self { server, address, tasks, stop_tasks, shutdown: shutdown.clone(), warnings })
     }
 
     /// Where the service listens.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// What an operator should know though everything works.
+    #[must_use]
+    pub fn warnings(&self) -> &[&'static str] {
+        &self.warnings
     }
 
     /// Serves until the shutdown token is cancelled. Then it stops new requests and finishes, in this order: requests

@@ -99,6 +99,11 @@ impl Password {
     pub fn random() -> Result<Self> {
         random_hex(16).map(Self)
     }
+
+    /// The password itself.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
 }
 
 impl fmt::Debug for Password {

@@ -9,6 +9,8 @@ pub enum Setting {
     Database(Part, Role),
     /// The address of the broker.
     Broker,
+    /// The key with which the services sign their messages.
+    SigningKey,
     /// The port to listen on.
     Port(Port),
     /// The port of this part, to listen on: one without a default.

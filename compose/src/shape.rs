@@ -97,12 +97,14 @@ impl Shape {
         let primary = ("DATABASE_URL", Setting::Database(Part::Primary, Role::CommandService));
         let replica = |role| ("REPLICA_DATABASE_URL", Setting::Database(self.replica_of(service), role));
         let broker = ("RABBITMQ_BROKER_URL", Setting::Broker);
+        let signing_key = ("PARKING__BROKER__SIGNING_KEY", Setting::SigningKey);
         let format = ("PARKING__LOG__FORMAT", Setting::LogFormat);
         match service {
             Part::CommandService => vec![
                 primary,
                 replica(Role::CommandServiceReader),
                 broker,
+                signing_key,
                 ("PARKING__HTTP__PORT", Setting::Port(Port::Http)),
                 format,
             ],
@@ -118,7 +120,7 @@ impl Shape {
                     _ => Setting::FurtherPort(service),
                 };
                 let port = ("PARKING__CONSUMER__HTTP_PORT", port);
-                let mut settings = vec![replica(Role::EventConsumer), broker, port, format];
+                let mut settings = vec![replica(Role::EventConsumer), broker, signing_key, port, format];
                 // The first one has the name that is the default.
                 let name = ("PARKING__REPLICA__NAME", Setting::ReplicaName(Part::Replica(number)));
                 settings.extend((number > 1).then_some(name));

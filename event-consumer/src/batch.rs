@@ -3,6 +3,7 @@
 
 use lapin::{message::Delivery, protocol::basic::AMQPProperties};
 use shared::{
+    broker::signing::Unsigned,
     messages::{
         event::{LoggedEvent, traces},
         repair::{REPAIR_CONTENT_TYPE, REPAIR_TYPE, Repair},
@@ -56,6 +57,8 @@ pub struct Unreadable<'d> {
     pub position: Option<Position>,
     /// The properties of its message.
     pub properties: &'d AMQPProperties,
+    /// Whether nobody vouches for it. Then it is dead-lettered by its fingerprint alone: a retry must not apply it.
+    pub is_unsigned: bool,
 }
 
 /// The messages taken from the queue at one time. Borrows from the deliveries.
@@ -70,11 +73,15 @@ pub struct Batch<'d> {
 }
 
 impl<'d> Batch<'d> {
-    /// Reads the messages into a batch.
+    /// Reads the messages into a batch. Reads nothing of an unsigned one.
     #[must_use]
-    pub fn read(deliveries: impl IntoIterator<Item = &'d Delivery>) -> Self {
+    pub fn read(messages: impl IntoIterator<Item = (&'d Delivery, Option<Unsigned>)>) -> Self {
         let mut batch = Self::default();
-        for delivery in deliveries {
+        for (delivery, unsigned) in messages {
+            if let Some(unsigned) = unsigned {
+                batch.pass_over_unsigned(delivery, unsigned);
+                continue;
+            }
             let sent_again = delivery.exchange.as_str().is_empty();
             let position = sent_again.then(|| only_position(&delivery.properties)).flatten();
             batch.read_message(&delivery.data, &delivery.properties, position);
@@ -112,6 +119,12 @@ impl<'d> Batch<'d> {
              this broker, or a former primary still runs"
         );
         self.pass_over(&delivery.data, &reason, None, &delivery.properties);
+    }
+
+    fn pass_over_unsigned(&mut self, delivery: &'d Delivery, unsigned: Unsigned) {
+        let reason = format!("{unsigned}: no service with the signing key sent it");
+        let (body, properties) = (&delivery.data, &delivery.properties);
+        self.unreadable.push(Unreadable { body, reason, position: None, properties, is_unsigned: true });
     }
 
     /// Drops an unreadable copy's position if the batch also has the event in readable form, which settles it.
@@ -171,7 +184,8 @@ impl<'d> Batch<'d> {
         position: Option<Position>,
         properties: &'d AMQPProperties,
     ) {
-        self.unreadable.push(Unreadable { body, reason: storable(reason), position, properties });
+        let reason = storable(reason);
+        self.unreadable.push(Unreadable { body, reason, position, properties, is_unsigned: false });
     }
 }
 

@@ -6,7 +6,10 @@ use actix_web::{
     web::{self, ServiceConfig},
 };
 use serde_json::json;
-use shared::process::dependency_state::{Dependency, RETRY_AFTER_SECS, Readiness};
+use shared::{
+    broker::signing::UNSIGNED_MESSAGES,
+    process::dependency_state::{Dependency, RETRY_AFTER_SECS, Readiness},
+};
 use tokio_util::sync::CancellationToken;
 
 const NO_STORE: (header::HeaderName, &str) = (header::CACHE_CONTROL, "no-store");
@@ -24,6 +27,8 @@ pub struct Dependencies {
     pub dead_letters: Dependency,
     /// Up while the replica has the epoch of the events that arrive.
     pub epoch: Dependency,
+    /// Whether messages must be signed.
+    pub are_messages_signed: bool,
     /// Cancelled when the service starts to shut down.
     pub shutdown: CancellationToken,
 }
@@ -32,20 +37,21 @@ impl Dependencies {
     /// Dependencies that are not reached yet. The epoch counts as right, and dead letters as stored, until the
     /// contrary is known.
     #[must_use]
-    pub fn new(shutdown: CancellationToken) -> Self {
+    pub fn new(are_messages_signed: bool, shutdown: CancellationToken) -> Self {
         let (broker, replica) = (Dependency::new("broker"), Dependency::new("replica"));
         let (log, epoch) = (Dependency::new("log"), Dependency::new("epoch"));
         let dead_letters = Dependency::new("dead_letters");
         epoch.up();
         dead_letters.up();
-        Self { broker, replica, log, dead_letters, epoch, shutdown }
+        Self { broker, replica, log, dead_letters, epoch, are_messages_signed, shutdown }
     }
 
     /// Ready while broker, replica and epoch are up: without one of them nothing can be applied.
     fn readiness(&self) -> Readiness {
         let useful = self.broker.is_up() && self.replica.is_up() && self.epoch.is_up();
         let dependencies = [&self.broker, &self.replica, &self.log, &self.dead_letters, &self.epoch];
-        Readiness::of(&dependencies, useful, self.shutdown.is_cancelled())
+        let warnings = if self.are_messages_signed { vec![] } else { vec![UNSIGNED_MESSAGES] };
+        Readiness::of(&dependencies, useful, self.shutdown.is_cancelled()).with_warnings(warnings)
     }
 }
 

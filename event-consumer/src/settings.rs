@@ -4,9 +4,12 @@ use std::net::IpAddr;
 
 use serde::Deserialize;
 use shared::{
-    broker::BrokerUrl,
+    broker::{
+        Broker, BrokerUrl,
+        signing::{SigningKey, SigningKeys},
+    },
     postgres::DatabaseUrl,
-    process::settings::{LevelFilter, LogFormat, parsed},
+    process::settings::{LevelFilter, LogFormat, SettingError, parsed, parsed_if_set},
     replica_name::ReplicaName,
 };
 
@@ -22,7 +25,13 @@ pub struct Settings {
     pub replica_name: ReplicaName,
     /// The broker that delivers events.
     #[serde(rename = "RABBITMQ_BROKER_URL", deserialize_with = "parsed")]
-    pub broker: BrokerUrl,
+    pub broker_url: BrokerUrl,
+    /// The key with which messages are signed. Without one the broker is trusted.
+    #[serde(rename = "PARKING__BROKER__SIGNING_KEY", deserialize_with = "parsed_if_set")]
+    pub signing_key: Option<SigningKey>,
+    /// Another key that is accepted, while keys are changed.
+    #[serde(rename = "PARKING__BROKER__OTHER_SIGNING_KEY", deserialize_with = "parsed_if_set")]
+    pub other_signing_key: Option<SigningKey>,
     /// The address of `/livez` and `/readyz`.
     #[serde(rename = "PARKING__HTTP__BIND")]
     pub bind: IpAddr,
@@ -35,4 +44,18 @@ pub struct Settings {
     /// The least severe lines that are logged.
     #[serde(rename = "PARKING__LOG__LEVEL", deserialize_with = "parsed")]
     pub log_level: LevelFilter,
+}
+
+impl Settings {
+    /// The broker.
+    ///
+    /// # Errors
+    /// A second key is set without a first.
+    pub fn broker(&self) -> Result<Broker, SettingError> {
+        let keys = SigningKeys::new(self.signing_key.clone(), self.other_signing_key.clone());
+        let keys = keys.map_err(|problem| {
+            SettingError::new("PARKING__BROKER__OTHER_SIGNING_KEY", problem.to_string())
+        })?;
+        Ok(Broker { url: self.broker_url.clone(), keys })
+    }
 }

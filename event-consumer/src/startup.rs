@@ -4,7 +4,11 @@ use std::{net::SocketAddr, sync::Arc};
 
 use actix_web::{App, HttpServer, dev::Server, web};
 use anyhow::Context;
-use shared::{process::tasks::Tasks, replica_name::Recipient};
+use shared::{
+    broker::{Broker, signing::DroppedMessages},
+    process::tasks::Tasks,
+    replica_name::Recipient,
+};
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
@@ -34,12 +38,12 @@ impl Application {
     ///
     /// # Errors
     /// The server cannot listen on the address.
-    pub fn build(settings: &Settings, shutdown: &CancellationToken) -> anyhow::Result<Self> {
-        let dependencies = Dependencies::new(shutdown.clone());
+    pub fn build(settings: &Settings, broker: Broker, shutdown: &CancellationToken) -> anyhow::Result<Self> {
+        let dependencies = Dependencies::new(broker.keys.are_set(), shutdown.clone());
         let (watermarks, newest_watermark) = watch::channel(None);
         let unanswered = Arc::new(Notify::new());
         let subscription = Subscription {
-            broker: settings.broker.clone(),
+            broker: broker.clone(),
             replica: settings.replica.clone(),
             recipient: Recipient::Replica(settings.replica_name.clone()),
             broker_dependency: dependencies.broker.clone(),
@@ -50,9 +54,10 @@ impl Application {
             unanswered: Arc::clone(&unanswered),
             foreign: Arc::new(Notify::new()),
             epoch_words: Arc::new(EpochListener::default()),
+            unsigned_watermarks: DroppedMessages::new("watermark"),
         };
         let holes = Holes {
-            broker: settings.broker.clone(),
+            broker,
             replica: settings.replica.clone(),
             recipient: Recipient::Replica(settings.replica_name.clone()),
             watermarks: newest_watermark,

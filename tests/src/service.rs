@@ -52,7 +52,7 @@ pub struct Service {
     name: String,
     program: PathBuf,
     arguments: Vec<String>,
-    environment: Vec<(String, String)>,
+    environment: Mutex<Vec<(String, String)>>,
     directory: PathBuf,
     address: Address,
     running: Mutex<Option<Running>>,
@@ -77,7 +77,7 @@ impl Service {
             name,
             program,
             arguments: Vec::new(),
-            environment,
+            environment: Mutex::new(environment),
             directory,
             address: Address::default(),
             running: Mutex::new(None),
@@ -89,6 +89,13 @@ impl Service {
     pub fn with_arguments(mut self, arguments: &[&str]) -> Self {
         self.arguments = arguments.iter().map(|argument| (*argument).to_owned()).collect();
         self
+    }
+
+    /// Sets a setting, or takes it away, from the next start on.
+    pub fn set(&self, setting: &str, value: Option<&str>) {
+        let mut environment = self.environment.lock().unwrap_or_else(PoisonError::into_inner);
+        environment.retain(|(name, _)| name != setting);
+        environment.extend(value.map(|value| (setting.to_owned(), value.to_owned())));
     }
 
     /// Its name in the output of a failed test.
@@ -223,7 +230,7 @@ impl Service {
         let child = Command::new(&self.program)
             .args(&self.arguments)
             .env_clear()
-            .envs(self.environment.iter().cloned())
+            .envs(self.environment.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned())
             .current_dir(&self.directory)
             .stdin(Stdio::null())
             .stdout(Stdio::null())

@@ -42,6 +42,7 @@ mod instances;
 mod roles;
 mod deliveries;
 mod dead_letters;
+mod signatures;
 mod holes;
 mod rebuild;
 mod verify;

@@ -36,6 +36,9 @@ pub(super) async fn serve(settings: &Settings, roles: Roles) -> Result<(), CliEr
     let application = Application::build(settings, access, &shutdown)?;
     let address = application.address();
     tracing::info!(url = %format_args!("http://{address}"), %roles, "listening");
+    for warning in application.warnings() {
+        tracing::warn!("{warning}");
+    }
     Ok(application.run_until_stopped().await?)
 }
 
@@ -83,12 +86,12 @@ pub(super) async fn replay(
     to: Option<Position>,
     json: bool,
 ) -> Result<(), CliError> {
-    let (primary, broker) = (settings.primary("replay")?, settings.broker_url("replay")?);
+    let (primary, broker) = (settings.primary("replay")?, settings.broker("replay")?);
     if to.is_some_and(|to| to < from) {
         return Err(CliError::Usage("--to must not be less than --from"));
     }
     let sending = async {
-        let replayer = Replayer::open(&primary, broker).await?;
+        let replayer = Replayer::open(&primary, &broker).await?;
         replay_range(&replayer, replica, from, to).await
     };
     let events = sending.await.map_err(|error| match error {

@@ -33,6 +33,8 @@ pub struct Dependencies {
     pub broker: Dependency,
     /// The relay: up while events reach the broker.
     pub relay: Dependency,
+    /// What an operator should know though everything works.
+    pub warnings: Vec<&'static str>,
     /// Cancelled when the service begins to shut down.
     pub shutdown: CancellationToken,
 }
@@ -48,6 +50,7 @@ impl Dependencies {
             replica: Dependency::new("replica"),
             broker: Dependency::new("broker"),
             relay: Dependency::new("relay"),
+            warnings: Vec::new(),
             shutdown,
         }
     }
@@ -78,7 +81,7 @@ impl Dependencies {
             Role::Query => replica,
             Role::Relay => primary && broker,
         });
-        Readiness::of(&self.used(), useful, self.shutdown.is_cancelled())
+        Readiness::of(&self.used(), useful, self.shutdown.is_cancelled()).with_warnings(self.warnings.clone())
     }
 }
 
@@ -106,6 +109,7 @@ struct ReadyBody {
     status: ReadyStatus,
     roles: Roles,
     dependencies: BTreeMap<&'static str, DependencyEntry>,
+    warnings: Vec<&'static str>,
 }
 
 #[derive(Serialize)]
@@ -149,6 +153,7 @@ impl ReadyBody {
             status: readiness.status,
             roles: dependencies.roles,
             dependencies: readiness.dependencies.into_iter().map(entry).collect(),
+            warnings: readiness.warnings,
         }
     }
 }

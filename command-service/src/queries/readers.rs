@@ -14,8 +14,9 @@ use tokio_util::sync::CancellationToken;
 use super::{
     asked::{Asked, Unanswered, refuse_all},
     last_answers::{LastAnswers, SNAPSHOT},
-    list::{self, PAGES, Page, PageQuery},
+    list::{self, PAGES, PageQuery},
     one::{self, BY_UUID},
+    page::Page,
     question::{Group, ReadQuestion},
     read_error::{ReadError, SharedCause, is_lost, refusal},
     settled::{self, SETTLED},

@@ -33,7 +33,7 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use shared::{
-    broker::BrokerUrl,
+    broker::Broker,
     messages::event::traces,
     process::{backoff::Pauses, dependency_state::Dependency},
 };
@@ -131,7 +131,7 @@ pub struct Relay {
     /// Where the log is.
     pub primary: Primary,
     /// Where the events go.
-    pub broker: BrokerUrl,
+    pub broker: Broker,
     /// Notified by the committer of this process, if it has one.
     pub committed: CommitSignal,
     /// Reports whether the primary answers. `None`: another task of this process does.

@@ -11,7 +11,8 @@ use lapin::{
 };
 use shared::{
     broker::{
-        BrokerError, BrokerUrl,
+        Broker, BrokerError,
+        signing::SigningKeys,
         topology::{EVENTS_EXCHANGE, WATERMARK_KEY, declare_events_exchange},
         within_deadline,
     },
@@ -65,6 +66,7 @@ pub enum Destination {
 pub struct Publisher {
     connection: Connection,
     channel: Channel,
+    keys: SigningKeys,
 }
 
 impl std::fmt::Debug for Publisher {
@@ -78,12 +80,12 @@ impl Publisher {
     ///
     /// # Errors
     /// The broker is down.
-    pub async fn open(broker: &BrokerUrl, step: &str) -> Result<Self, BrokerError> {
-        let connection = broker.connect(step).await?;
+    pub async fn open(broker: &Broker, step: &str) -> Result<Self, BrokerError> {
+        let connection = broker.url.connect(step).await?;
         let channel = within_deadline(connection.create_channel()).await?;
         within_deadline(declare_events_exchange(&channel)).await?;
         within_deadline(channel.confirm_select(ConfirmSelectOptions { nowait: false })).await?;
-        Ok(Self { connection, channel })
+        Ok(Self { connection, channel, keys: broker.keys.clone() })
     }
 
     /// Whether the connection and the channel are open, as last known.
@@ -122,6 +124,7 @@ impl Publisher {
             Destination::EveryReplica => (EVENTS_EXCHANGE.into(), message.kind.as_str().into()),
             Destination::One(recipient) => ("".into(), recipient.queue().into()),
         };
+        let properties = self.keys.sign(properties, key.as_str(), &message.body);
         self.channel.basic_publish(exchange, key, options, &message.body, properties).await
     }
 
@@ -139,9 +142,10 @@ impl Publisher {
             .with_content_type(REPAIR_CONTENT_TYPE.into())
             .with_type(REPAIR_TYPE.into())
             .with_app_id(APP_ID.into());
+        let queue = to.queue();
         let send = |body| {
-            let (queue, properties) = (to.queue().into(), properties.clone());
-            self.channel.basic_publish("".into(), queue, options, body, properties)
+            let properties = self.keys.sign(properties.clone(), &queue, body);
+            self.channel.basic_publish("".into(), queue.as_str().into(), options, body, properties)
         };
         let confirmations = timeout(CONFIRM_DEADLINE, async {
             let sent = try_join_all(bodies.iter().map(|body| send(body))).await?;
@@ -165,6 +169,7 @@ impl Publisher {
             .with_app_id(APP_ID.into());
         let body = watermark.encode();
         let confirmation = timeout(CONFIRM_DEADLINE, async {
+            let properties = self.keys.sign(properties, WATERMARK_KEY, &body);
             let (exchange, key) = (EVENTS_EXCHANGE.into(), WATERMARK_KEY.into());
             self.channel.basic_publish(exchange, key, options, &body, properties).await?.await
         })

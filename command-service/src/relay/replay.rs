@@ -12,7 +12,8 @@ use lapin::{
 };
 use shared::{
     broker::{
-        BrokerError, BrokerUrl,
+        Broker, BrokerError,
+        signing::DroppedMessages,
         topology::{REPLAY_QUEUE, declare_replay_queue},
         within_deadline,
     },
@@ -105,7 +106,7 @@ impl Replayer {
     ///
     /// # Errors
     /// Either is down.
-    pub async fn open(primary: &Primary, broker: &BrokerUrl) -> Result<Self, ReplayError> {
+    pub async fn open(primary: &Primary, broker: &Broker) -> Result<Self, ReplayError> {
         let session = primary.connect(KIND).await.map_err(LogError::from)?;
         let between = session.prepare(BETWEEN).await?;
         Ok(Self { session, between, publisher: Publisher::open(broker, "replay").await? })
@@ -168,7 +169,9 @@ pub struct Replay {
     /// The primary with the log.
     pub primary: Primary,
     /// The broker that brings requests and takes the events.
-    pub broker: BrokerUrl,
+    pub broker: Broker,
+    /// Counts the requests that are not signed.
+    pub unsigned_requests: DroppedMessages,
 }
 
 impl Replay {
@@ -187,7 +190,7 @@ impl Replay {
 
     /// Answers requests on one connection until an error.
     async fn serve(&self, pauses: &mut Pauses) -> Result<Infallible, ReplayError> {
-        let connection = self.broker.connect("replay requests").await?;
+        let connection = self.broker.url.connect("replay requests").await?;
         let mut replayer = None;
         loop {
             let (channel, mut requests) = subscribe(&connection).await?;
@@ -201,8 +204,12 @@ impl Replay {
         }
     }
 
-    /// Answers one request. Skips a request that cannot be decoded or whose replica has no queue.
+    /// Answers one request. Skips a request that is not signed, that cannot be decoded, or whose replica has no queue.
     async fn answer(&self, delivery: &Delivery, replayer: &mut Option<Replayer>) -> Result<(), ReplayError> {
+        if let Err(unsigned) = self.broker.keys.check(delivery) {
+            self.unsigned_requests.note(unsigned);
+            return Ok(());
+        }
         let request = match ReplayRequest::decode(&delivery.data) {
             Ok(request) => request,
             Err(error) => {

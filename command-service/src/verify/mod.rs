@@ -35,7 +35,7 @@ pub mod repair;
 
 use std::time::Duration;
 
-use shared::{broker::BrokerUrl, postgres::DatabaseUrl, replica_name::ReplicaName};
+use shared::{broker::Broker, postgres::DatabaseUrl, replica_name::ReplicaName};
 use tokio::time::sleep;
 use uuid::Uuid;
 
@@ -66,7 +66,7 @@ pub const REPLICA_STATEMENTS: [&str; 6] = [
 const LOOK_AGAIN_AFTER: Duration = Duration::from_secs(1);
 
 /// What to compare, and whether to repair.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct VerifyRequest<'r> {
     /// The log and the write model.
     pub primary: &'r DatabaseUrl,
@@ -75,7 +75,7 @@ pub struct VerifyRequest<'r> {
     /// How long the replica may take to settle every position up to the log's end.
     pub wait: Duration,
     /// The broker and the replica to which repairs go. `None`: repair nothing.
-    pub repair: Option<(&'r BrokerUrl, &'r ReplicaName)>,
+    pub repair: Option<(Broker, &'r ReplicaName)>,
 }
 
 /// Compares, and repairs if `request` asks for it. Calls `progress` as the first pass advances.
@@ -91,7 +91,7 @@ pub async fn verify(
     let mut report = Report { from: end.position, ..Report::default() };
     walk::log(&comparison, end.position, &mut report, &progress).await?;
     let suspects = walk::slots(&comparison, &mut report, &progress).await?;
-    match request.repair {
+    match &request.repair {
         None => look_again(&comparison, suspects, &mut report).await?,
         Some((broker, replica)) => repair(&comparison, suspects, broker, replica, &mut report).await?,
     }
@@ -129,7 +129,7 @@ async fn look_again(
 async fn repair(
     comparison: &Comparison,
     suspects: Vec<SlotDifference>,
-    broker: &BrokerUrl,
+    broker: &Broker,
     replica: &ReplicaName,
     report: &mut Report,
 ) -> Result<(), VerifyError> {

@@ -3,7 +3,7 @@
 use std::{collections::HashMap, time::Duration};
 
 use shared::{
-    broker::BrokerUrl,
+    broker::Broker,
     messages::repair::{REPAIR_MAX_SLOTS, Repair, RowWriters, SlotRepair},
     process::backoff::Pauses,
     replica_name::ReplicaName,
@@ -57,7 +57,7 @@ impl<'m> Repairer<'m> {
     /// Connects to the broker.
     pub(super) async fn open(
         comparison: &'m Comparison,
-        broker: &BrokerUrl,
+        broker: &Broker,
         replica: &'m ReplicaName,
     ) -> Result<Self, VerifyError> {
         let publisher = Publisher::open(broker, "verify").await.map_err(PublishError::from)?;

@@ -4,7 +4,11 @@ use std::{collections::BTreeMap, fs, io, path::PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
 use serde::{Deserialize, Serialize};
-use stack::{Account, Port, files, process::Process};
+use stack::{
+    Account, Port,
+    files::{self, Password},
+    process::Process,
+};
 
 use super::{Home, Part, Shape, port_choice::Ports};
 
@@ -21,6 +25,9 @@ pub(crate) struct Record {
     /// The ports that have no flag, of the parts that have one each.
     #[serde(default)]
     pub(crate) further_ports: BTreeMap<Part, u16>,
+    /// The key with which the services sign their messages. Earlier versions signed nothing.
+    #[serde(default)]
+    pub(crate) signing_key: Option<Password>,
     pub(crate) services: BTreeMap<Part, ServiceRecord>,
 }
 
@@ -53,7 +60,11 @@ impl Stack {
 
     /// The checkout's stack; makes its directories when there is none. The caller holds the lock.
     pub(crate) fn open_or_create(home: &Home) -> Result<Self> {
-        if let Some(stack) = Self::open(home)? {
+        if let Some(mut stack) = Self::open(home)? {
+            if stack.record.signing_key.is_none() {
+                stack.record.signing_key = Some(Password::random()?);
+                stack.save()?;
+            }
             return Ok(stack);
         }
         let servers = home.choose_servers_directory(&Account::for_servers()?)?;
@@ -62,6 +73,7 @@ impl Stack {
             ports: Ports::default(),
             shape: Shape::default(),
             further_ports: BTreeMap::new(),
+            signing_key: Some(Password::random()?),
             services: BTreeMap::new(),
         };
         let stack = Self { home: home.clone(), record };

@@ -44,6 +44,12 @@ impl Stack {
             Ok(match *setting {
                 Setting::Database(part, role) => self.postgres(part)?.url(role, Self::owner(part).1),
                 Setting::Broker => self.rabbitmq()?.amqp_url("/"),
+                Setting::SigningKey => {
+                    let key = self.record.signing_key.as_ref();
+                    key.context("there is no signing key yet: `cargo stack up` makes one")?
+                        .as_str()
+                        .to_owned()
+                }
                 Setting::Port(port) => self.record.ports.get(port).to_string(),
                 Setting::FurtherPort(part) => self.port(part).to_string(),
                 Setting::ReplicaName(replica) => replica.replica_name().unwrap_or_default(),

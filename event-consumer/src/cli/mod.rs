@@ -18,6 +18,7 @@ use std::{path::PathBuf, process::ExitCode};
 
 use clap::{Parser, Subcommand};
 use shared::{
+    broker::signing::UNSIGNED_MESSAGES,
     postgres::migration::{Tables, migrate},
     process::{
         exit_status, probe, runtime,
@@ -108,9 +109,14 @@ impl Cli {
 }
 
 async fn run(settings: &Settings) -> Result<(), CliError> {
+    let broker = settings.broker()?;
+    let are_messages_signed = broker.keys.are_set();
     let shutdown = shutdown::on_signal().map_err(anyhow::Error::from)?;
-    let application = Application::build(settings, &shutdown)?;
+    let application = Application::build(settings, broker, &shutdown)?;
     tracing::info!("Event consumer for parking slot replication is running...");
+    if !are_messages_signed {
+        tracing::warn!("{UNSIGNED_MESSAGES}");
+    }
     tracing::info!(url = %format_args!("http://{}", application.address()), "listening");
     Ok(application.run_until_stopped().await?)
 }

@@ -42,7 +42,7 @@ pub(super) async fn rebuild(settings: &Settings, arguments: RebuildArguments) ->
     let stop = shutdown::on_signal().map_err(anyhow::Error::from)?;
     let begun = Instant::now();
     let rebuild = Rebuild {
-        broker: settings.broker.clone(),
+        broker: settings.broker()?,
         replica: settings.replica.clone(),
         replica_name: settings.replica_name.clone(),
         patience: Duration::from_secs(arguments.patience),

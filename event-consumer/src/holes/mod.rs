@@ -12,7 +12,8 @@ use lapin::{
 };
 use shared::{
     broker::{
-        BrokerError, BrokerUrl,
+        Broker, BrokerError,
+        signing::SigningKeys,
         topology::{REPLAY_QUEUE, declare_replay_queue},
         within_deadline,
     },
@@ -71,7 +72,7 @@ pub enum HolesError {
 #[derive(Debug)]
 pub struct Holes {
     /// The broker that takes the requests.
-    pub broker: BrokerUrl,
+    pub broker: Broker,
     /// The replica that is searched.
     pub replica: DatabaseUrl,
     /// The replica or rebuild that receives the answers.
@@ -88,6 +89,7 @@ pub struct Holes {
 struct Requests {
     _connection: Connection,
     channel: Channel,
+    keys: SigningKeys,
 }
 
 impl Holes {
@@ -172,12 +174,12 @@ impl Holes {
 }
 
 impl Requests {
-    async fn open(broker: &BrokerUrl, step: &str) -> Result<Self, BrokerError> {
-        let connection = broker.connect(step).await?;
+    async fn open(broker: &Broker, step: &str) -> Result<Self, BrokerError> {
+        let connection = broker.url.connect(step).await?;
         let channel = within_deadline(connection.create_channel()).await?;
         within_deadline(declare_replay_queue(&channel)).await?;
         within_deadline(channel.confirm_select(ConfirmSelectOptions { nowait: false })).await?;
-        Ok(Self { _connection: connection, channel })
+        Ok(Self { _connection: connection, channel, keys: broker.keys.clone() })
     }
 
     /// Sends a request. The seeker repeats a request that is lost or not answered.
@@ -189,6 +191,7 @@ impl Requests {
             .with_expiration(REQUEST_TTL.as_millis().to_string().into())
             .with_app_id("event-consumer".into());
         let body = request.encode();
+        let properties = self.keys.sign(properties, REPLAY_QUEUE, &body);
         let sending = async {
             self.channel
                 .basic_publish("".into(), REPLAY_QUEUE.into(), options, &body, properties)

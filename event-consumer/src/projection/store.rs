@@ -14,7 +14,7 @@ use super::{
 /// The most dead letters that are open at a time.
 const OPEN_MAX_LETTERS: i64 = 10_000;
 
-/// The most bytes of bodies in open dead letters.
+/// The most bytes of bodies and headers in open dead letters.
 const OPEN_MAX_BYTES: i64 = 64 * 1024 * 1024;
 
 /// How many groups of refused letters one transaction tries; it leaves out the rest.

@@ -4,7 +4,8 @@ use std::{sync::Arc, time::Duration};
 
 use futures_util::FutureExt;
 use shared::{
-    messages::watermark::Watermark, process::dependency_state::Dependency, replica_name::Recipient,
+    broker::signing::DroppedMessages, messages::watermark::Watermark, process::dependency_state::Dependency,
+    replica_name::Recipient,
 };
 use tokio::{
     sync::{Notify, watch},
@@ -54,6 +55,7 @@ impl Follower {
             unanswered: Arc::clone(&unanswered),
             foreign: Arc::clone(&foreign),
             epoch_words: Arc::clone(&epochs),
+            unsigned_watermarks: DroppedMessages::new("watermark"),
         };
         let holes = Holes {
             broker: rebuild.broker.clone(),

@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use shared::{broker::BrokerUrl, postgres::DatabaseUrl, replica_name::ReplicaName};
+use shared::{broker::Broker, postgres::DatabaseUrl, replica_name::ReplicaName};
 
 /// What is rebuilt, and from where.
 #[derive(Clone, Debug)]
 pub struct Rebuild {
     /// The broker, from which events come.
-    pub broker: BrokerUrl,
+    pub broker: Broker,
     /// The database of the replica and of its copy.
     pub replica: DatabaseUrl,
     /// The name of the replica to rebuild.

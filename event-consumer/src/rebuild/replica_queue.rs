@@ -16,7 +16,7 @@ impl Rebuild {
     /// else. Before the swap: a rebuild killed in between loses only events that the old state cannot apply. Declares
     /// the new queue itself, because the consumer may be stopped: without a queue the relay publishes nothing.
     pub(super) async fn forget_other_epoch(&self) -> Result<(), BrokerError> {
-        let connection = self.broker.connect("rebuild").await?;
+        let connection = self.broker.url.connect("rebuild").await?;
         let channel = within_deadline(connection.create_channel()).await?;
         within_deadline(delete_replica_queue(&channel, &self.replica_name)).await?;
         let recipient = Recipient::Replica(self.replica_name.clone());

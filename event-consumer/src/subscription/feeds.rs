@@ -5,7 +5,7 @@ use std::time::Duration;
 use lapin::{Channel, Connection, Consumer, types::ShortString};
 use shared::{
     broker::{
-        BrokerUrl,
+        Broker,
         topology::{
             bind_watermark_queue, declare_events_exchange, declare_events_queue, declare_watermark_queue,
         },
@@ -45,8 +45,8 @@ pub(super) struct Feeds {
 
 impl Feeds {
     /// Connects, declares the queues and begins to consume them.
-    pub(super) async fn open(broker: &BrokerUrl, recipient: &Recipient) -> Result<Self, SubscriptionError> {
-        let connection = broker.connect(&recipient.step("consumer")).await?;
+    pub(super) async fn open(broker: &Broker, recipient: &Recipient) -> Result<Self, SubscriptionError> {
+        let connection = broker.url.connect(&recipient.step("consumer")).await?;
         let channel = within_deadline(connection.create_channel()).await?;
         bind(&channel, recipient).await?;
         let events =

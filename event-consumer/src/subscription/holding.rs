@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use lapin::message::Delivery;
 use shared::{
     messages::watermark::Watermark,
     process::{backoff::Pauses, cause::chain},
@@ -109,9 +110,12 @@ impl Subscription {
         }
     }
 
-    /// Records a watermark. Ignores one that cannot be read or applied: the next replaces it.
-    pub(super) async fn note_watermark(&self, replica: &mut ReplicaConnection, body: &[u8]) {
-        let watermark = match Watermark::decode(body) {
+    /// Records a watermark. Ignores one that cannot be trusted, read or applied: the next replaces it.
+    pub(super) async fn note_watermark(&self, replica: &mut ReplicaConnection, delivery: &Delivery) {
+        if let Err(unsigned) = self.broker.keys.check(delivery) {
+            return self.unsigned_watermarks.note(unsigned);
+        }
+        let watermark = match Watermark::decode(&delivery.data) {
             Ok(watermark) => watermark,
             Err(error) => {
                 tracing::warn!(error = chain(&error), "watermark passed over");

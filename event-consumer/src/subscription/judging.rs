@@ -11,7 +11,7 @@ use super::{
     fault::SubscriptionError,
     feeds::Feeds,
     holding::{HOLD_MAX, Held},
-    kept::{KeptMessage, Strangers, deliveries_of},
+    kept::{KeptMessage, Strangers, batch_of, deliveries_of},
 };
 use crate::batch::Batch;
 
@@ -30,7 +30,7 @@ impl Subscription {
     ) -> Result<(), SubscriptionError> {
         // Each round takes messages out of the batch.
         while !messages.is_empty() {
-            let batch = Batch::read(deliveries_of(&messages));
+            let batch = batch_of(&messages);
             let held = match self.apply_until_committed(replica, &batch, shutdown).await? {
                 Held::Applied => {
                     let is_word = messages.iter().any(|message| !message.delivery.redelivered);

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use lapin::message::Delivery;
+use shared::broker::signing::{SigningKeys, Unsigned};
 use tokio::time::Instant;
 use uuid::Uuid;
 
@@ -17,21 +18,28 @@ const JUDGE_INTERVAL: Duration = Duration::from_millis(250);
 /// A message that is not acknowledged yet.
 pub(super) struct KeptMessage {
     pub(super) delivery: Delivery,
+    unsigned: Option<Unsigned>,
     kept_since: Instant,
     pub(super) is_heard: bool,
 }
 
 impl KeptMessage {
-    pub(super) fn now(delivery: Delivery) -> Self {
-        Self { delivery, kept_since: Instant::now(), is_heard: false }
+    pub(super) fn now(delivery: Delivery, keys: &SigningKeys) -> Self {
+        let unsigned = keys.check(&delivery).err();
+        Self { delivery, unsigned, kept_since: Instant::now(), is_heard: false }
     }
 
-    /// The epochs of its events that are not `held`.
+    /// The epochs of its events that are not `held`; none if it is not signed.
     pub(super) fn other_epochs(&self, held: Uuid) -> Vec<Uuid> {
-        let batch = Batch::read([&self.delivery]);
+        let batch = batch_of(std::slice::from_ref(self));
         let epochs = batch.events.iter().map(|received| received.event.epoch);
         epochs.filter(|epoch| *epoch != held).collect()
     }
+}
+
+/// What the messages hold. Nothing of an unsigned message is read.
+pub(super) fn batch_of(messages: &[KeptMessage]) -> Batch<'_> {
+    Batch::read(messages.iter().map(|message| (&message.delivery, message.unsigned)))
 }
 
 pub(super) fn deliveries_of(messages: &[KeptMessage]) -> Vec<&Delivery> {

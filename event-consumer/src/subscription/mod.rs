@@ -27,7 +27,7 @@ use std::sync::Arc;
 use futures_util::StreamExt;
 use lapin::message::Delivery;
 use shared::{
-    broker::BrokerUrl,
+    broker::{Broker, signing::DroppedMessages},
     messages::watermark::Watermark,
     postgres::DatabaseUrl,
     process::{backoff::Pauses, dependency_state::Dependency},
@@ -52,7 +52,7 @@ use crate::projection::ReplicaSession;
 #[derive(Debug)]
 pub struct Subscription {
     /// The broker that delivers events.
-    pub broker: BrokerUrl,
+    pub broker: Broker,
     /// The replica that takes the events.
     pub replica: DatabaseUrl,
     /// The replica or rebuild whose queue is consumed.
@@ -73,6 +73,8 @@ pub struct Subscription {
     pub foreign: Arc<Notify>,
     /// When which epoch was heard.
     pub epoch_words: Arc<EpochListener>,
+    /// Counts the watermarks that are not signed.
+    pub unsigned_watermarks: DroppedMessages,
 }
 
 /// What the loop meets first.
@@ -166,11 +168,12 @@ impl Subscription {
             Arrival::Events(first) => {
                 feeds.last_heard = Some(Instant::now());
                 let deliveries = take_ready(first, &mut feeds.events)?;
-                let messages = deliveries.into_iter().map(KeptMessage::now).collect();
+                let messages =
+                    deliveries.into_iter().map(|one| KeptMessage::now(one, &self.broker.keys)).collect();
                 self.take(replica, feeds, messages, shutdown).await
             }
             Arrival::Watermark(delivery) => {
-                self.note_watermark(replica, &delivery.data).await;
+                self.note_watermark(replica, &delivery).await;
                 acknowledge(&[&delivery]).await
             }
         }

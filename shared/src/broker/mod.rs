@@ -1,6 +1,7 @@
 //! A connection to RabbitMQ. A step drops its connection on any error and opens another one here, so that every
 //! recovery takes the same path. lapin's own recovery is unused.
 
+pub mod signing;
 pub mod topology;
 
 use std::{str::FromStr, time::Duration};
@@ -11,6 +12,8 @@ use lapin::{
     uri::{AMQPScheme, AMQPUri},
 };
 use tokio::time::timeout;
+
+use self::signing::SigningKeys;
 
 /// How long connecting may take, handshake included. lapin itself waits for ever on a broker that accepts the
 /// connection and stays silent.
@@ -30,6 +33,15 @@ impl std::fmt::Debug for BrokerUrl {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("BrokerUrl([hidden])")
     }
+}
+
+/// How a service reaches the broker, and what it trusts there.
+#[derive(Clone, Debug)]
+pub struct Broker {
+    /// The way to it.
+    pub url: BrokerUrl,
+    /// The keys of this service's messages.
+    pub keys: SigningKeys,
 }
 
 /// Why a text is no broker URL. Does not hold the text.

@@ -166,6 +166,8 @@ pub struct Readiness {
     pub status: ReadyStatus,
     /// The state of each dependency, by name.
     pub dependencies: BTreeMap<&'static str, DependencyStatus>,
+    /// What an operator should know though everything works.
+    pub warnings: Vec<&'static str>,
     #[serde(skip)]
     useful: bool,
 }
@@ -185,7 +187,13 @@ impl Readiness {
         } else {
             ReadyStatus::Degraded
         };
-        Self { status, dependencies, useful: useful && !draining }
+        Self { status, dependencies, warnings: Vec::new(), useful: useful && !draining }
+    }
+
+    /// Adds what an operator should know.
+    #[must_use]
+    pub fn with_warnings(self, warnings: Vec<&'static str>) -> Self {
+        Self { warnings, ..self }
     }
 
     /// Whether to send work here: `/readyz` answers 200 if so, else 503.

@@ -13,6 +13,10 @@ use system_tests::engine::{
 /// What the file's passwords are where nobody sets another.
 pub(super) const PASSWORD: &str = "parking";
 
+/// What the file's key for messages is there.
+const SIGNING_KEY: &str = "parking-signs-messages-with-this-key";
+const SIGNING_KEY_VARIABLE: &str = "${PARKING_SIGNING_KEY:-parking-signs-messages-with-this-key}";
+
 /// The file, with merges and variables resolved.
 #[derive(Debug)]
 pub(super) struct Compose(Value);
@@ -20,7 +24,8 @@ pub(super) struct Compose(Value);
 impl Compose {
     pub(super) fn parse(text: &str) -> Result<Self> {
         // The only variables, with their defaults.
-        let mut text = text.replace("${PARKING_PASSWORD:-parking}", PASSWORD);
+        let mut text =
+            text.replace("${PARKING_PASSWORD:-parking}", PASSWORD).replace(SIGNING_KEY_VARIABLE, SIGNING_KEY);
         for port in Port::ALL {
             let default = port.default_value().to_string();
             text = text.replace(&format!("${{{}:-{default}}}", variable(port)), &default);
@@ -276,6 +281,7 @@ fn value(setting: Setting) -> String {
             let (user, part) = (stack::rabbitmq::USER, Part::RabbitMq);
             format!("amqp://{user}:{PASSWORD}@{part}:{}/%2f", inner(Port::Amqp))
         }
+        Setting::SigningKey => SIGNING_KEY.to_owned(),
         Setting::Port(port) => port.default_value().to_string(),
         // Every container of command-service listens on the same port, and every one of event-consumer too.
         Setting::FurtherPort(Part::EventConsumer(_)) => value(Setting::Port(Port::ConsumerHttp)),

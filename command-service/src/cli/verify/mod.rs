@@ -56,7 +56,7 @@ pub(super) async fn run(
         replica: settings.replica_url("verify")?,
         wait,
         repair: match repair {
-            true => Some((settings.broker_url("verify --repair")?, replica)),
+            true => Some((settings.broker("verify --repair")?, replica)),
             false => None,
         },
     };

@@ -49,9 +49,10 @@ impl<'d> DeadLetter<'d> {
     /// For an event or a message that could not be read.
     #[must_use]
     pub fn unreadable(unreadable: &Unreadable<'d>) -> Self {
-        Self {
-            position: unreadable.position,
-            ..Self::of(unreadable.body, unreadable.properties, unreadable.reason.clone())
+        let letter = Self::of(unreadable.body, unreadable.properties, unreadable.reason.clone());
+        match unreadable.is_unsigned {
+            true => letter.without_content(),
+            false => Self { position: unreadable.position, ..letter },
         }
     }
 
@@ -91,19 +92,15 @@ impl<'d> DeadLetter<'d> {
 
     /// The least that says what was dead-lettered, for a replica that refuses the dead letter itself.
     pub(super) fn reduced(&self, error: &tokio_postgres::Error) -> Self {
+        let reason = format!("{}; the replica refused the dead letter: {}", self.reason, reason_of(error));
+        Self { reason: storable(&reason), ..self.clone() }.without_content()
+    }
+
+    /// Keeps the fingerprint and the length, and nothing that the sender could choose freely.
+    fn without_content(self) -> Self {
         let bytes = i64::try_from(self.body.len()).unwrap_or(i64::MAX);
-        Self {
-            reason: storable(&format!(
-                "{}; the replica refused the dead letter: {}",
-                self.reason,
-                reason_of(error)
-            )),
-            body: &[],
-            whole_bytes: Some(self.whole_bytes.unwrap_or(bytes)),
-            kind: None,
-            headers: "{}".to_owned(),
-            ..self.clone()
-        }
+        let whole_bytes = Some(self.whole_bytes.unwrap_or(bytes));
+        Self { body: &[], whole_bytes, kind: None, headers: "{}".to_owned(), ..self }
     }
 }
 

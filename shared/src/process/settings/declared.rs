@@ -5,7 +5,11 @@ use std::{fmt::Display, net::IpAddr, ops::RangeInclusive, str::FromStr, sync::La
 use tracing_subscriber::filter::LevelFilter;
 
 use self::Service::{CommandService, EventConsumer};
-use crate::{broker::BrokerUrl, postgres::DatabaseUrl, replica_name::ReplicaName};
+use crate::{
+    broker::{BrokerUrl, signing::SigningKey},
+    postgres::DatabaseUrl,
+    replica_name::ReplicaName,
+};
 
 /// The prefix of settings that belong to a section.
 pub(super) const PREFIX: &str = "PARKING__";
@@ -27,7 +31,7 @@ const CONSUMER: &[Service] = &[EventConsumer];
 const BOTH: &[Service] = &[CommandService, EventConsumer];
 
 /// All settings. The services share them, so that each knows the other's in a common environment.
-pub static SETTINGS: LazyLock<[Setting; 14]> = LazyLock::new(|| {
+pub static SETTINGS: LazyLock<[Setting; 16]> = LazyLock::new(|| {
     // PostgreSQL needs the other half.
     let half_the_cores = thread::available_parallelism().map_or(1, usize::from).div_ceil(2).min(64);
     let is_format = |word: &String| ["text", "json"].contains(&word.as_str());
@@ -37,6 +41,8 @@ pub static SETTINGS: LazyLock<[Setting; 14]> = LazyLock::new(|| {
         url::<DatabaseUrl>("DATABASE_URL", COMMANDS),
         url::<DatabaseUrl>("REPLICA_DATABASE_URL", BOTH),
         url::<BrokerUrl>("RABBITMQ_BROKER_URL", BOTH),
+        secret::<SigningKey>("PARKING__BROKER__SIGNING_KEY", BOTH, "32 to 512 bytes of visible ASCII"),
+        secret::<SigningKey>("PARKING__BROKER__OTHER_SIGNING_KEY", BOTH, "32 to 512 bytes of visible ASCII"),
         setting::<IpAddr>("PARKING__HTTP__BIND", BOTH, "127.0.0.1", "an IP address", |_| true),
         number("PARKING__HTTP__PORT", COMMANDS, 8000, 0..=65_535),
         number("PARKING__HTTP__WORKERS", COMMANDS, half_the_cores, 1..=64),
@@ -81,7 +87,9 @@ pub struct SettingError {
 }
 
 impl SettingError {
-    pub(super) fn new(name: &str, problem: impl Into<String>) -> Self {
+    /// The setting `name` is wrong.
+    #[must_use]
+    pub fn new(name: &str, problem: impl Into<String>) -> Self {
         Self { name: name.to_owned(), problem: problem.into() }
     }
 
@@ -106,13 +114,23 @@ impl Setting {
 
 /// A URL that holds a password.
 fn url<T: FromStr<Err: Display>>(name: &'static str, read_by: &'static [Service]) -> Setting {
+    // event-consumer needs all that it reads.
+    let required_by = if read_by.contains(&EventConsumer) { CONSUMER } else { &[] };
+    Setting { required_by, ..secret::<T>(name, read_by, "a URL") }
+}
+
+/// A setting without a default, whose value is never shown.
+fn secret<T: FromStr<Err: Display>>(
+    name: &'static str,
+    read_by: &'static [Service],
+    allowed: &str,
+) -> Setting {
     let shown = |text: &str| match text.parse::<T>() {
         Ok(_) => Ok("[hidden]".to_owned()),
         Err(error) => Err(error.to_string()),
     };
-    // event-consumer needs all that it reads.
-    let required_by = if read_by.contains(&EventConsumer) { CONSUMER } else { &[] };
-    Setting { name, read_by, required_by, default: None, allowed: "a URL".to_owned(), shown: Box::new(shown) }
+    let allowed = allowed.to_owned();
+    Setting { name, read_by, required_by: &[], default: None, allowed, shown: Box::new(shown) }
 }
 
 fn number(

@@ -1,6 +1,10 @@
 //! What each role may connect to. A role gets its own member of [`Access`] and nothing else.
 
-use shared::{broker::Broker, postgres::DatabaseUrl, process::settings::SettingError};
+use shared::{
+    broker::{Broker, signing::UNSIGNED_MESSAGES},
+    postgres::DatabaseUrl,
+    process::settings::SettingError,
+};
 
 use crate::{
     primary::connection::Primary,
@@ -61,6 +65,13 @@ impl Access {
             Role::Query => self.query.is_some(),
             Role::Relay => self.relay.is_some(),
         })
+    }
+
+    /// What an operator should know though everything works.
+    #[must_use]
+    pub fn warnings(&self) -> Vec<&'static str> {
+        let relays_unsigned = self.relay.as_ref().is_some_and(|relay| !relay.broker.keys.are_set());
+        relays_unsigned.then_some(UNSIGNED_MESSAGES).into_iter().collect()
     }
 
     /// Whether the process connects to the primary.

@@ -5,7 +5,7 @@ use std::{net::SocketAddr, time::Duration};
 use actix_web::{App, dev::Server, middleware::from_fn};
 use anyhow::Context;
 use shared::{
-    broker::signing::{DroppedMessages, UNSIGNED_MESSAGES},
+    broker::signing::DroppedMessages,
     process::{dependency_state::Dependency, tasks::Tasks},
 };
 use tokio_util::sync::CancellationToken;
@@ -42,7 +42,6 @@ pub struct Application {
     tasks: Tasks,
     stop_tasks: CancellationToken,
     shutdown: CancellationToken,
-    warnings: Vec<&'static str>,
 }
 
 impl Application {
@@ -53,10 +52,8 @@ impl Application {
     /// The service cannot listen on the address.
     pub fn build(settings: &Settings, access: Access, shutdown: &CancellationToken) -> anyhow::Result<Self> {
         let roles = access.roles();
-        let relays_unsigned = access.relay.as_ref().is_some_and(|relay| !relay.broker.keys.are_set());
-        let warnings: Vec<_> = relays_unsigned.then_some(UNSIGNED_MESSAGES).into_iter().collect();
         let dependencies = Dependencies {
-            warnings: warnings.clone(),
+            warnings: access.warnings(),
             ..Dependencies::new(roles, access.has_primary(), shutdown.clone())
         };
         let (mut tasks, stop_tasks) = (Tasks::default(), CancellationToken::new());
@@ -101,19 +98,13 @@ impl Application {
             tasks.spawn("relay", relay.run(stop_tasks.clone()));
             tasks.spawn("replay", replay.run(stop_tasks.clone()));
         }
-        Ok(Self { server, address, tasks, stop_tasks, shutdown: shutdown.clone(), warnings })
+        Ok(Self { server, address, tasks, stop_tasks, shutdown: shutdown.clone() })
     }
 
     /// Where the service listens.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
-    }
-
-    /// What an operator should know though everything works.
-    #[must_use]
-    pub fn warnings(&self) -> &[&'static str] {
-        &self.warnings
     }
 
     /// Serves until the shutdown token is cancelled. Then it stops new requests and finishes, in this order: requests

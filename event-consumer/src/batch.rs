@@ -61,6 +61,9 @@ pub struct Unreadable<'d> {
     pub is_unsigned: bool,
 }
 
+/// What is to be read, and the properties of its message.
+type Raw<'d> = (&'d [u8], &'d AMQPProperties);
+
 /// The messages taken from the queue at one time. Borrows from the deliveries.
 #[derive(Clone, Debug, Default)]
 pub struct Batch<'d> {
@@ -118,7 +121,7 @@ impl<'d> Batch<'d> {
             "of epoch {other}, which neither the primary nor the replica has, but {held}: another installation uses \
              this broker, or a former primary still runs"
         );
-        self.pass_over(&delivery.data, &reason, None, &delivery.properties);
+        self.pass_over((&delivery.data, &delivery.properties), &reason, None);
     }
 
     fn pass_over_unsigned(&mut self, delivery: &'d Delivery, unsigned: Unsigned) {
@@ -154,36 +157,30 @@ impl<'d> Batch<'d> {
                 Err(error) => format!("not a JSON array: {error}"),
             }
         };
-        self.pass_over(body, &reason, position, properties);
+        self.pass_over((body, properties), &reason, position);
     }
 
     fn read_event(&mut self, json: &'d str, properties: &'d AMQPProperties, position: Option<Position>) {
         match LoggedEvent::decode(json) {
             Ok(event) => self.events.push(Received { event, json, properties }),
-            Err(error) => self.pass_over(json.as_bytes(), &error.to_string(), position, properties),
+            Err(error) => self.pass_over((json.as_bytes(), properties), &error.to_string(), position),
         }
     }
 
     fn read_repair(&mut self, body: &'d [u8], properties: &'d AMQPProperties) {
         if content_type(properties) != REPAIR_CONTENT_TYPE {
-            return self.pass_over(body, "the content type is not that of a repair", None, properties);
+            return self.pass_over((body, properties), "the content type is not that of a repair", None);
         }
         if body.len() > BODY_MAX_BYTES {
-            return self.pass_over(body, "the body is larger than any repair", None, properties);
+            return self.pass_over((body, properties), "the body is larger than any repair", None);
         }
         match Repair::decode(body) {
             Ok(repair) => self.repairs.push(ReceivedRepair { repair, body, properties }),
-            Err(error) => self.pass_over(body, &error.to_string(), None, properties),
+            Err(error) => self.pass_over((body, properties), &error.to_string(), None),
         }
     }
 
-    fn pass_over(
-        &mut self,
-        body: &'d [u8],
-        reason: &str,
-        position: Option<Position>,
-        properties: &'d AMQPProperties,
-    ) {
+    fn pass_over(&mut self, (body, properties): Raw<'d>, reason: &str, position: Option<Position>) {
         let reason = storable(reason);
         self.unreadable.push(Unreadable { body, reason, position, properties, is_unsigned: false });
     }

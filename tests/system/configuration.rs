@@ -29,7 +29,8 @@ async fn effective(
     let read = |line: &str| {
         let setting: Value = serde_json::from_str(line)?;
         let member = |name: &str| setting[name].as_str().map(str::to_owned).with_context(|| line.to_owned());
-        Ok((member("name")?, (member("value")?, member("source")?)))
+        let value = if setting["value"].is_null() { "[not set]".to_owned() } else { member("value")? };
+        Ok((member("name")?, (value, member("source")?)))
     };
     lines.lines().map(read).collect()
 }

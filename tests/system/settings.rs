@@ -268,7 +268,8 @@ async fn effective(
     for (line, shown) in String::from_utf8(json.stdout)?.lines().zip(text.lines()) {
         let setting: Value = serde_json::from_str(line)?;
         let member = |name: &str| setting[name].as_str().map(str::to_owned).with_context(|| line.to_owned());
-        let (name, value) = (member("name")?, member("value")?);
+        let value = if setting["value"].is_null() { "[not set]".to_owned() } else { member("value")? };
+        let name = member("name")?;
         ensure!(shown.starts_with(&format!("{name} = {value} (")), "{shown} is not {line}");
         settings.push((name, value, member("source")?));
     }

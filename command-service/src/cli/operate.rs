@@ -32,11 +32,12 @@ use crate::{
 
 pub(super) async fn serve(settings: &Settings, roles: Roles) -> Result<(), CliError> {
     let access = Access::of(settings, roles)?;
+    let warnings = access.warnings();
     let shutdown = shutdown::on_signal().map_err(anyhow::Error::from)?;
     let application = Application::build(settings, access, &shutdown)?;
     let address = application.address();
     tracing::info!(url = %format_args!("http://{address}"), %roles, "listening");
-    for warning in application.warnings() {
+    for warning in warnings {
         tracing::warn!("{warning}");
     }
     Ok(application.run_until_stopped().await?)

@@ -11,7 +11,7 @@ use lapin::{
 };
 use shared::{
     broker::{
-        Broker, BrokerError,
+        Broker, BrokerError, PERSISTENT,
         signing::SigningKeys,
         topology::{EVENTS_EXCHANGE, WATERMARK_KEY, declare_events_exchange},
         within_deadline,
@@ -32,9 +32,6 @@ const CONFIRM_DEADLINE: Duration = Duration::from_secs(10);
 
 /// The publisher's name in messages.
 const APP_ID: &str = "command-service";
-
-/// The delivery mode of messages that survive a restart of the broker.
-const PERSISTENT: u8 = 2;
 
 /// Why messages were not confirmed. The caller publishes all of them again.
 #[derive(Debug, thiserror::Error)]

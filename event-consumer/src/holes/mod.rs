@@ -12,7 +12,7 @@ use lapin::{
 };
 use shared::{
     broker::{
-        Broker, BrokerError,
+        Broker, BrokerError, PERSISTENT,
         signing::SigningKeys,
         topology::{REPLAY_QUEUE, declare_replay_queue},
         within_deadline,
@@ -46,9 +46,6 @@ const BUSY_LOOK_INTERVAL: Duration = Duration::from_millis(250);
 /// Bound for connecting to the broker and sending all requests of a look. At the limit the seeker connects again.
 /// With [`LOOK_INTERVAL`] added, it stays below the idle timeout of the seeker's session.
 const ASK_DEADLINE: Duration = Duration::from_secs(7);
-
-/// A request survives a restart of the broker.
-const PERSISTENT: u8 = 2;
 
 /// Time a request may wait in the queue: as long as the requests before it may need. By then the seeker repeats it.
 /// Without this bound a relay that was down would find, and answer, one for every few seconds of its absence.

@@ -22,6 +22,9 @@ pub const CONNECT_DEADLINE: Duration = Duration::from_secs(5);
 /// How long one request on a channel (declare, bind, qos, close) may take.
 pub const REQUEST_DEADLINE: Duration = Duration::from_secs(5);
 
+/// The delivery mode of messages that survive a restart of the broker.
+pub const PERSISTENT: u8 = 2;
+
 /// The heartbeat in seconds; a connection silent for twice that is dead.
 const HEARTBEAT_SECS: u16 = 10;
 

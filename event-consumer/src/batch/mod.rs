@@ -1,5 +1,11 @@
 //! Reads messages into a batch of events and repairs. The batch keeps what it cannot read as it came, with the
 //! reason, so that the rest of the message is still applied.
+//!
+//! | module | holds |
+//! |---|---|
+//! | `received` | an event, a repair and what could not be read, as received |
+
+mod received;
 
 use lapin::{message::Delivery, protocol::basic::AMQPProperties};
 use shared::{
@@ -13,6 +19,8 @@ use shared::{
 };
 use uuid::Uuid;
 
+pub use self::received::{Received, ReceivedRepair, Unreadable};
+
 /// The largest body that is read, which bounds the memory. No sender in this project makes a larger one.
 pub const BODY_MAX_BYTES: usize = 1024 * 1024;
 
@@ -22,44 +30,6 @@ pub const EVENTS_MAX: usize = 1024;
 
 /// The longest reason that is stored, in characters.
 const REASON_MAX_CHARS: usize = 1000;
-
-/// An event as received.
-#[derive(Clone, Debug)]
-pub struct Received<'d> {
-    /// The event.
-    pub event: LoggedEvent,
-    /// Its JSON, byte for byte.
-    pub json: &'d str,
-    /// The properties of its message.
-    pub properties: &'d AMQPProperties,
-}
-
-/// A repair as received.
-#[derive(Clone, Debug)]
-pub struct ReceivedRepair<'d> {
-    /// The repair.
-    pub repair: Repair,
-    /// The body of its message.
-    pub body: &'d [u8],
-    /// The properties of its message.
-    pub properties: &'d AMQPProperties,
-}
-
-/// An event's JSON or a whole body that could not be read.
-#[derive(Clone, Debug)]
-pub struct Unreadable<'d> {
-    /// The bytes.
-    pub body: &'d [u8],
-    /// Why it could not be read.
-    pub reason: String,
-    /// The position of the event that it should be. Known only if the relay sent the event again, and alone.
-    /// Otherwise it settles no position: damaged events stay missing.
-    pub position: Option<Position>,
-    /// The properties of its message.
-    pub properties: &'d AMQPProperties,
-    /// Whether nobody vouches for it. Then it is dead-lettered by its fingerprint alone: a retry must not apply it.
-    pub is_unsigned: bool,
-}
 
 /// What is to be read, and the properties of its message.
 type Raw<'d> = (&'d [u8], &'d AMQPProperties);

@@ -69,7 +69,6 @@ impl ReadSession {
 pub(super) struct Reader {
     replica: DatabaseUrl,
     dependency: Dependency,
-    silence: Silence,
     questions: Arc<Mutex<mpsc::Receiver<ReadQuestion>>>,
 }
 
@@ -77,22 +76,21 @@ impl Reader {
     pub(super) fn new(
         replica: DatabaseUrl,
         dependency: Dependency,
-        silence: Silence,
         questions: Arc<Mutex<mpsc::Receiver<ReadQuestion>>>,
     ) -> Self {
-        Self { replica, dependency, silence, questions }
+        Self { replica, dependency, questions }
     }
 
     /// Answers until `shutdown` is cancelled or nobody can ask any more.
-    pub(super) async fn run(self, shutdown: CancellationToken) {
+    pub(super) async fn run(self, silence: Silence, shutdown: CancellationToken) {
         let answering = async {
             let mut session = None;
             while let Some(group) = self.next_group().await {
                 // A silent replica: the group is dropped with its connection, and so refused.
-                session = self.silence.unless(self.answer(group, session)).await.flatten();
+                session = silence.unless(self.answer(group, session)).await.flatten();
             }
         };
-        shutdown.run_until_cancelled(answering).await;
+        shutdown.run_until_cancelled(Box::pin(answering)).await;
     }
 
     /// Waits for a question; takes all others that wait too.

@@ -60,15 +60,13 @@ impl Replica {
         let asked = Arc::new(Mutex::new(asked));
         let silence = Silence::default();
         for _ in 0..READERS {
-            let reader =
-                Reader::new(replica.clone(), dependency.clone(), silence.clone(), Arc::clone(&asked));
-            tasks.spawn("reader", reader.run(stop_tasks.clone()));
+            let reader = Reader::new(replica.clone(), dependency.clone(), Arc::clone(&asked));
+            tasks.spawn("reader", reader.run(silence.clone(), stop_tasks.clone()));
         }
         let searches = Arc::new(Searches::default());
         for _ in 0..SEARCHERS {
-            let (replica, dependency) = (replica.clone(), dependency.clone());
-            let searcher = Searcher::new(replica, dependency, silence.clone(), Arc::clone(&searches));
-            tasks.spawn("searcher", searcher.run(stop_tasks.clone()));
+            let searcher = Searcher::new(replica.clone(), dependency.clone(), Arc::clone(&searches));
+            tasks.spawn("searcher", searcher.run(silence.clone(), stop_tasks.clone()));
         }
         Self { questions, searches, silence }
     }

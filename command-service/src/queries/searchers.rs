@@ -59,28 +59,22 @@ impl SearchSession {
 pub(super) struct Searcher {
     replica: DatabaseUrl,
     dependency: Dependency,
-    silence: Silence,
     searches: Arc<Searches>,
 }
 
 impl Searcher {
-    pub(super) fn new(
-        replica: DatabaseUrl,
-        dependency: Dependency,
-        silence: Silence,
-        searches: Arc<Searches>,
-    ) -> Self {
-        Self { replica, dependency, silence, searches }
+    pub(super) fn new(replica: DatabaseUrl, dependency: Dependency, searches: Arc<Searches>) -> Self {
+        Self { replica, dependency, searches }
     }
 
     /// Searches until `shutdown` is cancelled.
-    pub(super) async fn run(self, shutdown: CancellationToken) {
+    pub(super) async fn run(self, silence: Silence, shutdown: CancellationToken) {
         let searching = async {
             let mut session = None;
             loop {
                 let asked = self.searches.next().await;
                 // A silent replica: they are dropped with the connection, and so refused.
-                session = self.silence.unless(self.answer(asked, session)).await.flatten();
+                session = silence.unless(self.answer(asked, session)).await.flatten();
             }
         };
         shutdown.run_until_cancelled(searching).await;

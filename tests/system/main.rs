@@ -9,6 +9,7 @@ mod checks;
 mod schema;
 mod migrations;
 mod searches;
+mod search_pages;
 mod names;
 mod decision;
 mod event_format;

@@ -27,7 +27,7 @@ pub use self::{
 };
 use self::{
     run::{STEP_LIMIT, Site},
-    steps::{Step, steps},
+    steps::{MigrationStep, steps},
 };
 use super::{
     session::{Session, SessionKind},
@@ -122,7 +122,7 @@ async fn run_steps(
     site: &Site<'_>,
     session: &mut Session,
     migration: &Migration,
-    steps: &[Step],
+    steps: &[MigrationStep],
 ) -> Result<(), MigrateError> {
     for (number, step) in (1..).zip(steps) {
         let Err(cause) = site.run(session, step).await else { continue };

@@ -8,7 +8,7 @@ use super::{
     super::{fault::Fault, session::Session, url::DatabaseUrl},
     error::StepFault,
     progress::{Tell, tell_progress},
-    steps::{NewIndex, Step},
+    steps::{MigrationStep, NewIndex},
 };
 
 /// How long one step may take. The server ends the statement then, and the next run builds the index again or goes on
@@ -54,14 +54,14 @@ impl Site<'_> {
     ///
     /// # Errors
     /// [`StepFault`]; the next run takes the step up again.
-    pub(super) async fn run(&self, session: &mut Session, step: &Step) -> Result<(), StepFault> {
+    pub(super) async fn run(&self, session: &mut Session, step: &MigrationStep) -> Result<(), StepFault> {
         match step {
-            Step::Statements(sql) => Ok(session.batch_execute(sql).await?),
-            Step::Index(index) if self.tables == Tables::New => {
+            MigrationStep::Statements(sql) => Ok(session.batch_execute(sql).await?),
+            MigrationStep::Index(index) if self.tables == Tables::New => {
                 Ok(session.batch_execute(&index.at_once()).await?)
             }
-            Step::Index(index) => self.build(session, index).await,
-            Step::Batches(sql) => batches(session, sql).await,
+            MigrationStep::Index(index) => self.build(session, index).await,
+            MigrationStep::Batches(sql) => batches(session, sql).await,
         }
     }
 

@@ -19,7 +19,7 @@ const CONCURRENTLY: &str = " CONCURRENTLY";
 
 /// One step.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Step {
+pub(super) enum MigrationStep {
     /// Statements in one transaction.
     Statements(String),
     /// An index that is built beside reads and writes.
@@ -48,7 +48,7 @@ impl NewIndex {
 ///
 /// # Errors
 /// [`BadSteps`].
-pub(super) fn steps(sql: &str) -> Result<Option<Vec<Step>>, BadSteps> {
+pub(super) fn steps(sql: &str) -> Result<Option<Vec<MigrationStep>>, BadSteps> {
     if sql.lines().next().map(str::trim_end) != Some(OUTSIDE) {
         return match without_comments(sql) {
             text if text.contains(CONCURRENTLY) => Err(BadSteps::Concurrently),
@@ -72,13 +72,13 @@ pub(super) fn steps(sql: &str) -> Result<Option<Vec<Step>>, BadSteps> {
     steps.into_iter().map(|(in_batches, sql)| step(in_batches, sql)).collect::<Result<_, _>>().map(Some)
 }
 
-fn step(in_batches: bool, sql: String) -> Result<Step, BadSteps> {
+fn step(in_batches: bool, sql: String) -> Result<MigrationStep, BadSteps> {
     let text = without_comments(&sql);
     if in_batches {
-        return Ok(Step::Batches(sql));
+        return Ok(MigrationStep::Batches(sql));
     }
     if !text.contains(CONCURRENTLY) {
-        return Ok(Step::Statements(sql));
+        return Ok(MigrationStep::Statements(sql));
     }
     let words: Vec<&str> = text.split_whitespace().take_while(|word| *word != "ON").collect();
     let name = match words[..] {
@@ -88,7 +88,7 @@ fn step(in_batches: bool, sql: String) -> Result<Step, BadSteps> {
     };
     // A second statement would put both into one transaction.
     let is_alone = text.trim_end().trim_end_matches(';').find(';').is_none();
-    if is_alone { Ok(Step::Index(NewIndex { name, sql })) } else { Err(BadSteps::Index) }
+    if is_alone { Ok(MigrationStep::Index(NewIndex { name, sql })) } else { Err(BadSteps::Index) }
 }
 
 /// Only whole lines are comments here.
@@ -114,9 +114,9 @@ mod tests {
 
         let index = "CREATE INDEX CONCURRENTLY IF NOT EXISTS one\n    ON many (a);\n".to_owned();
         let expected = vec![
-            Step::Statements("SELECT 1;\n".to_owned()),
-            Step::Index(NewIndex { name: "one".to_owned(), sql: index }),
-            Step::Batches("SELECT $1\n".to_owned()),
+            MigrationStep::Statements("SELECT 1;\n".to_owned()),
+            MigrationStep::Index(NewIndex { name: "one".to_owned(), sql: index }),
+            MigrationStep::Batches("SELECT $1\n".to_owned()),
         ];
         assert_eq!(steps(sql), Ok(Some(expected)));
     }

@@ -3,6 +3,7 @@
 
 mod figures;
 mod contest;
+mod latency;
 mod processes;
 mod machine;
 mod wrk;
@@ -10,14 +11,16 @@ mod pgbench;
 mod register;
 mod freshness;
 mod reads;
+mod search;
 
 use std::{fs, path::PathBuf};
 
 use anyhow::Result;
 use clap::{Parser, ValueEnum};
+use serde_json::json;
 use system_tests::Shape;
 
-use crate::contest::HEAD;
+use crate::{contest::HEAD, latency::LATENCY_HEAD};
 
 /// What can be measured alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -26,6 +29,8 @@ enum Row {
     Freshness,
     /// Reads over HTTP beside the same queries by pgbench.
     Reads,
+    /// Reads with a filter, and what their indexes cost.
+    Search,
 }
 
 /// Measures optimized programs against private servers.
@@ -55,7 +60,7 @@ struct Arguments {
 fn main() -> Result<()> {
     let arguments = Arguments::parse();
     machine::describe()?;
-    let mut contests = Vec::new();
+    let (mut contests, mut latencies) = (Vec::new(), Vec::new());
     for row in Row::value_variants().iter().filter(|row| arguments.only.is_none_or(|only| only == **row)) {
         println!("\n== {}\n", row.to_possible_value().expect("no variant is skipped").get_name());
         // Straight to the servers: a proxy would be measured too.
@@ -66,14 +71,25 @@ fn main() -> Result<()> {
                 contests.extend(reads::run(pair, &arguments).await?);
                 Ok(())
             })?,
+            Row::Search => shape.run(async |pair| {
+                let (apply, rows) = search::run(pair, &arguments).await?;
+                contests.push(apply);
+                latencies.extend(rows);
+                Ok(())
+            })?,
         }
     }
     if !contests.is_empty() {
         println!("\n{HEAD}");
         contests.iter().for_each(|contest| println!("{contest}"));
     }
+    if !latencies.is_empty() {
+        println!("\n{LATENCY_HEAD}");
+        latencies.iter().for_each(|latency| println!("{latency}"));
+    }
     if let Some(file) = &arguments.json {
-        fs::write(file, serde_json::to_vec_pretty(&contests)?)?;
+        let table = json!({ "contests": contests, "latencies": latencies });
+        fs::write(file, serde_json::to_vec_pretty(&table)?)?;
     }
     Ok(())
 }

@@ -31,7 +31,7 @@ const COLUMNS: &str = "uuid, name, status, version, created_at, updated_at";
 /// # Errors
 /// A request fails, or both databases do not hold the same.
 pub(crate) async fn run(pair: &Pair, arguments: &Arguments) -> Result<Vec<Contest>> {
-    fill(&pair.client(), 0, arguments.slots).await?;
+    fill(&pair.client(), 0..arguments.slots, arguments.slots).await?;
     let content = level(pair).await?;
     println!("both databases hold {} slots, content {}", content.slots, content.hash);
     pair.replica.sql().await?.batch_execute("VACUUM ANALYZE parking_slots").await?;

@@ -1,6 +1,6 @@
 //! A register of many slots, made through the API, and the proof that both databases hold the same.
 
-use std::time::Duration;
+use std::{ops::Range, time::Duration};
 
 use anyhow::{Result, ensure};
 use futures_util::stream::{self, StreamExt, TryStreamExt};
@@ -58,14 +58,14 @@ pub(crate) async fn level(pair: &Pair) -> Result<Content> {
     .await
 }
 
-/// Creates slots until there are `slots`: names of two words and a number, half of them `even`; every hundredth slot
-/// `reserved`, the others `available` or `occupied`; a thousand names hold `needles`.
+/// Creates the slots of these numbers, of `slots` in all: names of two words and a number, half of them `even`; every
+/// hundredth slot `reserved`, the others `available` or `occupied`; a thousand names of all hold `needles`.
 ///
 /// # Errors
 /// A request is refused.
-pub(crate) async fn fill(client: &Client, from: usize, slots: usize) -> Result<()> {
-    let batches = (from..slots).step_by(BATCH).map(|first| {
-        let last = (first + BATCH).min(slots);
+pub(crate) async fn fill(client: &Client, numbers: Range<usize>, slots: usize) -> Result<()> {
+    let batches = numbers.clone().step_by(BATCH).map(|first| {
+        let last = (first + BATCH).min(numbers.end);
         let body: Vec<Value> = (first..last).map(|number| slot(number, slots)).collect();
         async move {
             client.call(Method::POST, "/parking-slots/batch", Some(json!(body))).await?.expect(201)?;

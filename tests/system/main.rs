@@ -10,6 +10,7 @@ mod schema;
 mod migrations;
 mod searches;
 mod kept_answers;
+mod search_pages;
 mod names;
 mod decision;
 mod event_format;

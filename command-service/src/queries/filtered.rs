@@ -1,80 +1,106 @@
-//! A page of the slots that pass a filter.
+//! A page of the slots that pass a filter: which statement finds it, and with what.
 
 use shared::{
     postgres::{Param, Session},
     slot::SlotStatus,
 };
-use tokio_postgres::Statement;
+use tokio_postgres::{Error, Statement};
 
 use super::{
     cursor::Cursor,
     list::{PageQuery, split},
     page::Page,
     read_error::BadRow,
-    status::{HandedBack, SharedStatus, with_status},
+    search_statements::{PAGE_BY_BOTH, PAGE_BY_NAME, PAGE_BY_SHORT_BOTH, PAGE_BY_SHORT_NAME, PAGE_BY_STATUS},
+    status::{HandedBack, SharedStatus},
 };
 
-/// One page with a filter, in three forms: a plan then fits its form, and PostgreSQL need not make it again for each
-/// execution. `$3` and `$4` are the place before the page, `$5` is its size.
-macro_rules! filtered_page {
-    ($filter:literal) => {
-        with_status!(
-            "
-            SELECT status AS replica_status, NULL::bigint AS page, NULL::bigint AS slots, NULL::text AS documents
-            FROM replica
-            UNION ALL
-            (SELECT NULL, 1, 1, coalesce(document, slot_document(uuid, name, status, version, created_at, updated_at))
-             FROM parking_slots
-             WHERE (created_at, uuid) > ($3, $4)
-               AND created_at <= (SELECT visible_until FROM replica)
-               AND ",
-            $filter,
-            "
-             ORDER BY created_at, uuid
-             LIMIT $5)"
-        )
-    };
+/// The statements of a search session.
+pub(super) struct Searching {
+    by_status: Statement,
+    by_name: Statement,
+    by_both: Statement,
+    by_short_name: Statement,
+    by_short_both: Statement,
 }
 
-/// A page of the slots with the status `$6`.
-pub(super) const PAGE_BY_STATUS: &str = filtered_page!("status = $6");
+impl Searching {
+    /// Prepares the statements.
+    ///
+    /// # Errors
+    /// The replica refused, or the connection was lost.
+    pub(super) async fn prepare(session: &Session) -> Result<Self, Error> {
+        let (by_status, by_name, by_both, by_short_name, by_short_both) = tokio::try_join!(
+            session.prepare(PAGE_BY_STATUS),
+            session.prepare(PAGE_BY_NAME),
+            session.prepare(PAGE_BY_BOTH),
+            session.prepare(PAGE_BY_SHORT_NAME),
+            session.prepare(PAGE_BY_SHORT_BOTH),
+        )?;
+        Ok(Self { by_status, by_name, by_both, by_short_name, by_short_both })
+    }
 
-/// A page of the slots whose name matches `$6`.
-pub(super) const PAGE_BY_NAME: &str = filtered_page!("name ILIKE $6");
+    /// Runs the statement of a page with a filter.
+    ///
+    /// # Errors
+    /// The statement has no answer.
+    pub(super) async fn search(
+        &self,
+        session: &Session,
+        query: &PageQuery,
+        handed_back: &HandedBack,
+    ) -> Result<(SharedStatus, Page), BadRow> {
+        let (status, pattern) = (query.filter.status.map(SlotStatus::as_str), query.filter.name_pattern());
+        let rows_max = query.rows_max();
+        let Cursor { created_at, uuid } = &query.cursor;
+        let mut params: Vec<Param<'_>> =
+            vec![&handed_back.firsts, &handed_back.lasts, created_at, uuid, &rows_max];
+        params.extend(pattern.as_ref().map(|pattern| pattern as Param<'_>));
+        params.extend(status.as_ref().map(|status| status as Param<'_>));
+        let is_indexed = query.filter.name_contains.as_deref().is_some_and(has_trigram);
+        let statement = match (&pattern, &status) {
+            (None, _) => &self.by_status,
+            (Some(_), None) if is_indexed => &self.by_name,
+            (Some(_), Some(_)) if is_indexed => &self.by_both,
+            (Some(_), None) => &self.by_short_name,
+            (Some(_), Some(_)) => &self.by_short_both,
+        };
+        let (status, mut pages) = split(&session.query(statement, &params).await?, &[query.limit])?;
+        Ok((status, pages.remove(0)))
+    }
+}
 
-/// A page of the slots with the status `$6` whose name matches `$7`.
-pub(super) const PAGE_BY_BOTH: &str = filtered_page!("status = $6 AND name ILIKE $7");
+/// Whether every name that contains `text` has a trigram that the index finds it by. The index knows words of letters
+/// and digits: a word's trigrams count two blanks before it and one behind it. At an end of `text` a word may go on.
+fn has_trigram(text: &str) -> bool {
+    let words: Vec<&str> = text.split(|one: char| !one.is_alphanumeric()).collect();
+    let last = words.len() - 1;
+    words.iter().enumerate().any(|(number, word)| {
+        let before = if number == 0 { 0 } else { 2 };
+        let behind = usize::from(number != last);
+        !word.is_empty() && before + word.chars().count() + behind >= 3
+    })
+}
 
-/// Runs the statement of a page with a filter.
-///
-/// # Errors
-/// The statement has no answer.
-pub(super) async fn search(
-    session: &Session,
-    statements: &[Statement; 3],
-    query: &PageQuery,
-    handed_back: &HandedBack,
-) -> Result<(SharedStatus, Page), BadRow> {
-    let [by_status, by_name, by_both] = statements;
-    let (status, pattern) = (query.filter.status.map(SlotStatus::as_str), query.filter.name_pattern());
-    let rows_max = query.rows_max();
-    let Cursor { created_at, uuid } = &query.cursor;
-    let mut params: Vec<Param<'_>> =
-        vec![&handed_back.firsts, &handed_back.lasts, created_at, uuid, &rows_max];
-    let statement = match (&status, &pattern) {
-        (Some(status), None) => {
-            params.push(status);
-            by_status
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_has_a_trigram_when_three_letters_or_ends_of_words_are_known() {
+        let cases = [
+            ("bay", true, "three letters"),
+            ("ba", false, "the word may go on at both ends"),
+            ("é1ß", true, "letters of any language, and digits"),
+            ("a b", true, "the second word begins here"),
+            ("ay ", true, "the word ends here"),
+            ("a-", false, "one letter before the end of a word"),
+            ("-a", true, "a word of at least one letter begins here"),
+            ("%_-", false, "no letters"),
+            ("a", false, "one letter"),
+        ];
+        for (text, expected, reason) in cases {
+            assert_eq!(has_trigram(text), expected, "`{text}`: {reason}");
         }
-        (None, pattern) => {
-            params.push(pattern);
-            by_name
-        }
-        (Some(status), Some(pattern)) => {
-            params.extend::<[Param<'_>; 2]>([status, pattern]);
-            by_both
-        }
-    };
-    let (status, mut pages) = split(&session.query(statement, &params).await?, &[query.limit])?;
-    Ok((status, pages.remove(0)))
+    }
 }

@@ -14,6 +14,7 @@
 //! | [`one`] | one slot |
 //! | [`page`] | a page as its answer |
 //! | [`list`] | a page of slots in creation order |
+//! | `search_statements` | the statements of pages with a filter |
 //! | `filtered` | a page of the slots that pass a filter |
 //! | [`summary`] | how many slots have each status |
 //! | [`settled`] | what the replica has done with a write |
@@ -32,6 +33,7 @@ mod last_answers;
 pub mod one;
 pub mod page;
 pub mod list;
+mod search_statements;
 mod filtered;
 pub mod summary;
 pub mod settled;
@@ -42,13 +44,27 @@ mod searchers;
 pub mod replica;
 
 /// Every statement that reads the replica. A test prepares them against the schema.
-pub const STATEMENTS: [&str; 8] = [
+pub const STATEMENTS: [&str; 10] = [
     last_answers::SNAPSHOT,
     list::PAGES,
-    filtered::PAGE_BY_STATUS,
-    filtered::PAGE_BY_NAME,
-    filtered::PAGE_BY_BOTH,
+    search_statements::PAGE_BY_STATUS,
+    search_statements::PAGE_BY_NAME,
+    search_statements::PAGE_BY_BOTH,
+    search_statements::PAGE_BY_SHORT_NAME,
+    search_statements::PAGE_BY_SHORT_BOTH,
     one::BY_UUID,
     summary::BY_STATUS,
     settled::SETTLED,
 ];
+
+/// The statements of searches with the number of their parameters. A test looks at their plans.
+pub const SEARCHES: [(&str, usize); 5] = [
+    (search_statements::PAGE_BY_STATUS, 6),
+    (search_statements::PAGE_BY_NAME, 6),
+    (search_statements::PAGE_BY_BOTH, 7),
+    (search_statements::PAGE_BY_SHORT_NAME, 6),
+    (search_statements::PAGE_BY_SHORT_BOTH, 7),
+];
+
+/// The settings of their session that bear on the plans.
+pub const SEARCH_OPTIONS: &str = search_statements::search_options!();

@@ -8,15 +8,15 @@ use shared::{
     process::dependency_state::Dependency,
 };
 use tokio::time::Instant;
-use tokio_postgres::Statement;
 use tokio_util::sync::CancellationToken;
 
 use super::{
     asked::{Unanswered, handed_back_by, refuse_all, reply_all},
-    filtered::{self, PAGE_BY_BOTH, PAGE_BY_NAME, PAGE_BY_STATUS},
+    filtered::Searching,
     list::PageQuery,
     page::Page,
     read_error::{BadRow, ReadError, SharedCause, is_lost, refusal},
+    search_statements::search_options,
     searches::{Search, Searches},
     silence::Silence,
 };
@@ -24,7 +24,10 @@ use super::{
 /// A search may take 4 s. A replica that answers nothing for 5 s is down.
 const KIND: SessionKind = SessionKind {
     step: "search",
-    options: "-c statement_timeout=4s -c default_transaction_read_only=on -c max_parallel_workers_per_gather=0",
+    options: concat!(
+        "-c statement_timeout=4s -c default_transaction_read_only=on -c max_parallel_workers_per_gather=0 ",
+        search_options!()
+    ),
     deadline: Duration::from_secs(5),
 };
 
@@ -34,21 +37,14 @@ const TRIES_MAX: usize = 2;
 /// A connection with its statements.
 struct SearchSession {
     session: Session,
-    statements: [Statement; 3],
+    searching: Searching,
 }
 
 impl SearchSession {
     async fn open(replica: &DatabaseUrl) -> Result<Self, ReadError> {
         let session = replica.connect(KIND).await.map_err(|error| ReadError::Down(SharedCause::of(error)))?;
-        let prepared = tokio::try_join!(
-            session.prepare(PAGE_BY_STATUS),
-            session.prepare(PAGE_BY_NAME),
-            session.prepare(PAGE_BY_BOTH),
-        );
-        match prepared {
-            Ok((by_status, by_name, by_both)) => {
-                Ok(Self { session, statements: [by_status, by_name, by_both] })
-            }
+        match Searching::prepare(&session).await {
+            Ok(searching) => Ok(Self { session, searching }),
             Err(error) => Err(too_long_or(error.into(), &session)),
         }
     }
@@ -124,7 +120,7 @@ impl SearchSession {
         let (handed_back, receipts) = handed_back_by(&asked);
         let Some(query) = asked.first().map(|first| first.query.clone()) else { return Ok(()) };
         let sent_at = Instant::now();
-        let mut searching = pin!(filtered::search(&self.session, &self.statements, &query, &handed_back));
+        let mut searching = pin!(self.searching.search(&self.session, &query, &handed_back));
         let found = tokio::select! {
             found = &mut searching => found,
             () = all_gone(&mut asked) => {

@@ -7,7 +7,7 @@
 
 mod dropped;
 #[cfg(test)]
-mod tests;
+mod signature_tests;
 
 use std::{fmt, str::FromStr};
 

@@ -15,7 +15,12 @@ $$;
 COMMENT ON FUNCTION slot_document(uuid, text, text, bigint, timestamptz, timestamptz) IS
     'The JSON document of a slot, byte for byte as event-consumer writes it';
 
-ALTER TABLE parking_slots ADD COLUMN IF NOT EXISTS document text;
+-- In one block, so that the swap stays the only step of a rebuild that answers with ALTER TABLE.
+DO $$
+BEGIN
+    ALTER TABLE parking_slots ADD COLUMN IF NOT EXISTS document text;
+END
+$$;
 COMMENT ON COLUMN parking_slots.document IS
     'The row as the JSON document that the API answers with; a trigger keeps it true, for edits by hand too';
 
@@ -26,11 +31,12 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION write_slot_document() IS 'Makes the document of a row from its columns';
-CREATE OR REPLACE TRIGGER document_on_insert BEFORE INSERT ON parking_slots
+-- Triggers fire in the order of their names. These come after others, which may change the row.
+CREATE OR REPLACE TRIGGER zz_document_on_insert BEFORE INSERT ON parking_slots
     FOR EACH ROW WHEN (NEW.document IS NULL) EXECUTE FUNCTION write_slot_document();
 -- The projection writes a new document with a new time: making it once more would double its price. The condition names
 -- no column of a domain, because a rebuild changes the types of those.
-CREATE OR REPLACE TRIGGER document_on_update BEFORE UPDATE ON parking_slots
+CREATE OR REPLACE TRIGGER zz_document_on_update BEFORE UPDATE ON parking_slots
     FOR EACH ROW
     WHEN (NEW.document IS NULL OR NEW.document = OLD.document OR NEW.updated_at = OLD.updated_at)
     EXECUTE FUNCTION write_slot_document();

@@ -142,8 +142,8 @@ fn a_false_document_is_replaced_when_its_event_comes_again() -> Result<()> {
 /// Makes the replica as it was before documents.
 const BEFORE_DOCUMENTS: &str = "
     BEGIN;
-    DROP TRIGGER document_on_insert ON parking_slots;
-    DROP TRIGGER document_on_update ON parking_slots;
+    DROP TRIGGER zz_document_on_insert ON parking_slots;
+    DROP TRIGGER zz_document_on_update ON parking_slots;
     ALTER TABLE parking_slots DROP COLUMN document;
     DROP FUNCTION write_slot_document;
     DROP FUNCTION slot_document;

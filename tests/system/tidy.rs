@@ -31,7 +31,7 @@ const LAPIN_PLACES: [&str; 6] = [
     "command-service/src/relay/",
     "shared/src/broker/",
     "event-consumer/src/subscription/",
-    "event-consumer/src/batch.rs",
+    "event-consumer/src/batch/",
     "event-consumer/src/holes/",
     "event-consumer/src/projection/dead_letters/mod.rs",
 ];

@@ -29,7 +29,7 @@ fn damage_by_hand_is_healed_by_a_rebuild() -> Result<()> {
         ("UPDATE parking_slot_summary SET slots = slots - 7", "a wrong summary"),
         ("DROP INDEX parking_slots_creation_order", "an index dropped"),
         ("DROP TRIGGER summary_on_delete ON parking_slots", "a trigger dropped"),
-        ("DROP TRIGGER document_on_update ON parking_slots", "another trigger dropped"),
+        ("DROP TRIGGER zz_document_on_update ON parking_slots", "another trigger dropped"),
         ("UPDATE replication_status SET applied = '{[0,7),[9,20)}'", "positions forgotten"),
     ];
     with_pair(async |pair| {

@@ -196,7 +196,8 @@ fn settings_are_printed_with_their_source_a_line_each() -> Result<()> {
                 objects.text()?.lines().map(serde_json::from_str).collect::<Result<_, _>>()?;
             assert_eq!(lines.len(), objects.len());
             for (line, object) in lines.iter().zip(&objects) {
-                let (name, value) = (object["name"].as_str(), object["value"].as_str().unwrap_or("[not set]"));
+                let (name, value) =
+                    (object["name"].as_str(), object["value"].as_str().unwrap_or("[not set]"));
                 let said = format!("{} = {value} ", name.context("no name")?);
                 ensure!(line.starts_with(&said), "{line} is not {object}");
                 let set = environment.iter().any(|(variable, _)| Some(variable.as_str()) == name);

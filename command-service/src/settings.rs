@@ -4,12 +4,9 @@ use std::net::IpAddr;
 
 use serde::Deserialize;
 use shared::{
-    broker::{
-        Broker, BrokerUrl,
-        signing::{SigningKey, SigningKeys},
-    },
+    broker::{Broker, BrokerUrl, signing::SigningKey},
     postgres::DatabaseUrl,
-    process::settings::{LevelFilter, LogFormat, SettingError, parsed, parsed_if_set},
+    process::settings::{LevelFilter, LogFormat, SettingError, parsed, parsed_if_set, signing_keys},
 };
 
 use crate::{commands::queue::RESERVED_FOR_COMMIT, primary::connection::Primary};
@@ -17,7 +14,6 @@ use crate::{commands::queue::RESERVED_FOR_COMMIT, primary::connection::Primary};
 pub(crate) const PRIMARY: &str = "DATABASE_URL";
 pub(crate) const REPLICA: &str = "REPLICA_DATABASE_URL";
 pub(crate) const BROKER: &str = "RABBITMQ_BROKER_URL";
-const OTHER_SIGNING_KEY: &str = "PARKING__BROKER__OTHER_SIGNING_KEY";
 
 /// All settings.
 #[derive(Clone, Debug, Deserialize)]
@@ -93,8 +89,7 @@ impl Settings {
     /// Its URL is not set, or a second key is set without a first.
     pub fn broker(&self, needed_by: &str) -> Result<Broker, SettingError> {
         let url = self.broker_url.clone().ok_or_else(|| SettingError::not_set(BROKER, needed_by))?;
-        let keys = SigningKeys::new(self.signing_key.clone(), self.other_signing_key.clone());
-        let keys = keys.map_err(|problem| SettingError::new(OTHER_SIGNING_KEY, problem.to_string()))?;
+        let keys = signing_keys(self.signing_key.as_ref(), self.other_signing_key.as_ref())?;
         Ok(Broker { url, keys })
     }
 

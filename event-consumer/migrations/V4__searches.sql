@@ -23,8 +23,8 @@ WHERE extname = 'pg_trgm';
 CREATE INDEX CONCURRENTLY IF NOT EXISTS parking_slots_status_order ON parking_slots (status, created_at, uuid);
 
 --! step
--- Without a list of pending entries, events would be applied at a third of the rate. Searches read the whole list, so it
--- is kept short.
+-- Without a list of pending entries, events would be applied more slowly. Searches read the whole list, so it is kept
+-- short.
 CREATE INDEX CONCURRENTLY IF NOT EXISTS parking_slots_name_trigrams ON parking_slots USING gin (name gin_trgm_ops)
     WITH (gin_pending_list_limit = 512);
 

@@ -4,12 +4,9 @@ use std::net::IpAddr;
 
 use serde::Deserialize;
 use shared::{
-    broker::{
-        Broker, BrokerUrl,
-        signing::{SigningKey, SigningKeys},
-    },
+    broker::{Broker, BrokerUrl, signing::SigningKey},
     postgres::DatabaseUrl,
-    process::settings::{LevelFilter, LogFormat, SettingError, parsed, parsed_if_set},
+    process::settings::{LevelFilter, LogFormat, SettingError, parsed, parsed_if_set, signing_keys},
     replica_name::ReplicaName,
 };
 
@@ -52,10 +49,7 @@ impl Settings {
     /// # Errors
     /// A second key is set without a first.
     pub fn broker(&self) -> Result<Broker, SettingError> {
-        let keys = SigningKeys::new(self.signing_key.clone(), self.other_signing_key.clone());
-        let keys = keys.map_err(|problem| {
-            SettingError::new("PARKING__BROKER__OTHER_SIGNING_KEY", problem.to_string())
-        })?;
+        let keys = signing_keys(self.signing_key.as_ref(), self.other_signing_key.as_ref())?;
         Ok(Broker { url: self.broker_url.clone(), keys })
     }
 }

@@ -121,6 +121,30 @@ fn events_that_are_not_rightly_signed_are_dead_lettered_by_their_fingerprint_and
 }
 
 #[test]
+fn a_copy_of_a_signed_message_with_other_properties_settles_nothing_else() -> Result<()> {
+    signed().run(async |pair| {
+        let client = pair.client();
+        client.created("Before").await?;
+        assert_level(pair).await?;
+        let (_connection, channel) = pair.broker.channel().await?;
+        let queue = "parking.replica.main";
+        // As the relay sends position 2 again, but unreadable, and under the name of position 3.
+        let body = forged_event(pair, "of position 2").await?;
+        let properties = properties("text/plain", "parking.create").with_message_id("3-3/1".into());
+        let properties = keys(FIRST)?.sign(properties, queue, &body);
+
+        publish(&channel, "", queue, &Message { body, properties }).await?;
+
+        letters_are(pair, 1).await?;
+        ensure!(listed(pair).await?[0]["position"].is_null(), "position 3 has no event yet");
+        discard_all(pair).await?;
+        client.created("Position 2").await?;
+        client.created("Position 3").await?;
+        assert_level(pair).await.map(|_| ())
+    })
+}
+
+#[test]
 fn a_rightly_signed_event_is_applied_whoever_sends_it() -> Result<()> {
     signed().run(async |pair| {
         pair.client().created("Before").await?;

@@ -14,7 +14,7 @@ use super::{
     asked::{Asked, Unanswered, handed_back_by, reply_all},
     cursor::Cursor,
     last_answers::LastAnswers,
-    page::{Page, PageDraft},
+    page::{Page, PageDraft, document},
     read_error::BadRow,
     status::{SharedStatus, with_status},
 };
@@ -28,8 +28,7 @@ pub const LIMIT_MAX: u16 = 1000;
 /// Several pages without a filter, numbered from 1: `$3` and `$4` are the places before them, `$5` their sizes.
 ///
 /// The status comes first, then the number of each page's slots and their documents, joined in order. PostgreSQL
-/// returns the members of a UNION ALL in written order unless they run in parallel, which the session forbids. Only
-/// while a migration adds the documents does a row lack its own.
+/// returns the members of a UNION ALL in written order unless they run in parallel, which the session forbids.
 pub(super) const PAGES: &str = with_status!(
     "
     SELECT status AS replica_status, NULL::bigint AS page, NULL::bigint AS slots, NULL::text AS documents
@@ -40,8 +39,9 @@ pub(super) const PAGES: &str = with_status!(
          AS asked (created_at, uuid, slots, page)
     CROSS JOIN LATERAL (
         SELECT count(*) AS slots, string_agg(slot.document, ',') AS documents
-        FROM (SELECT coalesce(document, slot_document(uuid, name, status, version, created_at, updated_at))
-                         AS document
+        FROM (SELECT ",
+    document!(),
+    " AS document
               FROM parking_slots
               WHERE (created_at, uuid) > (asked.created_at, asked.uuid)
                 AND created_at <= (SELECT visible_until FROM replica)

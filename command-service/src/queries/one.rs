@@ -10,6 +10,7 @@ use uuid::Uuid;
 
 use super::{
     asked::{Asked, Unanswered, handed_back_by, reply_all},
+    page::document,
     read_error::BadRow,
     status::{SharedStatus, with_status},
 };
@@ -20,9 +21,9 @@ pub(super) const BY_UUID: &str = with_status!(
     "SELECT status AS replica_status, NULL::uuid AS uuid, NULL::bigint AS version, NULL::text AS document
      FROM replica
      UNION ALL
-     SELECT NULL, uuid, version,
-            coalesce(document, slot_document(uuid, name, status, version, created_at, updated_at))
-     FROM parking_slots WHERE uuid = ANY($3::uuid[])"
+     SELECT NULL, uuid, version, ",
+    document!(),
+    " FROM parking_slots WHERE uuid = ANY($3::uuid[])"
 );
 
 /// A slot as the replica shows it. Callers that asked for the same one share its document.

@@ -8,6 +8,14 @@ use shared::document::{DOCUMENT_SEPARATOR, last_begins_at};
 use super::{cursor::Cursor, read_error::BadRow};
 use crate::register::record::SlotRecord;
 
+/// The document of a row of `parking_slots`. A row lacks its own only while a migration adds the documents.
+macro_rules! document {
+    () => {
+        "coalesce(document, slot_document(uuid, name, status, version, created_at, updated_at))"
+    };
+}
+pub(super) use document;
+
 /// How the answer begins; the documents follow.
 const BEGIN: &[u8] = br#"{"items":["#;
 

@@ -10,7 +10,7 @@
 //!
 //! A pattern without a trigram has only the last stage.
 
-use super::status::with_status;
+use super::{page::document, status::with_status};
 
 /// What a search session must be set to: each statement has one plan, which uses indexes in their order.
 macro_rules! search_options {
@@ -71,8 +71,9 @@ macro_rules! with_page {
             SELECT status AS replica_status, NULL::bigint AS page, NULL::bigint AS slots, NULL::text AS documents
             FROM replica
             UNION ALL
-            (SELECT NULL, 1, 1, coalesce(document, slot_document(uuid, name, status, version, created_at, updated_at))
-             FROM (",
+            (SELECT NULL, 1, 1, ",
+            document!(),
+            " FROM (",
             $($page)*
         )
     };

@@ -24,7 +24,7 @@ pub(super) use snapshot;
 /// not six. While a position is missing, `visible_until` hides slots created after `as_of`. Otherwise a missing slot
 /// could later appear on a page that the caller has already passed.
 macro_rules! with_status {
-    ($($query:literal),+ $(,)?) => {
+    ($($query:expr),+ $(,)?) => {
         concat!(
             "WITH replica AS MATERIALIZED (
                 SELECT json_build_object(

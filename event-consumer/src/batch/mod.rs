@@ -9,11 +9,11 @@ mod received;
 
 use lapin::{message::Delivery, protocol::basic::AMQPProperties};
 use shared::{
-    broker::signing::Unsigned,
+    broker::signing::{Trusted, Unsigned},
     messages::{
         event::{LoggedEvent, traces},
         repair::{REPAIR_CONTENT_TYPE, REPAIR_TYPE, Repair},
-        wire::{BATCH_CONTENT_TYPE, split_batch},
+        wire::{BATCH_CONTENT_TYPE, only_sequence, split_batch},
     },
     position::Position,
 };
@@ -48,16 +48,16 @@ pub struct Batch<'d> {
 impl<'d> Batch<'d> {
     /// Reads the messages into a batch. Reads nothing of an unsigned one.
     #[must_use]
-    pub fn read(messages: impl IntoIterator<Item = (&'d Delivery, Option<Unsigned>)>) -> Self {
+    pub fn read(messages: impl IntoIterator<Item = (&'d Delivery, Result<Trusted, Unsigned>)>) -> Self {
         let mut batch = Self::default();
-        for (delivery, unsigned) in messages {
-            if let Some(unsigned) = unsigned {
-                batch.pass_over_unsigned(delivery, unsigned);
-                continue;
+        for (delivery, trusted) in messages {
+            match trusted {
+                Ok(trusted) => {
+                    let position = position_sent_again(delivery, trusted);
+                    batch.read_message(&delivery.data, &delivery.properties, position);
+                }
+                Err(unsigned) => batch.pass_over_unsigned(delivery, unsigned),
             }
-            let sent_again = delivery.exchange.as_str().is_empty();
-            let position = sent_again.then(|| only_position(&delivery.properties)).flatten();
-            batch.read_message(&delivery.data, &delivery.properties, position);
         }
         batch.settle_once();
         batch
@@ -158,6 +158,14 @@ impl<'d> Batch<'d> {
 
 fn content_type(properties: &AMQPProperties) -> &str {
     properties.content_type().as_ref().map_or("", |name| name.as_str())
+}
+
+/// The position of the only event of a message that the relay sent again. The message names it; if only the body is
+/// trusted, the body must name it too.
+fn position_sent_again(delivery: &Delivery, trusted: Trusted) -> Option<Position> {
+    let position = only_position(&delivery.properties).filter(|_| delivery.exchange.as_str().is_empty())?;
+    let is_named = trusted == Trusted::Whole || only_sequence(&delivery.data) == Some(position);
+    is_named.then_some(position)
 }
 
 /// The position of a message's only event, from the message id `<first>-<last>/<count>`.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use lapin::message::Delivery;
-use shared::broker::signing::{SigningKeys, Unsigned};
+use shared::broker::signing::{SigningKeys, Trusted, Unsigned};
 use tokio::time::Instant;
 use uuid::Uuid;
 
@@ -18,15 +18,15 @@ const JUDGE_INTERVAL: Duration = Duration::from_millis(250);
 /// A message that is not acknowledged yet.
 pub(super) struct KeptMessage {
     pub(super) delivery: Delivery,
-    unsigned: Option<Unsigned>,
+    trusted: Result<Trusted, Unsigned>,
     kept_since: Instant,
     pub(super) is_heard: bool,
 }
 
 impl KeptMessage {
     pub(super) fn now(delivery: Delivery, keys: &SigningKeys) -> Self {
-        let unsigned = keys.check(&delivery).err();
-        Self { delivery, unsigned, kept_since: Instant::now(), is_heard: false }
+        let trusted = keys.check(&delivery);
+        Self { delivery, trusted, kept_since: Instant::now(), is_heard: false }
     }
 
     /// The epochs of its events that are not `held`; none if it is not signed.
@@ -39,7 +39,7 @@ impl KeptMessage {
 
 /// What the messages hold. Nothing of an unsigned message is read.
 pub(super) fn batch_of(messages: &[KeptMessage]) -> Batch<'_> {
-    Batch::read(messages.iter().map(|message| (&message.delivery, message.unsigned)))
+    Batch::read(messages.iter().map(|message| (&message.delivery, message.trusted)))
 }
 
 pub(super) fn deliveries_of(messages: &[KeptMessage]) -> Vec<&Delivery> {

@@ -176,6 +176,18 @@ pub fn split_batch(body: &[u8]) -> Result<Vec<&serde_json::value::RawValue>, ser
     serde_json::from_slice(body)
 }
 
+/// The position that the body of a message with one event names, though the event may be unreadable.
+#[must_use]
+pub fn only_sequence(body: &[u8]) -> Option<Position> {
+    #[derive(Deserialize)]
+    struct Sequence<'a> {
+        #[serde(borrow)]
+        sequence: Cow<'a, str>,
+    }
+    let [event]: [Sequence<'_>; 1] = serde_json::from_slice(body).ok()?;
+    parse_sequence(&event.sequence).ok()
+}
+
 impl WireEvent<'_> {
     fn check_envelope(&self) -> Result<(), DecodeError> {
         if self.specversion != "1.0" {

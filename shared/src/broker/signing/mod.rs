@@ -1,9 +1,10 @@
-//! Signs messages, and tells signed ones from others. With a key, a user of the broker who does not know it changes
-//! nothing. Without a key, everybody who may publish is trusted.
+//! Signs messages, and tells signed ones from others. With a key, a publisher that does not know it changes nothing.
+//! Without a key, every publisher is trusted.
 //!
 //! The signature is HMAC-SHA256 (RFC 2104) over the routing key, as AMQP writes a short string (its length in one byte,
 //! then its bytes), and the body. It travels as the header `x-signature`, in 64 hexadecimal digits. The routing key is
-//! part of it, so that a message of one queue does not pass in another.
+//! part of it, so that a message of one queue does not pass in another. The other properties are not part of it: a
+//! publisher can copy a signed message and change them.
 
 mod dropped;
 #[cfg(test)]
@@ -25,7 +26,8 @@ pub use self::dropped::DroppedMessages;
 pub const SIGNATURE_HEADER: &str = "x-signature";
 
 /// What operators read while no key is set.
-pub const UNSIGNED_MESSAGES: &str = "messages are not signed: everybody who may publish on the broker is trusted (PARKING__BROKER__SIGNING_KEY)";
+pub const UNSIGNED_MESSAGES: &str =
+    "messages are not signed: every publisher on the broker is trusted (set PARKING__BROKER__SIGNING_KEY)";
 
 /// The length of a key, in bytes.
 const KEY_BYTES: std::ops::RangeInclusive<usize> = 32..=512;
@@ -77,6 +79,15 @@ pub enum Unsigned {
     Wrong,
 }
 
+/// What a receiver may believe of a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trusted {
+    /// All of it: no key is set.
+    Whole,
+    /// Its routing key and its body, which are signed.
+    Body,
+}
+
 /// The keys of a service. Without any, it signs nothing and trusts every message.
 #[derive(Clone, Debug, Default)]
 pub struct SigningKeys {
@@ -125,7 +136,7 @@ impl SigningKeys {
     ///
     /// # Errors
     /// [`Unsigned`].
-    pub fn check(&self, delivery: &Delivery) -> Result<(), Unsigned> {
+    pub fn check(&self, delivery: &Delivery) -> Result<Trusted, Unsigned> {
         let headers = delivery.properties.headers().as_ref();
         self.check_signature(headers, delivery.routing_key.as_str(), &delivery.data)
     }
@@ -135,8 +146,8 @@ impl SigningKeys {
         headers: Option<&FieldTable>,
         routing_key: &str,
         body: &[u8],
-    ) -> Result<(), Unsigned> {
-        let Some(own) = &self.own else { return Ok(()) };
+    ) -> Result<Trusted, Unsigned> {
+        let Some(own) = &self.own else { return Ok(Trusted::Whole) };
         let signature = headers
             .and_then(|headers| headers.inner().get(SIGNATURE_HEADER))
             .and_then(AMQPValue::as_long_string)
@@ -144,7 +155,7 @@ impl SigningKeys {
             .ok_or(Unsigned::Absent)?;
         let is_by = |key: &SigningKey| key.fed(routing_key, body).verify_slice(&signature).is_ok();
         match is_by(own) || self.other.as_ref().is_some_and(is_by) {
-            true => Ok(()),
+            true => Ok(Trusted::Body),
             false => Err(Unsigned::Wrong),
         }
     }

@@ -16,7 +16,7 @@ fn check(
     signed: &BasicProperties,
     routing_key: &str,
     body: &[u8],
-) -> Result<(), Unsigned> {
+) -> Result<Trusted, Unsigned> {
     keys.check_signature(signed.headers().as_ref(), routing_key, body)
 }
 
@@ -50,8 +50,8 @@ fn keys_are_changed_by_accepting_the_new_one_before_signing_with_it() {
     let steps = [keys('a', None), keys('a', Some('b')), keys('b', Some('a')), keys('b', None)];
 
     for pair in steps.windows(2) {
-        assert_eq!(check(&pair[1], &signed(&pair[0]), "k", b"body"), Ok(()));
-        assert_eq!(check(&pair[0], &signed(&pair[1]), "k", b"body"), Ok(()));
+        assert_eq!(check(&pair[1], &signed(&pair[0]), "k", b"body"), Ok(Trusted::Body));
+        assert_eq!(check(&pair[0], &signed(&pair[1]), "k", b"body"), Ok(Trusted::Body));
     }
     assert_eq!(check(&steps[3], &signed(&steps[0]), "k", b"body"), Err(Unsigned::Wrong));
 }
@@ -62,7 +62,7 @@ fn without_a_key_nothing_is_signed_and_everything_is_trusted() {
     let properties = none.sign(BasicProperties::default(), "k", b"body");
 
     assert_eq!(properties, BasicProperties::default());
-    assert_eq!(check(&none, &properties, "k", b"body"), Ok(()));
+    assert_eq!(check(&none, &properties, "k", b"body"), Ok(Trusted::Whole));
     assert_eq!(check(&keys('a', None), &properties, "k", b"body"), Err(Unsigned::Absent));
 }
 
@@ -74,7 +74,7 @@ proptest! {
         let keys = keys('a', None);
         let signed = keys.sign(BasicProperties::default(), &key, &body);
 
-        prop_assert_eq!(check(&keys, &signed, &key, &body), Ok(()));
+        prop_assert_eq!(check(&keys, &signed, &key, &body), Ok(Trusted::Body));
         let is_same = key == other_key && body == other;
         prop_assert_eq!(check(&keys, &signed, &other_key, &other).is_ok(), is_same);
     }

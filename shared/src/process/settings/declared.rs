@@ -17,6 +17,9 @@ pub(super) const PREFIX: &str = "PARKING__";
 /// The lowest severity that is logged.
 pub const LOG_LEVEL: &str = "PARKING__LOG__LEVEL";
 
+/// Another key that is accepted.
+pub(super) const OTHER_SIGNING_KEY: &str = "PARKING__BROKER__OTHER_SIGNING_KEY";
+
 /// A service that reads settings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Service {
@@ -42,7 +45,7 @@ pub static SETTINGS: LazyLock<[Setting; 16]> = LazyLock::new(|| {
         url::<DatabaseUrl>("REPLICA_DATABASE_URL", BOTH),
         url::<BrokerUrl>("RABBITMQ_BROKER_URL", BOTH),
         secret::<SigningKey>("PARKING__BROKER__SIGNING_KEY", BOTH, "32 to 512 bytes of visible ASCII"),
-        secret::<SigningKey>("PARKING__BROKER__OTHER_SIGNING_KEY", BOTH, "32 to 512 bytes of visible ASCII"),
+        secret::<SigningKey>(OTHER_SIGNING_KEY, BOTH, "32 to 512 bytes of visible ASCII"),
         setting::<IpAddr>("PARKING__HTTP__BIND", BOTH, "127.0.0.1", "an IP address", |_| true),
         number("PARKING__HTTP__PORT", COMMANDS, 8000, 0..=65_535),
         number("PARKING__HTTP__WORKERS", COMMANDS, half_the_cores, 1..=64),
@@ -87,9 +90,7 @@ pub struct SettingError {
 }
 
 impl SettingError {
-    /// The setting `name` is wrong.
-    #[must_use]
-    pub fn new(name: &str, problem: impl Into<String>) -> Self {
+    pub(super) fn new(name: &str, problem: impl Into<String>) -> Self {
         Self { name: name.to_owned(), problem: problem.into() }
     }
 

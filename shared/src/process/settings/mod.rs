@@ -18,7 +18,11 @@ use serde::{
 pub use tracing_subscriber::filter::LevelFilter;
 
 pub use self::declared::{LOG_LEVEL, SETTINGS, Service, Setting, SettingError};
-use self::sources::{CONFIG_FILE, Given, VALUE_FILE};
+use self::{
+    declared::OTHER_SIGNING_KEY,
+    sources::{CONFIG_FILE, Given, VALUE_FILE},
+};
+use crate::broker::signing::{SigningKey, SigningKeys};
 
 const DEFAULT: &str = "default";
 
@@ -118,4 +122,16 @@ pub fn parsed_if_set<'de, D: Deserializer<'de>, T: FromStr<Err: fmt::Display>>(
 /// The text does not parse.
 pub fn parsed<'de, D: Deserializer<'de>, T: FromStr<Err: fmt::Display>>(from: D) -> Result<T, D::Error> {
     String::deserialize(from)?.parse().map_err(D::Error::custom)
+}
+
+/// The keys of a service's messages.
+///
+/// # Errors
+/// Only `other` is set.
+pub fn signing_keys(
+    own: Option<&SigningKey>,
+    other: Option<&SigningKey>,
+) -> Result<SigningKeys, SettingError> {
+    let keys = SigningKeys::new(own.cloned(), other.cloned());
+    keys.map_err(|problem| SettingError::new(OTHER_SIGNING_KEY, problem.to_string()))
 }
